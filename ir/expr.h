@@ -170,6 +170,7 @@ struct Names {
   std::function<std::string(VarId)> var;
   std::function<std::string(TensorId)> tensor;
   std::function<std::string(TypeRef)> type = {};  // default: the DType's name
+  std::function<bool(TensorId)> by_value = {};  // true: a scalar parameter, read without brackets; default: none
 };
 std::string print(const Expr& e, const Names& names);
 

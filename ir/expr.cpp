@@ -1,0 +1,254 @@
+#include "ir/expr.h"
+
+#include <cmath>
+
+#include "ir/base/errors.h"
+
+// Trees are as deep as their longest chain of operators (te::parse refuses more than te::deepest_tree levels), so plain
+// recursion is fine here.
+namespace tecc {
+namespace {
+
+/// x + c, as one thing: for folding (x + c1) + c2.
+struct Shifted {
+  Expr base;  // empty: a constant
+  std::int64_t by = 0;
+};
+Shifted shifted(const Expr& e) {
+  if (const auto c = constant_of(e)) return {{}, *c};
+  if (const auto* b = e.as<Binary>(); b && e->type == DType::i64) {
+    const auto c = constant_of(b->b);
+    if (c && b->op == BinOp::add) return {b->a, *c};
+    if (c && b->op == BinOp::sub && *c != INT64_MIN) return {b->a, -*c};
+  }
+  return {e, 0};
+}
+Expr unshift(const Shifted& s) {
+  if (!s.base) return index_literal(s.by);
+  if (s.by == 0) return s.base;
+  if (s.by < 0 && s.by != INT64_MIN) return make(Binary{BinOp::sub, s.base, index_literal(-s.by)});
+  return make(Binary{BinOp::add, s.base, index_literal(s.by)});
+}
+
+}  // namespace
+
+Expr index_literal(std::int64_t value) { return make(Literal{value, static_cast<double>(value), false}); }
+
+Expr literal(double value, DType type, CallSite at) {
+  const bool integral = std::abs(value) < 9.0e18 && value == std::trunc(value);
+  return make(Literal{integral ? static_cast<std::int64_t>(value) : 0, value, is_float(type)}, type, at);
+}
+
+Expr var(VarId id, CallSite at) { return make(Var{id}, DType::i64, at); }
+
+std::optional<std::int64_t> constant_of(const Expr& e) {
+  const auto* l = e.as<Literal>();
+  if (!l || l->decimal || e->type != DType::i64) return std::nullopt;
+  return l->integer;
+}
+
+std::int64_t floor_div(std::int64_t a, std::int64_t b) {
+  if (b == -1) return static_cast<std::int64_t>(0 - static_cast<std::uint64_t>(a));  // the smallest i64 wraps to itself
+  const std::int64_t q = a / b;
+  return a % b != 0 && (a < 0) != (b < 0) ? q - 1 : q;
+}
+std::int64_t floor_mod(std::int64_t a, std::int64_t b) {
+  if (b == -1) return 0;
+  const std::int64_t r = a % b;
+  return r != 0 && (r < 0) != (b < 0) ? r + b : r;
+}
+
+// ---- index arithmetic; what would overflow stays a node ------------------------------------------------------------------
+
+Expr operator+(const Expr& a, const Expr& b) {
+  const Shifted x = shifted(a), y = shifted(b);
+  std::int64_t by;
+  if (!(x.base && y.base) && !__builtin_add_overflow(x.by, y.by, &by)) return unshift({x.base ? x.base : y.base, by});
+  return make(Binary{BinOp::add, a, b});
+}
+
+Expr operator-(const Expr& a, const Expr& b) {
+  const Shifted x = shifted(a), y = shifted(b);
+  std::int64_t by;
+  if (!__builtin_sub_overflow(x.by, y.by, &by)) {
+    if (!y.base) return unshift({x.base, by});
+    if (x.base && (x.base == y.base || same_value(x.base, y.base))) return index_literal(by);
+  }
+  return make(Binary{BinOp::sub, a, b});
+}
+
+Expr operator*(const Expr& a, const Expr& b) {
+  const auto x = constant_of(a), y = constant_of(b);
+  std::int64_t product;
+  if (x && y && !__builtin_mul_overflow(*x, *y, &product)) return index_literal(product);
+  if (x == 0 || y == 0) return index_literal(0);
+  if (x == 1) return b;
+  if (y == 1) return a;
+  return make(Binary{BinOp::mul, a, b});
+}
+
+Expr floor_div(const Expr& a, const Expr& b) {
+  const auto x = constant_of(a), y = constant_of(b);
+  if (y == 1) return a;
+  if (x && y && *y != 0 && !(*x == INT64_MIN && *y == -1)) return index_literal(floor_div(*x, *y));
+  return make(Binary{BinOp::div, a, b});
+}
+
+Expr floor_mod(const Expr& a, const Expr& b) {
+  const auto x = constant_of(a), y = constant_of(b);
+  if (y == 1) return index_literal(0);
+  if (x && y && *y != 0) return index_literal(floor_mod(*x, *y));
+  return make(Binary{BinOp::mod, a, b});
+}
+
+Expr ceil_div(const Expr& a, const Expr& b) {
+  if (const auto y = constant_of(b); y && *y > 0) return floor_div(a + (*y - 1), b);
+  return floor_div(a + (b - 1), b);
+}
+
+Expr index_min(const Expr& a, const Expr& b) {
+  const auto x = constant_of(a), y = constant_of(b);
+  if (x && y) return index_literal(std::min(*x, *y));
+  return a == b || same_value(a, b) ? a : make(Binary{BinOp::min, a, b});
+}
+
+Expr index_max(const Expr& a, const Expr& b) {
+  const auto x = constant_of(a), y = constant_of(b);
+  if (x && y) return index_literal(std::max(*x, *y));
+  return a == b || same_value(a, b) ? a : make(Binary{BinOp::max, a, b});
+}
+
+// ---- walking ----------------------------------------------------------------------------------------------------------
+
+void for_each_child(const Expr& e, const std::function<void(const Expr&)>& f) {
+  match(
+      e, [](const Literal&) {}, [](const Var&) {}, [&](const Unary& u) { f(u.a); },
+      [&](const Binary& b) {
+        f(b.a);
+        f(b.b);
+      },
+      [&](const Select& s) {
+        f(s.condition);
+        f(s.then);
+        f(s.otherwise);
+      },
+      [&](const Cast& c) { f(c.a); },
+      [&](const Read& r) {
+        for (const Expr& i : r.index) f(i);
+        if (r.otherwise) f(r.otherwise);
+      },
+      [&](const Reduce& r) {
+        for (const Axis& axis : r.axes) f(axis.extent);
+        f(r.body);
+      });
+}
+
+void walk(const Expr& e, const std::function<bool(const Expr&)>& f) {
+  if (f(e)) for_each_child(e, [&](const Expr& child) { walk(child, f); });
+}
+
+namespace {
+
+/// Copies the node when the first child changes: an untouched subtree keeps its handle.
+Expr rewrite_children(const Expr& e, const std::function<Expr(const Expr&)>& f) {
+  std::optional<ExprNode> copy;
+  const auto edit = [&]<class Kind>(const Kind&) -> Kind& {
+    if (!copy) copy = *e;
+    return std::get<Kind>(copy->kind);
+  };
+  const auto child = [&]<class Kind>(const Kind& kind, Expr Kind::*field) {
+    if (Expr now = f(kind.*field); !(now == kind.*field)) edit(kind).*field = std::move(now);
+  };
+  match(
+      e, [](const Literal&) {}, [](const Var&) {}, [&](const Unary& u) { child(u, &Unary::a); },
+      [&](const Binary& b) {
+        child(b, &Binary::a);
+        child(b, &Binary::b);
+      },
+      [&](const Select& s) {
+        child(s, &Select::condition);
+        child(s, &Select::then);
+        child(s, &Select::otherwise);
+      },
+      [&](const Cast& c) { child(c, &Cast::a); },
+      [&](const Read& r) {
+        for (std::size_t i = 0; i < r.index.size(); ++i)
+          if (Expr now = f(r.index[i]); !(now == r.index[i])) edit(r).index[i] = std::move(now);
+        if (r.otherwise) child(r, &Read::otherwise);
+      },
+      [&](const Reduce& r) {
+        for (std::size_t i = 0; i < r.axes.size(); ++i)
+          if (Expr now = f(r.axes[i].extent); !(now == r.axes[i].extent)) edit(r).axes[i].extent = std::move(now);
+        child(r, &Reduce::body);
+      });
+  return copy ? Expr(std::make_shared<const ExprNode>(*std::move(copy))) : e;
+}
+
+}  // namespace
+
+Expr rewrite(const Expr& e, const std::function<Expr(const Expr&)>& f) {
+  return f(rewrite_children(e, [&](const Expr& child) { return rewrite(child, f); }));
+}
+
+Expr substitute(const Expr& e, const std::function<Expr(VarId)>& value) {
+  return rewrite(e, [&](const Expr& node) {
+    if (const auto* v = node.as<Var>())
+      if (Expr now = value(v->id)) return now;
+    return node;
+  });
+}
+
+bool uses(const Expr& e, VarId v) {
+  bool found = false;
+  walk(e, [&](const Expr& node) {
+    if (const auto* x = node.as<Var>()) found = found || x->id == v;
+    return !found;
+  });
+  return found;
+}
+
+bool same_value(const Expr& a, const Expr& b) {
+  if (a == b) return true;
+  if (!a || !b || a->kind.index() != b->kind.index() || a->type != b->type) return false;
+  const auto all = [](const std::vector<Expr>& x, const std::vector<Expr>& y) {
+    if (x.size() != y.size()) return false;
+    for (std::size_t i = 0; i < x.size(); ++i)
+      if (!same_value(x[i], y[i])) return false;
+    return true;
+  };
+  const auto peer = [&]<class Kind>(const Kind&) -> const Kind& { return *b.as<Kind>(); };
+  return match(
+      a,
+      [&](const Literal& x) {
+        const Literal& y = peer(x);
+        if (x.decimal || y.decimal) return x.real == y.real || (std::isnan(x.real) && std::isnan(y.real));
+        return x.integer == y.integer;
+      },
+      [&](const Var& x) { return x.id == peer(x).id; },
+      [&](const Unary& x) { return x.op == peer(x).op && same_value(x.a, peer(x).a); },
+      [&](const Binary& x) { return x.op == peer(x).op && same_value(x.a, peer(x).a) && same_value(x.b, peer(x).b); },
+      [&](const Select& x) {
+        const Select& y = peer(x);
+        return same_value(x.condition, y.condition) && same_value(x.then, y.then) && same_value(x.otherwise, y.otherwise);
+      },
+      [&](const Cast& x) { return x.to == peer(x).to && same_value(x.a, peer(x).a); },
+      [&](const Read& x) {
+        const Read& y = peer(x);
+        return x.tensor == y.tensor && all(x.index, y.index) && same_value(x.otherwise, y.otherwise);
+      },
+      [&](const Reduce& x) {
+        const Reduce& y = peer(x);
+        if (x.op != y.op || x.axes.size() != y.axes.size()) return false;
+        for (std::size_t i = 0; i < x.axes.size(); ++i)
+          if (x.axes[i].var != y.axes[i].var || !same_value(x.axes[i].extent, y.axes[i].extent)) return false;
+        return same_value(x.body, y.body);
+      });
+}
+
+std::int64_t count_nodes(const Expr& e, std::int64_t limit) {
+  std::int64_t n = 0;
+  walk(e, [&](const Expr&) { return ++n <= limit; });
+  return n;
+}
+
+}  // namespace tecc
