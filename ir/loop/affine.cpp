@@ -1,0 +1,381 @@
+#include "ir/loop/affine.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "ir/base/errors.h"
+
+namespace tecc::loop {
+namespace {
+
+constexpr std::int64_t huge = std::int64_t{1} << 56;  // beyond every legal index; sums of a few stay inside i64
+std::int64_t clamp(__int128 v) { return static_cast<std::int64_t>(std::clamp<__int128>(v, -huge, huge)); }
+
+void add_term(Affine& a, VarId v, std::int64_t c) {
+  for (auto it = a.terms.begin(); it != a.terms.end(); ++it)
+    if (it->first == v) {
+      if ((it->second += c) == 0) a.terms.erase(it);
+      return;
+    }
+  if (c) a.terms.push_back({v, c});
+}
+
+Interval times(Interval a, Interval b) {
+  const __int128 c[] = {static_cast<__int128>(a.low) * b.low, static_cast<__int128>(a.low) * b.high,
+                        static_cast<__int128>(a.high) * b.low, static_cast<__int128>(a.high) * b.high};
+  return {clamp(*std::min_element(c, c + 4)), clamp(*std::max_element(c, c + 4))};
+}
+
+std::optional<Interval> range_of_var(const Program& p, const Block* b, VarId v) {
+  if (const auto dim = p.dims.find(v); dim != p.dims.end()) return Interval{dim->second.min, dim->second.max};
+  if (b)
+    if (const Iter* i = iter_of(*b, v)) {
+      const Interval reach = range_of(p, i->binding);
+      return Interval{std::max(reach.low, i->lower), std::min(reach.high, largest(p, i->upper) - 1)};
+    }
+  for (std::uint32_t n = 0; n < p.stmts.size(); ++n)  // a loop's variable: extents of ragged loops only
+    if (p.stmts.has({n}))
+      if (const auto* l = p[StmtId{n}].as<Loop>(); l && l->var == v) return range_of(p, StmtId{n});
+  return std::nullopt;
+}
+
+/// In a block's upper bounds earlier iterations appear: their ranges need no block, `b` may be null then.
+std::optional<Interval> range(const Program& p, const Block* b, const Expr& e) {
+  return match(
+      e, [&](const Literal& l) -> std::optional<Interval> { return Interval{l.integer, l.integer}; },
+      [&](const Var& v) -> std::optional<Interval> { return range_of_var(p, b, v.id); },
+      [&](const Unary& u) -> std::optional<Interval> {
+        const auto a = range(p, b, u.a);
+        if (!a || u.op != UnOp::neg) return std::nullopt;
+        return Interval{-a->high, -a->low};
+      },
+      [&](const Binary& x) -> std::optional<Interval> {
+        const auto l = range(p, b, x.a), r = range(p, b, x.b);
+        if (!l || !r) return std::nullopt;
+        switch (x.op) {
+          case BinOp::add: return Interval{clamp(static_cast<__int128>(l->low) + r->low), clamp(static_cast<__int128>(l->high) + r->high)};
+          case BinOp::sub: return Interval{clamp(static_cast<__int128>(l->low) - r->high), clamp(static_cast<__int128>(l->high) - r->low)};
+          case BinOp::mul: return times(*l, *r);
+          case BinOp::min: return Interval{std::min(l->low, r->low), std::min(l->high, r->high)};
+          case BinOp::max: return Interval{std::max(l->low, r->low), std::max(l->high, r->high)};
+          case BinOp::div: {
+            if (r->low <= 0) return std::nullopt;
+            const std::int64_t c[] = {floor_div(l->low, r->low), floor_div(l->low, r->high), floor_div(l->high, r->low), floor_div(l->high, r->high)};
+            return Interval{*std::min_element(c, c + 4), *std::max_element(c, c + 4)};
+          }
+          case BinOp::mod:
+            if (r->low <= 0) return std::nullopt;
+            if (l->low >= 0 && l->high < r->low) return l;
+            return Interval{0, r->high - 1};
+          default: return std::nullopt;
+        }
+      },
+      [&](const Select& s) -> std::optional<Interval> {
+        const auto x = range(p, b, s.then), y = range(p, b, s.otherwise);
+        if (!x || !y) return std::nullopt;
+        return Interval{std::min(x->low, y->low), std::max(x->high, y->high)};
+      },
+      [&](const Cast& c) -> std::optional<Interval> {
+        return !c.to.is_parameter() && c.to.concrete() == DType::i64 ? range(p, b, c.a) : std::nullopt;
+      },
+      [&](const Read&) -> std::optional<Interval> { return std::nullopt; },
+      [&](const Reduce&) -> std::optional<Interval> { return std::nullopt; });
+}
+
+/// True if `extent` is ceildiv(upper, c) or, for c == 1, upper itself.
+bool is_ceildiv_of(const Expr& extent, const Expr& upper, std::int64_t c) {
+  return same_value(extent, ceil_div(upper, index_literal(c)));
+}
+
+std::int64_t known_divisor(const Program& p, const Expr& e) {
+  if (const auto c = constant_of(e)) return *c;
+  if (const auto* v = e.as<Var>())
+    if (const auto dim = p.dims.find(v->id); dim != p.dims.end()) return dim->second.multiple_of;
+  if (const auto* x = e.as<Binary>(); x && x->op == BinOp::mul) return known_divisor(p, x->a) * known_divisor(p, x->b);
+  if (const auto* x = e.as<Binary>(); x && (x->op == BinOp::add || x->op == BinOp::sub))
+    return std::gcd(known_divisor(p, x->a), known_divisor(p, x->b));
+  return 1;
+}
+
+}  // namespace
+
+std::optional<Affine> affine_of(const Expr& e) {
+  if (const auto* l = e.as<Literal>()) return Affine{l->integer, {}};
+  if (const auto* v = e.as<Var>()) return Affine{0, {{v->id, 1}}};
+  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::neg) {
+    auto a = affine_of(u->a);
+    if (!a) return std::nullopt;
+    a->constant = -a->constant;
+    for (auto& [v, c] : a->terms) c = -c;
+    return a;
+  }
+  if (const auto* c = e.as<Cast>(); c && e->type == DType::i64 && c->a->type == DType::i64) return affine_of(c->a);
+  const auto* x = e.as<Binary>();
+  if (!x || (x->op != BinOp::add && x->op != BinOp::sub && x->op != BinOp::mul)) return std::nullopt;
+  auto a = affine_of(x->a), b = affine_of(x->b);
+  if (!a || !b) return std::nullopt;
+  if (x->op == BinOp::mul) {
+    if (!b->terms.empty()) std::swap(a, b);
+    if (!b->terms.empty()) return std::nullopt;
+    if (b->constant == 0) return Affine{};
+    a->constant *= b->constant;
+    for (auto& [v, c] : a->terms) c *= b->constant;
+    return a;
+  }
+  const std::int64_t sign = x->op == BinOp::add ? 1 : -1;
+  a->constant += sign * b->constant;
+  for (const auto& [v, c] : b->terms) add_term(*a, v, sign * c);
+  return a;
+}
+
+Interval range_of(const Program& p, LoopId l) {
+  const Loop& loop = p.loop(l);
+  if (loop.retired) return range_of(p, *loop.retired);
+  return {0, std::max<std::int64_t>(largest(p, loop.extent) - 1, 0)};
+}
+
+Interval range_of(const Program& p, const Digit& d) {
+  const Interval l = range_of(p, d.loop);
+  std::int64_t low = floor_div(l.low, d.div), high = floor_div(l.high, d.div);
+  if (d.mod && !(low >= 0 && high < d.mod)) low = 0, high = d.mod - 1;
+  return times({low, high}, {d.stride, d.stride});
+}
+
+Interval range_of(const Program& p, const Binding& b) {
+  Interval sum{b.offset, b.offset};
+  for (const Digit& d : b.digits) {
+    const Interval r = range_of(p, d);
+    sum = {clamp(static_cast<__int128>(sum.low) + r.low), clamp(static_cast<__int128>(sum.high) + r.high)};
+  }
+  return sum;
+}
+
+std::optional<Interval> range_of(const Program& p, const Block* b, const Expr& e) { return range(p, b, e); }
+
+std::int64_t largest(const Program& p, const Expr& extent) {
+  if (const auto c = constant_of(extent)) return *c;
+  // Ragged extents name iterations of a block or loops; both families are resolved without knowing the block.
+  const auto r = range(p, nullptr, extent);
+  if (r) return r->high;
+  Expr closed = extent;
+  for (std::uint32_t n = 0; n < p.stmts.size(); ++n) {
+    if (!p.stmts.has({n})) continue;
+    if (const auto* b = p[StmtId{n}].as<Block>())
+      if (const auto r2 = range(p, b, closed)) return r2->high;
+  }
+  return huge;
+}
+
+Binding normal(const Program& p, Binding b) {
+  std::vector<Digit>& d = b.digits;
+  for (Digit& x : d)
+    if (const Interval l = range_of(p, x.loop); x.mod && l.low >= 0 && floor_div(l.high, x.div) < x.mod) x.mod = 0;
+  const auto order = [](const Digit& x, const Digit& y) {
+    if (x.loop != y.loop) return x.loop < y.loop;
+    return x.div != y.div ? x.div > y.div : x.mod > y.mod;
+  };
+  std::sort(d.begin(), d.end(), order);
+  std::vector<Digit> out;
+  for (const Digit& x : d) {
+    if (!out.empty() && out.back().loop == x.loop) {
+      Digit& y = out.back();
+      if (y.div == x.div && y.mod == x.mod) {
+        y.stride += x.stride;
+        continue;
+      }
+      if (x.mod && y.div == x.div * x.mod && y.stride == x.stride * x.mod) {  // y continues x upwards
+        y = {x.loop, x.div, y.mod ? y.mod * x.mod : 0, x.stride};
+        continue;
+      }
+    }
+    out.push_back(x);
+  }
+  std::erase_if(out, [&](const Digit& x) {
+    return x.stride == 0 || range_of(p, Digit{x.loop, x.div, x.mod, 1}) == Interval{0, 0};
+  });
+  std::sort(out.begin(), out.end(), [](const Digit& x, const Digit& y) {
+    if (x.stride != y.stride) return x.stride > y.stride;
+    return x.loop != y.loop ? x.loop < y.loop : x.div > y.div;
+  });
+  b.digits = std::move(out);
+  return b;
+}
+
+Binding add(const Program& p, const Binding& a, const Binding& b, std::int64_t factor) {
+  Binding sum = a;
+  sum.offset += factor * b.offset;
+  for (Digit d : b.digits) {
+    d.stride *= factor;
+    sum.digits.push_back(d);
+  }
+  return normal(p, std::move(sum));
+}
+
+std::optional<Binding> binding_of(const Block& b, const Affine& a) {
+  Binding sum{{}, a.constant};
+  for (const auto& [v, c] : a.terms) {
+    const Iter* i = iter_of(b, v);
+    if (!i) return std::nullopt;
+    sum.offset += c * i->binding.offset;
+    for (Digit d : i->binding.digits) {
+      d.stride *= c;
+      sum.digits.push_back(d);
+    }
+  }
+  return sum;
+}
+
+Binding expand(const Program& p, const Binding& b, LoopId l) {
+  Binding out{{}, b.offset};
+  for (const Digit& d : b.digits) {
+    if (d.loop != l) {
+      out.digits.push_back(d);
+      continue;
+    }
+    // (sum_j w_j * x_j / div % mod) * stride, where x_j are digits with distinct values: every term must be a multiple of
+    // div, or together with the smaller ones stay below it; the same for mod.
+    std::vector<Digit> made;
+    bool lines_up = p.loop(l).retired->offset == 0;
+    std::int64_t small = 0;  // largest sum of the terms that the division drops
+    for (const Digit& part : p.loop(l).retired->digits) {
+      const std::int64_t w = part.stride;
+      if (w <= 0) lines_up = false;
+      if (!lines_up) break;
+      if (w % d.div == 0) {
+        const std::int64_t unit = w / d.div;
+        if (d.mod == 0) made.push_back({part.loop, part.div, part.mod, unit * d.stride});
+        else if (unit % d.mod == 0) continue;
+        else if (d.mod % unit == 0) {
+          const std::int64_t m = d.mod / unit;
+          if (part.mod == 0 || part.mod % m == 0) made.push_back({part.loop, part.div, m, unit * d.stride});
+          else lines_up = false;
+        } else lines_up = false;
+        continue;
+      }
+      const std::int64_t reach = range_of(p, Digit{part.loop, part.div, part.mod, 1}).high;
+      if (w * reach < d.div) {
+        small += w * reach;
+      } else if (d.div % w == 0) {  // the division cuts this digit
+        const std::int64_t cut = d.div / w;
+        if (part.mod && part.mod % cut != 0) lines_up = false;
+        std::int64_t m = part.mod ? part.mod / cut : 0;
+        if (d.mod && (m == 0 || m > d.mod)) m = (m == 0 || m % d.mod == 0) ? d.mod : (lines_up = false, 0);
+        made.push_back({part.loop, part.div * cut, m, d.stride});
+        small += w * std::min(cut - 1, reach);
+      } else {
+        lines_up = false;
+      }
+    }
+    if (lines_up && small < d.div) out.digits.insert(out.digits.end(), made.begin(), made.end());
+    else out.digits.push_back(d);
+  }
+  return normal(p, std::move(out));
+}
+
+bool stays_above(const Program& p, const Iter& i) { return range_of(p, i.binding).low >= i.lower; }
+
+bool stays_below(const Program& p, const Block& b, const Iter& i) {
+  const Interval reach = range_of(p, i.binding);
+  if (const auto upper = constant_of(i.upper)) return reach.high < *upper;
+  if (i.binding.offset == 0 && !i.binding.digits.empty()) {
+    // The slowest digit counts to ceildiv(upper, c), the others stay below c: the value is below upper if c divides it.
+    const Digit& top = i.binding.digits.front();
+    Interval rest{0, 0};
+    for (std::size_t n = 1; n < i.binding.digits.size(); ++n) {
+      const Interval r = range_of(p, i.binding.digits[n]);
+      rest = {rest.low + r.low, rest.high + r.high};
+    }
+    const Loop& loop = p.loop(top.loop);
+    const bool plain = top.div == 1 && top.mod == 0 && !loop.retired && rest.low >= 0 && rest.high < top.stride;
+    if (plain && is_ceildiv_of(loop.extent, i.upper, top.stride) && known_divisor(p, i.upper) % top.stride == 0) return true;
+    // A ragged axis right under the loops it follows: the loop's extent is the same expression over loop variables.
+    if (plain && top.stride == 1) {
+      const Expr over_loops = substitute(i.upper, [&](VarId v) -> Expr {
+        const Iter* outer = iter_of(b, v);
+        if (!outer || outer->binding.offset || outer->binding.digits.size() != 1) return Expr();
+        const Digit& d = outer->binding.digits[0];
+        return d.div == 1 && d.mod == 0 && d.stride == 1 ? var(p.loop(d.loop).var) : Expr();
+      });
+      if (same_value(over_loops, loop.extent)) return true;
+    }
+  }
+  const auto upper = range(p, &b, i.upper);
+  return upper && reach.high < upper->low;
+}
+
+std::vector<Expr> guards_of(const Program& p, const Block& b) {
+  std::vector<Expr> out = b.predicate;
+  for (const Iter& i : b.iters) {
+    if (!stays_above(p, i)) out.push_back(make(Binary{BinOp::less_equal, index_literal(i.lower), var(i.var)}, DType::boolean));
+    if (!stays_below(p, b, i)) out.push_back(make(Binary{BinOp::less, var(i.var), i.upper}, DType::boolean));
+  }
+  return out;
+}
+
+Region region_of(const Program& p, const Block& b, const Expr& e, const std::function<bool(LoopId)>& fixed) {
+  const auto unknown = [] {
+    Region r;
+    r.whole = true;
+    r.exact = false;
+    return r;
+  };
+  const std::function<int(LoopId)> state = [&](LoopId l) -> int {  // 1 fixed, 0 varying, -1 some of each
+    if (!p.loop(l).retired) return fixed(l);
+    int all = -2;
+    for (const Digit& d : p.loop(l).retired->digits) {
+      const int one = state(d.loop);
+      all = all == -2 || all == one ? one : -1;
+    }
+    return all == -2 ? 1 : all;
+  };
+  const auto a = affine_of(e);
+  if (!a) {
+    const auto* x = e.as<Binary>();
+    const auto by = x ? constant_of(x->b) : std::nullopt;
+    if (!x || x->op != BinOp::div || !by || *by <= 0) return unknown();
+    Region r = region_of(p, b, x->a, fixed);  // (fixed + varying) / by, where by divides what is fixed
+    if (r.whole || r.fixed.offset % *by) return unknown();
+    for (Digit& d : r.fixed.digits) {
+      if (d.stride % *by) return unknown();
+      d.stride /= *by;
+    }
+    r.fixed.offset /= *by;
+    r.span = floor_div(r.span - 1, *by) + 1;
+    std::vector<Digit> kept;
+    for (Digit d : r.varying) {
+      if (d.stride % *by == 0) kept.push_back({d.loop, d.div, d.mod, d.stride / *by});
+      else r.exact = false;  // several iterations share an element
+    }
+    r.varying = std::move(kept);
+    if (!r.exact) r.varying.clear();
+    return r;
+  }
+  const auto whole = binding_of(b, *a);
+  if (!whole) return unknown();
+  const Binding n = normal(p, *whole);
+  Region r;
+  r.fixed.offset = n.offset;
+  for (const Digit& d : n.digits) {
+    const int s = state(d.loop);
+    if (s < 0) return unknown();
+    if (s == 1) {
+      r.fixed.digits.push_back(d);
+      continue;
+    }
+    const Interval reach = range_of(p, d);
+    r.fixed.offset += reach.low;
+    r.span = clamp(static_cast<__int128>(r.span) + (reach.high - reach.low));
+    if (d.stride < 0) r.exact = false;
+    r.varying.push_back(d);
+  }
+  std::int64_t below = 0;  // largest value of the faster digits
+  for (auto d = r.varying.rbegin(); d != r.varying.rend(); ++d) {
+    if (d->stride <= below) r.exact = false;
+    below += range_of(p, *d).high;
+  }
+  if (!r.exact) r.varying.clear();
+  return r;
+}
+
+}  // namespace tecc::loop

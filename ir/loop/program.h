@@ -1,0 +1,224 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "ir/expr.h"
+#include "ir/loop/table.h"
+#include "ir/te/kernel.h"
+
+/// Loop IR: how to compute. A Program is an ordered list of kernels, each a tree of loops and blocks over buffers. Statements
+/// live in a persistent table by id with parent and child ids: a schedule step replaces a few rows, everything else is shared
+/// with the program before. One language from the naive nest to what an emitter prints; levels are in verify.h.
+namespace tecc::loop {
+
+using StmtId = Id<struct StmtTag>;  // a row of Program::stmts
+using LoopId = StmtId;              // a row that holds a Loop; `retired` loops keep their row (see Loop::digits)
+using BlockId = StmtId;             // a row that holds a Block
+
+enum class LoopKind : std::uint8_t { serial, parallel, unrolled, vectorized };
+/// What a loop is bound to on a parallel machine. Nested loops bound to the same group form one mixed-radix number, the
+/// outermost loop counting slowest. On a CPU bound loops run in series.
+enum class Group : std::uint8_t { none, block, cluster, warpgroup, warp, thread };
+
+/// (loop / div % mod) * stride; mod 0: no remainder is taken.
+struct Digit {
+  LoopId loop;
+  std::int64_t div = 1, mod = 0, stride = 1;
+  bool operator==(const Digit&) const = default;
+};
+/// offset + sum of digits: how an iteration variable follows from the loops. A step rewrites bindings, never bodies.
+struct Binding {
+  std::vector<Digit> digits;
+  std::int64_t offset = 0;
+  bool operator==(const Binding&) const = default;
+};
+
+struct Loop {
+  VarId var;
+  Expr extent;  // may use runtime dims and the variables of enclosing (also retired) loops
+  LoopKind kind = LoopKind::serial;
+  Group group = Group::none;
+  /// A loop that was split or fused is retired: it is in no tree any more, and its value follows from these digits.
+  /// Bindings and extents may go on naming it where mixed radices do not line up (fuse 3 and 5, split by 4).
+  std::optional<Binding> retired;
+};
+
+enum class IterKind : std::uint8_t { spatial, reduce, scan };
+/// An iteration variable of a block. Its domain is lower <= v < upper; the binding may overshoot (partial tiles), and the
+/// instances outside the domain do not exist: guards follow from domain and binding, nobody writes them by hand.
+struct Iter {
+  VarId var;
+  IterKind kind = IterKind::spatial;
+  std::int64_t lower = 0;
+  Expr upper;  // may use runtime dims and earlier iteration variables of the block (ragged)
+  Binding binding;
+};
+
+struct Write {
+  TensorId buffer;
+  std::vector<Expr> index;
+  Expr value;
+};
+/// How a block's writes combine with what is there.
+///   none     w = value
+///   reducer  w = w (+) value over the reduce iterations, starting from the reducer's identity
+///            (argmax, argmin: two writes, the value and its i64 position, smallest position on ties, -1 for none)
+///   scan     w[.., k] = w[.., k-1] (+) value along the scan iteration
+/// `init`: who stores the identity. fused: the block itself before its first reduce iteration; apart: another block did.
+enum class Init : std::uint8_t { fused, apart };
+struct Block {
+  std::string name;  // for printing: the stage, or what made the block ("C.sum", "as")
+  std::vector<Iter> iters;
+  std::vector<Write> writes;
+  std::optional<Reducer> combiner;
+  Init init = Init::fused;
+  std::vector<Expr> predicate;  // further conditions over the iteration variables
+  /// After lowering: the guards that must be tested at run time, over iteration variables; empty means always run.
+  std::vector<Expr> guards;
+  std::vector<LoopId> axes;  // the loops made with the block, one an iteration variable (absent: none was made, row 0)
+};
+
+/// All threads of the block meet here.
+struct Barrier {};
+/// After lowering: the partial results that `threads` consecutive threads (in groups of `threads`, `stride` apart) hold in
+/// a local buffer are combined; afterwards each of them holds the whole. Several buffers: argmax's value and position.
+struct Combine {
+  std::vector<TensorId> buffers;
+  Reducer op;
+  std::int64_t threads, stride;
+  TensorId scratch;  // shared memory for what shuffles cannot reach; a buffer of `warps` elements
+};
+/// A kernel: the root of a tree.
+struct Root {
+  std::string name;
+};
+
+struct Stmt {
+  StmtId parent;  // of a Root: itself
+  std::vector<StmtId> children;
+  std::variant<Root, Loop, Block, Barrier, Combine> node;
+  CallSite at;
+
+  template <class T>
+  const T* as() const {
+    return std::get_if<T>(&node);
+  }
+  template <class T>
+  T* as() {
+    return std::get_if<T>(&node);
+  }
+};
+
+enum class Scope : std::uint8_t { global, shared, reg, local };  // reg: distributed over threads; local: private to a thread
+enum class Role : std::uint8_t { input, output, workspace };
+
+/// Where the elements of a non-global buffer lie, set by the pass `place_buffers`: element x has the address
+/// sum_d ((x[d] - origin[d]) / grain[d]) * stride[d]; `elements` in all, times `slots`.
+struct Storage {
+  StmtId at;                      // allocated anew in every iteration of this loop (or once, at a Root)
+  std::vector<Binding> origin;    // over loops outside `at` and, for reg and local, over loops bound to threads
+  std::vector<std::int64_t> grain, extent, stride;
+  std::int64_t elements = 0;
+  std::int64_t offset_bytes = 0;  // shared: place in the block's shared memory
+};
+struct Buffer {
+  std::string name;
+  DType type = DType::f32;
+  std::vector<Expr> shape;
+  Scope scope = Scope::global;
+  Role role = Role::workspace;
+  bool by_value = false;             // a scalar parameter
+  std::vector<int> order;            // set_layout: dimensions from slowest to fastest; empty: as declared
+  std::int64_t pad = 0;              // set_layout: elements added to the length of the fastest dimension
+  std::int64_t slots = 1;            // pipeline: copies of the buffer
+  LoopId slot_loop;                  // pipeline: the slot is (iteration of this loop) % slots
+  std::int64_t alignment = 16;       // bytes; of a global pointer
+  std::optional<Storage> storage;
+};
+
+struct VarInfo {
+  std::string name;
+};
+
+/// cross_thread_reduce(block, at): recorded by the step, realised by the pass of the same name.
+struct CrossThread {
+  BlockId block;
+  LoopId at;
+};
+/// pipeline(loop, buffers, slots): recorded by the step, realised by the pass of the same name.
+struct Channel {
+  LoopId loop;
+  std::vector<TensorId> buffers;
+  std::int64_t slots;
+};
+
+/// The stage of the expression a handle can name: its block and, in order, its naive loops.
+struct StageInfo {
+  std::string name;  // "C", "C.sum"
+  BlockId block;
+};
+
+struct Program {
+  std::string name;
+  Table<StmtId, Stmt> stmts;
+  Table<TensorId, Buffer> buffers;
+  Table<VarId, VarInfo> vars;
+  std::vector<StmtId> kernels;              // roots, in order of execution
+  std::vector<TensorId> inputs, outputs;    // in call order
+  std::map<VarId, te::DimRange> dims;       // runtime dims: arguments of the program
+  std::vector<StageInfo> stages;
+  std::vector<CrossThread> cross_threads;
+  std::vector<Channel> channels;
+
+  const Stmt& operator[](StmtId s) const { return stmts[s]; }
+  const Loop& loop(LoopId l) const { return std::get<Loop>(stmts[l].node); }
+  const Block& block(BlockId b) const { return std::get<Block>(stmts[b].node); }
+  const Buffer& operator[](TensorId b) const { return buffers[b]; }
+};
+
+// ---- navigation (navigate.cpp) ----------------------------------------------------------------------------------------
+StmtId root_of(const Program& p, StmtId s);
+/// Loops around `s`, outermost first; `s` itself not included.
+std::vector<LoopId> loops_around(const Program& p, StmtId s);
+bool is_inside(const Program& p, StmtId s, StmtId ancestor);  // or equal
+/// Blocks under `s` in program order.
+std::vector<BlockId> blocks_under(const Program& p, StmtId s);
+std::vector<BlockId> all_blocks(const Program& p);
+std::vector<BlockId> writers_of(const Program& p, TensorId b);
+std::vector<BlockId> readers_of(const Program& p, TensorId b);
+StmtId common_ancestor(const Program& p, StmtId a, StmtId b);
+/// The child of `ancestor` that holds `s`.
+StmtId child_towards(const Program& p, StmtId ancestor, StmtId s);
+/// -1, 0, 1: order of execution of two statements.
+int compare_order(const Program& p, StmtId a, StmtId b);
+bool reads(const Block& b, TensorId buffer);
+bool writes(const Block& b, TensorId buffer);
+std::vector<TensorId> read_buffers(const Block& b);  // in order of first use, without repeats
+std::optional<std::int64_t> constant_extent(const Program& p, LoopId l);
+const Iter* iter_of(const Block& b, VarId v);
+/// True if the loop (or a retired loop that follows from it) feeds an iteration variable of the given kind.
+bool feeds(const Program& p, LoopId l, const Block& b, IterKind kind);
+bool depends_on(const Program& p, const Binding& binding, LoopId l);
+
+// ---- editing ----------------------------------------------------------------------------------------------------------
+StmtId add_stmt(Program& p, StmtId parent, std::size_t position, Stmt stmt);
+/// Takes `s` out of its parent; loops that become empty vanish with it, so do empty kernels.
+void detach(Program& p, StmtId s);
+void insert_child(Program& p, StmtId parent, std::size_t position, StmtId child);
+std::size_t position_in_parent(const Program& p, StmtId s);
+LoopId add_loop(Program& p, StmtId parent, std::size_t position, std::string name, Expr extent, CallSite at = {});
+VarId add_var(Program& p, std::string name);
+
+/// The naive program of an expression: one perfect nest per stage, each a kernel of its own, in order.
+Program naive(const te::Lifted& lifted);
+
+/// Text; parse(print(p)) prints the same. Names are made unique by a number where they repeat.
+std::string print(const Program& p);
+/// Names as the user would say them: "C.sum.k", and for derived loops "k0", ...
+std::string loop_name(const Program& p, LoopId l);
+Names names_of(const Program& p);
+
+}  // namespace tecc::loop
