@@ -87,7 +87,7 @@ class Printer {
       std::string term = names_.var(p_.loop(d.loop).var);
       if (d.div != 1) term = fmt::format("{} / {}", term, d.div);
       if (d.mod) term = fmt::format("{} % {}", term, d.mod);
-      if (d.stride != 1) term = fmt::format(d.div != 1 || d.mod ? "({}) * {}" : "{} * {}", term, d.stride);
+      if (d.stride != 1) term = d.div != 1 || d.mod ? fmt::format("({}) * {}", term, d.stride) : fmt::format("{} * {}", term, d.stride);
       out += (out.empty() ? "" : " + ") + term;
     }
     if (b.offset || out.empty()) out += fmt::format("{}{}", out.empty() ? "" : b.offset < 0 ? " - " : " + ", out.empty() ? b.offset : std::abs(b.offset));

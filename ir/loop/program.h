@@ -211,6 +211,11 @@ void insert_child(Program& p, StmtId parent, std::size_t position, StmtId child)
 std::size_t position_in_parent(const Program& p, StmtId s);
 LoopId add_loop(Program& p, StmtId parent, std::size_t position, std::string name, Expr extent, CallSite at = {});
 VarId add_var(Program& p, std::string name);
+/// A block of its own stores the identity of reduction `b`, in a nest directly before `before` (a loop around all of the
+/// reduction); returns it. The spatial loops of `b` inside `before` are made anew, bound as the old ones.
+BlockId decompose(Program& p, BlockId b, LoopId before);
+/// The identity of a combiner for a type, or of argmax's position (-1).
+Expr identity_of(Reducer op, DType type);
 
 /// The naive program of an expression: one perfect nest per stage, each a kernel of its own, in order.
 Program naive(const te::Lifted& lifted);

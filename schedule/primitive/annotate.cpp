@@ -1,0 +1,73 @@
+/// bind(loops, block | thread | ...), parallel(loops), vectorize(loops), unroll(loops): how the iterations of a loop run.
+/// Results  none.
+/// Keeps    every instance, once; iterations of parallel and bound loops in any order.
+/// Refuses  E0315 the loop carries a scan, or a reduction (a reduction may be bound to threads when cross_thread_reduce
+///          follows, and unrolled); E0329 vectorize: the extent is no small constant.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+namespace {
+
+Check independent(const Program& p, LoopId l, bool reduction_allowed, const std::string& how) {
+  for (BlockId b : loop::blocks_under(p, l)) {
+    if (loop::feeds(p, l, p.block(b), IterKind::scan))
+      return refuse(Code::carries, say(p, l), "a scan", say_block(p, b), how);
+    if (!reduction_allowed && loop::feeds(p, l, p.block(b), IterKind::reduce))
+      return refuse(Code::carries, say(p, l), "the reduction", say_block(p, b), how + "; rfactor first");
+  }
+  return Ok{};
+}
+
+template <class Change>
+Applied change_loops(const State& state, const std::vector<Ref>& refs, Change change) {
+  Applied out{state.program, {}};
+  for (LoopId l : *loops_of(state, refs))
+    out.program.stmts.edit(l, [&](Stmt& s) { change(std::get<Loop>(s.node)); });
+  return out;
+}
+
+}  // namespace
+
+Check check(const State& state, const Bind& step) {
+  TECC_TRY(const std::vector<LoopId> loops, loops_of(state, step.loops));
+  for (LoopId l : loops) TECC_CHECK(independent(state.program, l, step.group == Group::thread || step.group == Group::warp, "bound"));
+  return Ok{};
+}
+Applied apply(const State& state, const Bind& step) {
+  return change_loops(state, step.loops, [&](Loop& l) { l.group = step.group; });
+}
+
+Check check(const State& state, const Parallel& step) {
+  TECC_TRY(const std::vector<LoopId> loops, loops_of(state, step.loops));
+  for (LoopId l : loops) TECC_CHECK(independent(state.program, l, false, "parallel"));
+  return Ok{};
+}
+Applied apply(const State& state, const Parallel& step) {
+  return change_loops(state, step.loops, [](Loop& l) { l.kind = LoopKind::parallel; });
+}
+
+Check check(const State& state, const Vectorize& step) {
+  TECC_TRY(const std::vector<LoopId> loops, loops_of(state, step.loops));
+  const Program& p = state.program;
+  for (LoopId l : loops) {
+    const auto extent = loop::constant_extent(p, l);
+    const bool innermost = std::all_of(p[l].children.begin(), p[l].children.end(), [&](StmtId c) { return p[c].as<Block>() != nullptr; });
+    if (!extent || *extent > 64 || !innermost)
+      return refuse(Code::vector_extent, say(p, l), print(p.loop(l).extent, loop::names_of(p)));
+    TECC_CHECK(independent(p, l, false, "vectorized"));
+  }
+  return Ok{};
+}
+Applied apply(const State& state, const Vectorize& step) {
+  return change_loops(state, step.loops, [](Loop& l) { l.kind = LoopKind::vectorized; });
+}
+
+Check check(const State& state, const Unroll& step) {
+  TECC_CHECK(loops_of(state, step.loops));
+  return Ok{};
+}
+Applied apply(const State& state, const Unroll& step) {
+  return change_loops(state, step.loops, [](Loop& l) { l.kind = LoopKind::unrolled; });
+}
+
+}  // namespace tecc::schedule

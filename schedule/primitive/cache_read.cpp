@@ -1,0 +1,122 @@
+/// cache_read([readers], tensor, scope, at): the readers read a copy, made under `at` for just the part that one iteration of
+/// it reads (also called: stage_mem, prefetch)
+///   for k0: .. A[i, k0*8+k1] ..     ->   for k0:
+///                                          for x, y: as[x, k0*8+y] = A[x, k0*8+y]
+///                                          .. as[i, k0*8+k1] ..
+/// Results  the buffer of the copy and the copying block, whose loops are the tensor's dimensions.
+/// Keeps    every value; outside of the tensor the copy holds the fill of the reads (`else v`).
+/// Refuses  E0322 a block does not read the tensor; E0323 a reader is not inside `at`; E0324 reads with different fills;
+///          E0321 the tensor is not complete at that place.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+
+Check check(const State& state, const CacheRead& step) {
+  TECC_TRY(const std::vector<BlockId> readers, blocks_of(state, step.readers));
+  TECC_TRY(const TensorId tensor, buffer_of(state, step.tensor));
+  TECC_TRY(const LoopId l, loop_of(state, step.at));
+  const Program& p = state.program;
+  if (readers.empty()) return refuse(Code::missing_argument, "cache_read", "readers");
+  std::optional<Expr> fill;
+  for (BlockId r : readers) {
+    const Block& b = p.block(r);
+    if (!loop::reads(b, tensor)) {
+      std::vector<std::string> names;
+      for (TensorId t : loop::read_buffers(b)) names.push_back(p[t].name);
+      return refuse(Code::not_reader, b.name, p[tensor].name, say_list(names));
+    }
+    if (!loop::is_inside(p, r, l)) {
+      std::vector<std::string> names;
+      for (LoopId m : loop::loops_around(p, r)) names.push_back(say(p, m));
+      return refuse(Code::not_inside, b.name, say(p, l), say_list(names));
+    }
+    bool differs = false;
+    for_each_read(b, tensor, [&](const tecc::Read& read) {
+      if (!fill) fill = read.otherwise;
+      else if (static_cast<bool>(*fill) != static_cast<bool>(read.otherwise) || (*fill && !same_value(*fill, read.otherwise))) differs = true;
+    });
+    if (differs) return refuse(Code::fill_differs, p[tensor].name);
+  }
+  for (BlockId w : loop::writers_of(p, tensor))
+    if (loop::is_inside(p, w, l)) {
+      for (BlockId r : readers)
+        if (loop::child_towards(p, l, w) == loop::child_towards(p, l, r)) return refuse(Code::too_early, say_block(p, r), p[tensor].name);
+    }
+  return Ok{};
+}
+
+Applied apply(const State& state, const CacheRead& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const std::vector<BlockId> readers = *blocks_of(state, step.readers);
+  const TensorId tensor = *buffer_of(state, step.tensor);
+  const LoopId l = *loop_of(state, step.at);
+  const auto fixed = fixed_around(p, l);
+
+  std::vector<Region> regions;
+  std::size_t position = p[l].children.size();
+  Expr fill;
+  std::vector<loop::Interval> reach;  // of the indices of reads with a fill: the copy holds what lies outside, too
+  for (BlockId r : readers) {
+    const std::vector<Region> one = read_region(p, r, tensor, fixed);
+    if (regions.empty()) regions = one;
+    else
+      for (std::size_t d = 0; d < one.size(); ++d) regions[d] = hull(p, regions[d], one[d]);
+    position = std::min(position, loop::position_in_parent(p, loop::child_towards(p, l, r)));
+    for_each_read(p.block(r), tensor, [&](const tecc::Read& read) {
+      fill = read.otherwise;
+      for (std::size_t d = 0; d < read.index.size(); ++d) {
+        const std::int64_t extent = loop::largest(p, p[tensor].shape[d]);
+        const auto range = fill ? loop::range_of(p, &p.block(r), read.index[d]) : std::nullopt;
+        const loop::Interval wide = range ? loop::Interval{std::min<std::int64_t>(range->low, 0), std::max(range->high, extent - 1)}
+                                          : loop::Interval{0, extent - 1};
+        if (reach.size() <= d) reach.push_back(wide);
+        else reach[d] = {std::min(reach[d].low, wide.low), std::max(reach[d].high, wide.high)};
+      }
+    });
+  }
+
+  Buffer copy;
+  copy.name = p[tensor].name + "." + (step.scope == Scope::shared ? "shared" : "local");
+  copy.type = p[tensor].type;
+  copy.shape = p[tensor].shape;
+  copy.scope = step.scope;
+  const TensorId buffer = p.buffers.add(copy);
+
+  Block b;
+  b.name = copy.name;
+  std::vector<RegionAxis> axes;
+  std::vector<Expr> index;
+  for (std::size_t d = 0; d < copy.shape.size(); ++d) {
+    const std::string name = p.vars.size() && p.block(readers[0]).iters.size() > d ? std::string("x") + std::to_string(d) : "x";
+    Iter i{loop::add_var(p, name), IterKind::spatial, 0, copy.shape[d], {}};
+    if (fill && (reach[d].low < 0 || reach[d].high >= loop::largest(p, copy.shape[d]))) {
+      i.lower = reach[d].low;
+      i.upper = index_literal(reach[d].high + 1);
+    }
+    Region r = regions[d];
+    if (r.whole && i.lower < 0) r = Region{{{}, i.lower}, {}, *constant_of(i.upper) - i.lower, false, false};
+    axes.push_back({name, r, i.upper});
+    index.push_back(var(i.var));
+    b.iters.push_back(std::move(i));
+  }
+  const RegionNest nest = make_nest(p, l, position, axes, p[l].at);
+  for (std::size_t d = 0; d < b.iters.size(); ++d) {
+    b.iters[d].binding = nest.bindings[d];
+    b.axes.push_back(nest.loops[d].value_or(StmtId{}));
+  }
+  b.writes = {{buffer, index, make(tecc::Read{tensor, index, fill}, copy.type)}};
+  const BlockId id = loop::add_stmt(p, nest.innermost, nest.innermost == l ? position : 0, Stmt{{}, {}, std::move(b), p[l].at});
+
+  for (BlockId r : readers)
+    p.stmts.edit(r, [&](Stmt& s) {
+      rewrite_block(std::get<Block>(s.node), [&](const Expr& e) {
+        const auto* read = e.as<tecc::Read>();
+        return read && read->tensor == tensor ? make(tecc::Read{buffer, read->index, Expr()}, e->type, e->at) : e;
+      });
+    });
+  out.results = {BufferHandle{buffer}, BlockHandle{id}};
+  return out;
+}
+
+}  // namespace tecc::schedule

@@ -1,0 +1,87 @@
+/// cache_write(block, tensor, scope, at): the block writes a buffer of its own; what it made in one iteration of `at` is then
+/// copied to the tensor
+///   for i0: for i1: C[i0*4+i1] = v      ->   for i0: for i1: cl[i0*4+i1] = v
+///                                                    for x in 0..4: C[i0*4+x] = cl[i0*4+x]
+/// Results  the new buffer and the copying block, whose loops are the tensor's dimensions.
+/// Keeps    every element of the tensor, written once.
+/// Refuses  E0322 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
+///          (it cuts a reduction of the block); E0310 the tensor is read inside of `at`.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+namespace {
+
+std::vector<Region> written(const Program& p, const Block& b, TensorId tensor, const std::function<bool(LoopId)>& fixed) {
+  std::vector<Region> out;
+  for (const Write& w : b.writes)
+    if (w.buffer == tensor)
+      for (const Expr& i : w.index) out.push_back(loop::region_of(p, b, i, fixed));
+  return out;
+}
+
+}  // namespace
+
+Check check(const State& state, const CacheWrite& step) {
+  TECC_TRY(const BlockId id, block_of(state, step.block));
+  TECC_TRY(const TensorId tensor, buffer_of(state, step.tensor));
+  TECC_TRY(const LoopId l, loop_of(state, step.at));
+  const Program& p = state.program;
+  const Block& b = p.block(id);
+  if (!loop::writes(b, tensor)) return refuse(Code::not_reader, b.name, p[tensor].name, p[b.writes.back().buffer].name);
+  if (!loop::is_inside(p, id, l)) return refuse(Code::not_inside, b.name, say(p, l), "its loops");
+  std::vector<LoopId> around = loop::loops_around(p, l);
+  around.push_back(l);
+  for (LoopId m : around)
+    if (loop::feeds(p, m, b, IterKind::reduce) || loop::feeds(p, m, b, IterKind::scan))
+      return refuse(Code::repeats, b.name, say(p, m), "it cuts the block's reduction");
+  for (BlockId r : loop::readers_of(p, tensor))
+    if (r != id && loop::is_inside(p, r, l)) return refuse(Code::other_reader, b.name, say_block(p, r), say(p, l), "a loop that does not hold the reader");
+  const std::vector<Region> regions = written(p, b, tensor, fixed_around(p, l));
+  for (const Region& r : regions)
+    if (r.whole) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");
+  return Ok{};
+}
+
+Applied apply(const State& state, const CacheWrite& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const BlockId id = *block_of(state, step.block);
+  const TensorId tensor = *buffer_of(state, step.tensor);
+  const LoopId l = *loop_of(state, step.at);
+  const std::vector<Region> regions = written(p, p.block(id), tensor, fixed_around(p, l));
+
+  Buffer copy;
+  copy.name = p[tensor].name + "." + (step.scope == Scope::shared ? "shared" : "local");
+  copy.type = p[tensor].type;
+  copy.shape = p[tensor].shape;
+  copy.scope = step.scope;
+  const TensorId buffer = p.buffers.add(copy);
+
+  Block b;
+  b.name = p[tensor].name + ".store";
+  std::vector<RegionAxis> axes;
+  std::vector<Expr> index;
+  for (std::size_t d = 0; d < copy.shape.size(); ++d) {
+    const std::string name = std::string("x") + std::to_string(d);
+    Iter i{loop::add_var(p, name), IterKind::spatial, 0, copy.shape[d], {}};
+    axes.push_back({name, regions[d], copy.shape[d]});
+    index.push_back(var(i.var));
+    b.iters.push_back(std::move(i));
+  }
+  const std::size_t position = loop::position_in_parent(p, loop::child_towards(p, l, id)) + 1;
+  const RegionNest nest = make_nest(p, l, position, axes, p[l].at);
+  for (std::size_t d = 0; d < b.iters.size(); ++d) {
+    b.iters[d].binding = nest.bindings[d];
+    b.axes.push_back(nest.loops[d].value_or(StmtId{}));
+  }
+  b.writes = {{tensor, index, make(tecc::Read{buffer, index, Expr()}, copy.type)}};
+  const BlockId store = loop::add_stmt(p, nest.innermost, nest.innermost == l ? position : 0, Stmt{{}, {}, std::move(b), p[l].at});
+  p.stmts.edit(id, [&](Stmt& s) {
+    for (Write& w : std::get<Block>(s.node).writes)
+      if (w.buffer == tensor) w.buffer = buffer;
+  });
+  out.results = {BufferHandle{buffer}, BlockHandle{store}};
+  return out;
+}
+
+}  // namespace tecc::schedule

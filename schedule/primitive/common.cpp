@@ -1,0 +1,160 @@
+#include "schedule/primitive/common.h"
+
+#include <fmt/format.h>
+
+namespace tecc::schedule {
+
+std::string say_list(const std::vector<std::string>& names) {
+  if (names.empty()) return "none";
+  std::string out;
+  for (std::size_t n = 0; n < names.size(); ++n)
+    out += (n == 0 ? "" : n + 1 == names.size() ? " or " : ", ") + fmt::format("'{}'", names[n]);
+  return out;
+}
+
+void retire(Program& p, LoopId old, Binding digits, StmtId top) {
+  p.stmts.edit(old, [&](Stmt& s) {
+    std::get<Loop>(s.node).retired = std::move(digits);
+    s.children.clear();
+  });
+  for (BlockId b : loop::blocks_under(p, top)) {
+    bool names_it = false;
+    for (const Iter& i : p.block(b).iters) names_it |= loop::depends_on(p, i.binding, old);
+    if (!names_it) continue;
+    Stmt row = p[b];
+    for (Iter& i : std::get<Block>(row.node).iters) i.binding = loop::expand(p, i.binding, old);
+    p.stmts.set(b, std::move(row));
+  }
+}
+
+RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std::vector<RegionAxis>& axes, CallSite at) {
+  RegionNest nest;
+  nest.innermost = parent;
+  for (const RegionAxis& axis : axes) {
+    const Region& r = axis.region;
+    const auto extent = constant_of(axis.extent);
+    Binding binding = r.fixed;
+    std::optional<Expr> count;
+    std::vector<std::pair<Digit, std::int64_t>> digits;  // varying digit and how many values it takes
+    if (r.whole) {
+      binding = {};
+      count = axis.extent;
+    } else if (!r.exact || r.varying.empty()) {
+      const bool from_zero = r.fixed.digits.empty() && r.fixed.offset == 0;
+      count = index_literal(from_zero && extent ? std::min(r.span, *extent) : r.span);
+    } else {
+      std::int64_t total = 1;
+      for (const Digit& d : r.varying) {
+        const std::int64_t values = loop::range_of(p, Digit{d.loop, d.div, d.mod, 1}).high + 1;
+        digits.push_back({d, values});
+        total *= values;
+      }
+      // A single varying loop whose extent is symbolic keeps its symbolic extent.
+      const Loop& only = p.loop(r.varying[0].loop);
+      const bool same = r.varying.size() == 1 && r.varying[0].div == 1 && r.varying[0].mod == 0 && !only.retired;
+      count = same ? only.extent : index_literal(total);
+    }
+    if (const auto c = constant_of(*count); c && *c == 1) {
+      nest.loops.push_back(std::nullopt);
+      nest.bindings.push_back(loop::normal(p, binding));
+      continue;
+    }
+    const LoopId l = loop::add_loop(p, nest.innermost, nest.innermost == parent ? position : 0, axis.name, *count, at);
+    nest.innermost = l;
+    if (digits.empty()) {
+      binding.digits.push_back({l});
+    } else {
+      std::int64_t faster = 1;
+      for (auto d = digits.rbegin(); d != digits.rend(); ++d) {
+        const bool slowest = d + 1 == digits.rend();
+        binding.digits.push_back({l, faster, slowest ? 0 : d->second, d->first.stride});
+        faster *= d->second;
+      }
+    }
+    nest.loops.push_back(l);
+    nest.bindings.push_back(loop::normal(p, binding));
+  }
+  return nest;
+}
+
+std::function<bool(LoopId)> fixed_around(const Program& p, StmtId place) {
+  std::vector<LoopId> around = loop::loops_around(p, place);
+  if (p[place].as<Loop>()) around.push_back(place);
+  return [around = std::move(around)](LoopId l) { return std::find(around.begin(), around.end(), l) != around.end(); };
+}
+
+Region hull(const Program& p, const Region& a, const Region& b) {
+  Region none;
+  none.whole = true;
+  none.exact = false;
+  if (a.whole || b.whole) return none;
+  const Binding x = loop::normal(p, a.fixed), y = loop::normal(p, b.fixed);
+  if (x.digits != y.digits) return none;
+  if (x.offset == y.offset && a.exact && b.exact && a.varying == b.varying) return a;
+  const std::int64_t low = std::min(x.offset, y.offset);
+  const std::int64_t high = std::max(x.offset + a.span, y.offset + b.span);
+  Region r;
+  r.fixed = x;
+  r.fixed.offset = low;
+  r.span = high - low;
+  r.exact = false;
+  return r;
+}
+
+void for_each_read(const Block& b, TensorId tensor, const std::function<void(const tecc::Read&)>& f) {
+  const auto visit = [&](const Expr& e) {
+    walk(e, [&](const Expr& x) {
+      if (const auto* r = x.as<tecc::Read>(); r && r->tensor == tensor) f(*r);
+      return true;
+    });
+  };
+  for (const Write& w : b.writes) {
+    for (const Expr& i : w.index) visit(i);
+    visit(w.value);
+  }
+  for (const Expr& c : b.predicate) visit(c);
+}
+
+void rewrite_block(Block& b, const std::function<Expr(const Expr&)>& f) {
+  for (Write& w : b.writes) {
+    for (Expr& i : w.index) i = rewrite(i, f);
+    w.value = rewrite(w.value, f);
+  }
+  for (Expr& c : b.predicate) c = rewrite(c, f);
+}
+
+std::vector<Region> read_region(const Program& p, BlockId reader, TensorId tensor, const std::function<bool(LoopId)>& fixed) {
+  std::vector<Region> out;
+  const Block& b = p.block(reader);
+  for_each_read(b, tensor, [&](const tecc::Read& r) {
+    for (std::size_t d = 0; d < r.index.size(); ++d) {
+      const Region one = loop::region_of(p, b, r.index[d], fixed);
+      if (out.size() <= d) out.push_back(one);
+      else out[d] = hull(p, out[d], one);
+    }
+  });
+  return out;
+}
+
+std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b) {
+  for (LoopId l : loop::loops_around(p, b))
+    if (loop::feeds(p, l, p.block(b), IterKind::reduce) || loop::feeds(p, l, p.block(b), IterKind::scan)) return l;
+  return std::nullopt;
+}
+
+std::optional<StmtId> company_of(const Program& p, BlockId b) {
+  StmtId s = b;
+  while (!p[s].as<Root>()) {
+    s = p[s].parent;
+    if (p[s].children.size() > 1) return s;
+  }
+  return std::nullopt;
+}
+
+std::vector<Handle> loop_handles(const std::vector<std::optional<LoopId>>& loops) {
+  std::vector<Handle> out;
+  for (const auto& l : loops) out.push_back(l ? Handle{LoopHandle{*l}} : Handle{Absent{}});
+  return out;
+}
+
+}  // namespace tecc::schedule

@@ -1,0 +1,74 @@
+#pragma once
+#include <algorithm>
+
+#include "ir/loop/affine.h"
+#include "schedule/step.h"
+
+/// What several primitives share: retiring a loop, making a nest for a region, saying names.
+namespace tecc::schedule {
+
+using loop::Binding;
+using loop::Block;
+using loop::BlockId;
+using loop::Buffer;
+using loop::Digit;
+using loop::Group;
+using loop::Iter;
+using loop::IterKind;
+using loop::Loop;
+using loop::LoopId;
+using loop::LoopKind;
+using loop::Program;
+using loop::Region;
+using loop::Root;
+using loop::Scope;
+using loop::Stmt;
+using loop::StmtId;
+using loop::Write;
+
+inline std::string say(const Program& p, LoopId l) { return loop::loop_name(p, l); }
+inline const std::string& say_block(const Program& p, BlockId b) { return p.block(b).name; }
+/// "'i', 'j' or 'k'"; "none" for an empty list.
+std::string say_list(const std::vector<std::string>& names);
+
+/// Marks `old` as retired, its value following from `digits`, and expands it in the bindings of the blocks under `top`.
+void retire(Program& p, LoopId old, Binding digits, StmtId top);
+
+/// Loops for the varying part of some regions, nested under `parent` at `position` in the order of the regions; returns for
+/// each region its loop (absent when it would run once), the binding fixed + varying, and the innermost place.
+struct RegionNest {
+  std::vector<std::optional<LoopId>> loops;
+  std::vector<Binding> bindings;
+  StmtId innermost;
+};
+struct RegionAxis {
+  std::string name;
+  Region region;
+  Expr extent;  // of the whole dimension
+};
+RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std::vector<RegionAxis>& axes, CallSite at);
+
+/// True while the loops around (and including) `place` hold still.
+std::function<bool(LoopId)> fixed_around(const Program& p, StmtId place);
+
+/// The smallest region that holds both; falls back to the whole dimension.
+Region hull(const Program& p, const Region& a, const Region& b);
+
+/// The part of `tensor` that `reader` reads while `fixed` loops hold still, one region a dimension.
+std::vector<Region> read_region(const Program& p, BlockId reader, TensorId tensor, const std::function<bool(LoopId)>& fixed);
+
+/// Calls f on every read of `tensor` in the block's values, indices and predicate.
+void for_each_read(const Block& b, TensorId tensor, const std::function<void(const tecc::Read&)>& f);
+/// Rewrites values, indices and predicate of a block.
+void rewrite_block(Block& b, const std::function<Expr(const Expr&)>& f);
+
+/// The outermost loop around `b` (inside `within`, if given) that feeds one of its reduce or scan iterations.
+std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b);
+
+/// Everything under the loops of `b` that is not `b`: the loops up to the first one that also holds something else.
+/// nullopt if the whole nest up to its root holds only `b`.
+std::optional<StmtId> company_of(const Program& p, BlockId b);
+
+std::vector<Handle> loop_handles(const std::vector<std::optional<LoopId>>& loops);
+
+}  // namespace tecc::schedule

@@ -1,0 +1,41 @@
+/// pipeline(loop, buffers, slots): the buffers, filled by copies inside `loop`, get `slots` places, so that the copies of the
+/// next iterations run ahead of the work on this one (also called: double buffering, multistage)
+///   for k: { as = A[k]; work(as) }   ->   as0 = A[0]; for k: { as1 = A[k+1] ahead; work(as0); swap }
+/// Results  the channel (absent for now: nothing names it later).
+/// Keeps    every instance; the copies move to earlier iterations, their order is kept.
+/// Refuses  E0338 slots; E0339 a buffer is not filled by a copy directly inside the loop.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+
+Check check(const State& state, const Pipeline& step) {
+  TECC_TRY(const LoopId l, loop_of(state, step.loop));
+  const Program& p = state.program;
+  if (step.slots < 2 || step.slots > 8) return refuse(Code::slots_range, step.slots);
+  for (const Ref& r : step.buffers) {
+    TECC_TRY(const TensorId b, buffer_of(state, r));
+    const std::vector<BlockId> writers = loop::writers_of(p, b);
+    const bool good = writers.size() == 1 && loop::is_inside(p, writers[0], l) && !p.block(writers[0]).combiner &&
+                      p[b].role == loop::Role::workspace;
+    if (!good) return refuse(Code::not_copied_in, p[b].name, say(p, l));
+    for (BlockId reader : loop::readers_of(p, b))
+      if (!loop::is_inside(p, reader, l) || loop::child_towards(p, l, reader) == loop::child_towards(p, l, writers[0]))
+        return refuse(Code::not_copied_in, p[b].name, say(p, l));
+  }
+  for (const loop::Channel& c : p.channels)
+    if (c.loop == l) return refuse(Code::not_copied_in, p[c.buffers[0]].name, say(p, l));
+  return Ok{};
+}
+
+Applied apply(const State& state, const Pipeline& step) {
+  Applied out{state.program, {Absent{}}};
+  loop::Channel channel{*loop_of(state, step.loop), {}, step.slots};
+  for (const Ref& r : step.buffers) {
+    const TensorId b = *buffer_of(state, r);
+    channel.buffers.push_back(b);
+  }
+  out.program.channels.push_back(std::move(channel));
+  return out;
+}
+
+}  // namespace tecc::schedule

@@ -1,0 +1,177 @@
+/// decompose_reduction(block, loop): the identity is stored by a block of its own, before `loop` (also called: init split)
+///   for k: C += v      ->      C = 0;  for k: C += v
+/// Results  the initialising block.
+///
+/// rfactor(block, loop): the iterations of `loop` get partial results of their own, which a new block then combines
+///   for k1: for k0: C += v      ->      for k1: for k0: rf[k1] += v;      for k1: C += rf[k1]
+/// Results  the block that combines (the old block now writes the partial results).
+///
+/// cross_thread_reduce(blocks, at): the loops of the reduction that are bound to threads are combined across the threads, right
+/// after the statement under `at` that holds the block; afterwards every thread has the whole. Results none.
+///
+/// Refuses  E0325 no reduction; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
+///          E0323 the block is not inside `at`.
+#include <fmt/format.h>
+
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+namespace {
+
+std::vector<std::string> reduction_loops(const Program& p, BlockId b) {
+  std::vector<std::string> names;
+  for (LoopId l : loop::loops_around(p, b))
+    if (loop::feeds(p, l, p.block(b), IterKind::reduce)) names.push_back(say(p, l));
+  return names;
+}
+
+bool is_sum_like(const Block& b) { return b.combiner && b.writes.size() == 1 && b.iters.back().kind == IterKind::reduce; }
+
+}  // namespace
+
+Check check(const State& state, const DecomposeReduction& step) {
+  TECC_TRY(const BlockId id, block_of(state, step.block));
+  TECC_TRY(const LoopId l, loop_of(state, step.loop));
+  const Program& p = state.program;
+  if (!p.block(id).combiner || !outermost_reduction_loop(p, id) || p.block(id).init == loop::Init::apart) return refuse(Code::not_reduction, say_block(p, id));
+  const LoopId first = *outermost_reduction_loop(p, id);
+  if (!loop::is_inside(p, id, l) || !loop::is_inside(p, first, l))
+    return refuse(Code::not_its_loop, say_block(p, id), say(p, l), "the whole reduction", "a loop at or around '" + say(p, first) + "'");
+  return Ok{};
+}
+
+Applied apply(const State& state, const DecomposeReduction& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const BlockId id = *block_of(state, step.block);
+  const LoopId l = *loop_of(state, step.loop);
+  out.results = {BlockHandle{loop::decompose(p, id, l)}};
+  return out;
+}
+
+Check check(const State& state, const Rfactor& step) {
+  TECC_TRY(const BlockId id, block_of(state, step.block));
+  TECC_TRY(const LoopId l, loop_of(state, step.loop));
+  const Program& p = state.program;
+  const Block& b = p.block(id);
+  if (!is_sum_like(b) || b.init == loop::Init::apart) return refuse(Code::not_reduction, b.name);
+  bool plain = false;  // the loop is a digit of one reduce iteration, not hidden in a retired loop
+  for (const Iter& i : b.iters)
+    for (const Digit& d : i.binding.digits) plain |= i.kind == IterKind::reduce && d.loop == l && d.div == 1 && d.mod == 0;
+  if (!loop::is_inside(p, id, l) || !plain || loop::feeds(p, l, b, IterKind::spatial))
+    return refuse(Code::not_its_loop, b.name, say(p, l), "the reduction", say_list(reduction_loops(p, id)));
+  if (const LoopId first = *outermost_reduction_loop(p, id); loop::blocks_under(p, first).size() != 1)
+    return refuse(Code::not_alone, b.name, say_block(p, loop::blocks_under(p, first)[0]));
+  return Ok{};
+}
+
+Applied apply(const State& state, const Rfactor& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const BlockId id = *block_of(state, step.block);
+  const LoopId l = *loop_of(state, step.loop);
+  const Block old = p.block(id);
+  const LoopId first = *outermost_reduction_loop(p, id);
+  const StmtId home = p[first].parent;
+  const Write target = old.writes[0];
+  const std::string name = p.vars[p.loop(l).var].name;
+
+  Buffer partial;
+  partial.name = p[target.buffer].name + ".rf";
+  partial.type = p[target.buffer].type;
+  partial.shape = p[target.buffer].shape;
+  partial.shape.insert(partial.shape.begin(), p.loop(l).extent);
+  const TensorId rf = p.buffers.add(partial);
+
+  // The old block: the loop becomes a spatial iteration, its digit leaves the reduce iteration.
+  Block b = old;
+  b.name = partial.name;
+  Iter factor{loop::add_var(p, name), IterKind::spatial, 0, p.loop(l).extent, {{Digit{l}}, 0}};
+  std::map<VarId, Expr> shifted;
+  for (Iter& i : b.iters) {
+    if (i.kind != IterKind::reduce || !loop::depends_on(p, i.binding, l)) continue;
+    std::int64_t stride = 0;
+    std::erase_if(i.binding.digits, [&](const Digit& d) { return d.loop == l ? (stride = d.stride, true) : false; });
+    shifted[i.var] = var(i.var) + var(factor.var) * stride;
+    b.predicate.push_back(make(Binary{BinOp::less, shifted[i.var], i.upper}, DType::boolean));
+  }
+  const auto shift = [&](const Expr& e) {
+    return substitute(e, [&](VarId v) { return shifted.count(v) ? shifted[v] : Expr(); });
+  };
+  b.writes[0].value = shift(b.writes[0].value);
+  for (std::size_t n = 0; n < old.predicate.size(); ++n) b.predicate[n] = shift(b.predicate[n]);
+  b.writes[0].buffer = rf;
+  b.writes[0].index.insert(b.writes[0].index.begin(), var(factor.var));
+  b.iters.insert(b.iters.begin(), factor);
+  b.axes.insert(b.axes.begin(), l);
+
+  // The new block combines: the old spatial axes as one iteration of `home` sees them, and the factor as its reduction.
+  Block sum;
+  sum.name = old.name;
+  sum.combiner = old.combiner;
+  const auto fixed = fixed_around(p, home);
+  std::vector<RegionAxis> axes;
+  std::map<VarId, Expr> mine;
+  for (const Iter& i : old.iters) {
+    if (i.kind != IterKind::spatial) continue;
+    Iter copy = i;
+    copy.var = loop::add_var(p, p.vars[i.var].name);
+    mine[i.var] = var(copy.var);
+    axes.push_back({p.vars[i.var].name, loop::region_of(p, old, var(i.var), fixed), i.upper});
+    sum.iters.push_back(copy);
+  }
+  const auto as_mine = [&](const Expr& e) {
+    return substitute(e, [&](VarId v) { return mine.count(v) ? mine[v] : Expr(); });
+  };
+  for (Iter& i : sum.iters) i.upper = as_mine(i.upper);
+  Iter over{loop::add_var(p, name), IterKind::reduce, 0, p.loop(l).extent, {}};
+  axes.push_back({name, Region{{}, {}, 1, false, true}, p.loop(l).extent});
+  sum.iters.push_back(over);
+  std::vector<Expr> index;
+  for (const Expr& e : target.index) index.push_back(as_mine(e));
+  std::vector<Expr> rf_index = index;
+  rf_index.insert(rf_index.begin(), var(over.var));
+  sum.writes = {{target.buffer, index, make(tecc::Read{rf, rf_index, Expr()}, partial.type)}};
+
+  p.stmts.edit(id, [&](Stmt& s) { s.node = std::move(b); });
+  const std::size_t position = loop::position_in_parent(p, first) + 1;
+  const RegionNest nest = make_nest(p, home, position, axes, p[id].at);
+  for (std::size_t n = 0; n < sum.iters.size(); ++n) {
+    sum.iters[n].binding = nest.bindings[n];
+    sum.axes.push_back(nest.loops[n].value_or(StmtId{}));
+  }
+  const BlockId made = loop::add_stmt(p, nest.innermost, nest.innermost == home ? position : 0, Stmt{{}, {}, std::move(sum), p[id].at});
+  out.results = {BlockHandle{made}};
+  return out;
+}
+
+Check check(const State& state, const CrossThreadReduce& step) {
+  TECC_TRY(const std::vector<BlockId> blocks, blocks_of(state, step.blocks));
+  TECC_TRY(const LoopId l, loop_of(state, step.at));
+  const Program& p = state.program;
+  for (BlockId id : blocks) {
+    const Block& b = p.block(id);
+    if (!b.combiner || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, b.name);
+    if (!loop::is_inside(p, id, l) || loop::feeds(p, l, b, IterKind::reduce)) {
+      std::vector<std::string> names;
+      for (LoopId m : loop::loops_around(p, *outermost_reduction_loop(p, id))) names.push_back(say(p, m));
+      return refuse(Code::not_inside, b.name, say(p, l), say_list(names));
+    }
+    for (const Write& w : b.writes)
+      if (p[w.buffer].role == loop::Role::output) return refuse(Code::is_output, b.name, p[w.buffer].name);
+  }
+  return Ok{};
+}
+
+Applied apply(const State& state, const CrossThreadReduce& step) {
+  Applied out{state.program, {}};
+  const LoopId l = *loop_of(state, step.at);
+  for (BlockId id : *blocks_of(state, step.blocks)) {
+    out.program.cross_threads.push_back({id, l});
+    for (const Write& w : state.program.block(id).writes)
+      out.program.buffers.edit(w.buffer, [](Buffer& b) { b.scope = Scope::local; });
+  }
+  return out;
+}
+
+}  // namespace tecc::schedule

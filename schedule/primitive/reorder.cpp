@@ -1,0 +1,85 @@
+/// reorder(l1, .., ln): the named loops of one chain change places, l1 becomes the outermost (also called: interchange)
+/// Results  none.
+/// Keeps    every instance, once; reductions may be re-associated.
+/// Refuses  E0341 the loops are not on one chain without other statements; E0317 a loop would leave one that its extent
+///          follows; E0315 the loops of a scan would change their order.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+namespace {
+
+/// The loops' places on their chain, outermost first.
+std::vector<LoopId> chain_order(const Program& p, std::vector<LoopId> loops) {
+  std::sort(loops.begin(), loops.end(), [&](LoopId a, LoopId b) { return a != b && loop::is_inside(p, b, a); });
+  return loops;
+}
+
+}  // namespace
+
+Check check(const State& state, const Reorder& step) {
+  TECC_TRY(const std::vector<LoopId> loops, loops_of(state, step.loops));
+  const Program& p = state.program;
+  if (loops.size() < 2) return Ok{};
+  for (LoopId l : loops)
+    for (LoopId m : loops)
+      if (!loop::is_inside(p, l, m) && !loop::is_inside(p, m, l)) return refuse(Code::gap_in_order, say(p, l));
+  const std::vector<LoopId> places = chain_order(p, loops);
+  for (LoopId l = places.back(); l != places.front(); l = p[l].parent)
+    if (p[p[l].parent].children.size() != 1) return refuse(Code::gap_in_order, say(p, l));
+  // The order in which all loops of the chain will stand.
+  std::vector<LoopId> before, after;
+  for (LoopId l = places.back();; l = p[l].parent) {
+    before.insert(before.begin(), l);
+    if (l == places.front()) break;
+  }
+  after = before;
+  for (std::size_t n = 0, k = 0; n < after.size(); ++n)
+    if (std::find(loops.begin(), loops.end(), after[n]) != loops.end()) after[n] = loops[k++];
+  for (std::size_t outer = 0; outer < after.size(); ++outer)
+    for (std::size_t inner = outer + 1; inner < after.size(); ++inner) {
+      const LoopId x = after[outer], y = after[inner];
+      if (std::find(before.begin(), before.end(), x) < std::find(before.begin(), before.end(), y)) continue;
+      // x moved outside of y
+      bool follows = uses(p.loop(x).extent, p.loop(y).var);
+      walk(p.loop(x).extent, [&](const Expr& e) {  // a retired loop in the extent that y is part of
+        if (const auto* v = e.as<Var>())
+          for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
+            if (p.stmts.has({n}))
+              if (const auto* l = p[StmtId{n}].as<Loop>(); l && l->var == v->id && l->retired) follows |= loop::depends_on(p, *l->retired, y);
+        return true;
+      });
+      if (follows) return refuse(Code::ragged_order, say(p, y), say(p, x));
+      for (BlockId b : loop::blocks_under(p, places.back()))
+        if (loop::feeds(p, x, p.block(b), IterKind::scan) && loop::feeds(p, y, p.block(b), IterKind::scan))
+          return refuse(Code::carries, say(p, x), "a scan", say_block(p, b), "moved outside of another of its loops; legal: to keep their order");
+    }
+  return Ok{};
+}
+
+Applied apply(const State& state, const Reorder& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const std::vector<LoopId> loops = *loops_of(state, step.loops);
+  if (loops.size() < 2) return out;
+  const std::vector<LoopId> places = chain_order(p, loops);
+  std::vector<StmtId> chain;  // from the innermost place to the outermost
+  for (LoopId l = places.back();; l = p[l].parent) {
+    chain.insert(chain.begin(), l);
+    if (l == places.front()) break;
+  }
+  const StmtId above = p[places.front()].parent;
+  const std::vector<StmtId> below = p[places.back()].children;
+  const std::size_t position = loop::position_in_parent(p, places.front());
+  for (std::size_t n = 0, k = 0; n < chain.size(); ++n)
+    if (std::find(loops.begin(), loops.end(), chain[n]) != loops.end()) chain[n] = loops[k++];
+  p.stmts.edit(above, [&](Stmt& s) { s.children[position] = chain.front(); });
+  for (std::size_t n = 0; n < chain.size(); ++n)
+    p.stmts.edit(chain[n], [&](Stmt& s) {
+      s.parent = n == 0 ? above : chain[n - 1];
+      s.children = n + 1 == chain.size() ? below : std::vector<StmtId>{chain[n + 1]};
+    });
+  for (StmtId c : below) p.stmts.edit(c, [&](Stmt& s) { s.parent = chain.back(); });
+  return out;
+}
+
+}  // namespace tecc::schedule

@@ -1,0 +1,146 @@
+/// reverse_compute_at(block, loop): compute a consumer where its input is made, for just what one iteration of `loop` made
+///   for i0: for i1: P[i0*4+i1]      ->   for i0:
+///   for i: C[i] uses P[i]                  for i1: P[i0*4+i1]
+///                                          for c in 0..4: C[i0*4+c] uses P[i0*4+c]
+/// Results  one loop for each axis of the block; absent where it would run once.
+/// Keeps    every instance of the block, once.
+/// Refuses  E0318 no producer inside; E0319 an index of the read is no plain axis; E0320 a loop around the place would repeat
+///          the block (a reduction of the producer, say); E0321 another input is not complete there; E0313 other statements
+///          share its loops.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+namespace {
+
+struct Plan {
+  BlockId producer;
+  std::vector<RegionAxis> axes;  // one for each iteration of the moved block
+};
+
+Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
+  TECC_TRY(const BlockId id, block_of(state, step.block));
+  TECC_TRY(const LoopId l, loop_of(state, step.loop));
+  const Program& p = state.program;
+  const Block& b = p.block(id);
+  if (const auto shared = company_of(p, id))
+    for (BlockId other : loop::blocks_under(p, *shared))
+      if (other != id) return refuse(Code::not_alone, b.name, say_block(p, other));
+
+  // Producers inside the loop, and everything else the block reads.
+  std::optional<BlockId> producer;
+  TensorId through{};
+  for (TensorId t : loop::read_buffers(b))
+    for (BlockId w : loop::writers_of(p, t))
+      if (loop::is_inside(p, w, l)) producer = w, through = t;
+  if (!producer) return refuse(Code::no_producer, b.name, say(p, l));
+
+  const Block& made = p.block(*producer);
+  const auto fixed = fixed_around(p, l);
+  Plan out{*producer, {}};
+  std::vector<std::optional<Region>> region(b.iters.size());
+  std::optional<Refusal> why;
+  for_each_read(b, through, [&](const tecc::Read& r) {
+    const Write* w = nullptr;
+    for (const Write& candidate : made.writes)
+      if (candidate.buffer == through) w = &candidate;
+    for (std::size_t d = 0; d < r.index.size(); ++d) {
+      const auto* v = r.index[d].as<Var>();
+      if (!v || !iter_of(b, v->id)) {
+        why = refuse(Code::moved_read, b.name, p[through].name, print(r.index[d], loop::names_of(p)));
+        return;
+      }
+      const std::size_t n = static_cast<std::size_t>(iter_of(b, v->id) - b.iters.data());
+      Region one = loop::region_of(p, made, w->index[d], fixed);
+      if (region[n] && !(region[n]->fixed == one.fixed && region[n]->varying == one.varying))
+        why = refuse(Code::moved_read, b.name, p[through].name, print(r.index[d], loop::names_of(p)));
+      region[n] = std::move(one);
+    }
+  });
+  if (why) return *why;
+
+  // Every loop around the place must cut an axis of the moved block, so that each instance runs once.
+  for (LoopId around : loop::loops_around(p, l)) {
+    bool cuts = false;
+    for (const auto& r : region)
+      if (r && !r->whole) cuts |= loop::depends_on(p, r->fixed, around);
+    if (!cuts && loop::range_of(p, around).high > 0) return refuse(Code::repeats, b.name, say(p, around), "it does not cut what the block reads");
+  }
+  {
+    bool cuts = loop::range_of(p, l).high == 0;
+    for (const auto& r : region)
+      if (r && !r->whole) cuts |= loop::depends_on(p, r->fixed, l);
+    if (!cuts) return refuse(Code::repeats, b.name, say(p, l), "it does not cut what the block reads");
+  }
+  for (const auto& r : region)
+    if (r && !r->whole && !r->exact) return refuse(Code::repeats, b.name, say(p, l), "its parts overlap");
+  for (std::size_t n = 0; n < b.iters.size(); ++n) {
+    RegionAxis axis{p.vars[b.iters[n].var].name, region[n].value_or(Region{{}, {}, 1, false, true}), b.iters[n].upper};
+    for (const Iter& i : b.iters)
+      if (uses(axis.extent, i.var)) axis.extent = index_literal(loop::largest(p, axis.extent));
+    // Of a scan all parts must run in order: only a loop outside of the whole scan will do.
+    if (b.iters[n].kind == IterKind::scan && region[n] && !region[n]->whole && !region[n]->fixed.digits.empty())
+      return refuse(Code::repeats, b.name, say(p, l), "it would cut a scan");
+    out.axes.push_back(std::move(axis));
+  }
+  // Everything else it reads must be complete there.
+  for (TensorId t : loop::read_buffers(b)) {
+    if (t == through) continue;
+    for (BlockId w : loop::writers_of(p, t)) {
+      if (loop::compare_order(p, w, *producer) < 0 && loop::root_of(p, w) != loop::root_of(p, *producer)) continue;
+      if (loop::root_of(p, w) != loop::root_of(p, *producer)) return refuse(Code::too_early, b.name, p[t].name);
+      // In the same nest: it must be made for the same iterations.
+      const StmtId meet = loop::common_ancestor(p, w, l);
+      const auto still = fixed_around(p, meet);
+      for_each_read(b, t, [&](const tecc::Read& r) {
+        for (std::size_t d = 0; d < r.index.size() && !why; ++d) {
+          const auto* v = r.index[d].as<Var>();
+          const Iter* i = v ? iter_of(b, v->id) : nullptr;
+          const std::size_t n = i ? static_cast<std::size_t>(i - b.iters.data()) : 0;
+          const Region have = loop::region_of(p, p.block(w), p.block(w).writes.back().index[d], still);
+          const bool all_of_it = have.fixed.digits.empty() && !have.whole;
+          const bool same = i && region[n] && !have.whole && have.fixed.digits == region[n]->fixed.digits;
+          const bool within = i && region[n] && !have.whole && std::all_of(have.fixed.digits.begin(), have.fixed.digits.end(), [&](const Digit& x) {
+            return std::find(region[n]->fixed.digits.begin(), region[n]->fixed.digits.end(), x) != region[n]->fixed.digits.end();
+          });
+          if (!all_of_it && !same && !within) why = refuse(Code::too_early, b.name, p[t].name);
+        }
+      });
+      if (why) return *why;
+    }
+  }
+  // Its own readers run later: they must come after the place.
+  for (const Write& w : b.writes)
+    for (BlockId reader : loop::readers_of(p, w.buffer))
+      if (reader != id && loop::compare_order(p, reader, *producer) < 0) return refuse(Code::too_early, say_block(p, reader), p[w.buffer].name);
+  return out;
+}
+
+}  // namespace
+
+Check check(const State& state, const ReverseComputeAt& step) {
+  TECC_CHECK(plan(state, step));
+  return Ok{};
+}
+
+Applied apply(const State& state, const ReverseComputeAt& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const BlockId id = *block_of(state, step.block);
+  const LoopId l = *loop_of(state, step.loop);
+  const Plan plan_ = *plan(state, step);
+  Stmt row = p[id];
+  Block& b = std::get<Block>(row.node);
+  loop::detach(p, id);
+  std::size_t position = loop::position_in_parent(p, loop::child_towards(p, l, plan_.producer)) + 1;
+  const RegionNest nest = make_nest(p, l, position, plan_.axes, row.at);
+  for (std::size_t n = 0; n < b.iters.size(); ++n) {
+    b.iters[n].binding = nest.bindings[n];
+    b.axes[n] = nest.loops[n].value_or(StmtId{});
+  }
+  p.stmts.set(id, row);
+  loop::insert_child(p, nest.innermost, nest.innermost == l ? position : 0, id);
+  out.results = loop_handles(nest.loops);
+  return out;
+}
+
+}  // namespace tecc::schedule

@@ -1,0 +1,225 @@
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <variant>
+#include <vector>
+
+#include "ir/base/errors.h"
+#include "ir/loop/program.h"
+
+/// Schedules: lists of steps. A step is a small value naming a primitive, loops or blocks, and numbers; its primitive's header
+/// in schedule/primitive/ says what it does, keeps and refuses. Steps print, parse, replay and hash.
+namespace tecc::schedule {
+
+/// What a step names: a stage of the expression (its block, or its buffer), an input, or a result of an earlier step; with
+/// `axis`, the n-th loop made with that block. Never an id or a name, so that a trace replays on another shape.
+struct Ref {
+  enum class Base : std::uint8_t { stage, input, step };
+  Base base = Base::stage;
+  std::uint32_t index = 0;   // of the stage or input in canonical order, or of the step
+  std::uint32_t result = 0;  // step: which of its results
+  std::optional<std::uint32_t> axis;
+  bool operator==(const Ref&) const = default;
+};
+
+enum class Tail : std::uint8_t { guard, exact };
+
+template <class Step, class Member>
+struct Field {
+  std::string_view name;
+  Member Step::*member;
+  bool optional = false;
+};
+template <class Step, class Member>
+Field(std::string_view, Member Step::*) -> Field<Step, Member>;
+template <class Step, class Member>
+Field(std::string_view, Member Step::*, bool) -> Field<Step, Member>;
+
+#define TECC_STEP(NAME, ...)                          \
+  static constexpr std::string_view name = NAME;      \
+  static constexpr auto fields() { return std::tuple{__VA_ARGS__}; } \
+
+struct Split {
+  Ref loop;
+  std::vector<std::int64_t> factors;
+  Tail tail = Tail::guard;
+  bool operator==(const Split&) const = default;
+  TECC_STEP("split", Field{"loop", &Split::loop}, Field{"factors", &Split::factors}, Field{"tail", &Split::tail, true})
+};
+struct Fuse {
+  Ref outer, inner;
+  bool operator==(const Fuse&) const = default;
+  TECC_STEP("fuse", Field{"outer", &Fuse::outer}, Field{"inner", &Fuse::inner})
+};
+struct Reorder {
+  std::vector<Ref> loops;
+  bool operator==(const Reorder&) const = default;
+  TECC_STEP("reorder", Field{"loops", &Reorder::loops})
+};
+struct Bind {
+  std::vector<Ref> loops;
+  loop::Group group = loop::Group::none;
+  bool operator==(const Bind&) const = default;
+  TECC_STEP("bind", Field{"loops", &Bind::loops}, Field{"group", &Bind::group})
+};
+struct Parallel {
+  std::vector<Ref> loops;
+  bool operator==(const Parallel&) const = default;
+  TECC_STEP("parallel", Field{"loops", &Parallel::loops})
+};
+struct Vectorize {
+  std::vector<Ref> loops;
+  bool operator==(const Vectorize&) const = default;
+  TECC_STEP("vectorize", Field{"loops", &Vectorize::loops})
+};
+struct Unroll {
+  std::vector<Ref> loops;
+  bool operator==(const Unroll&) const = default;
+  TECC_STEP("unroll", Field{"loops", &Unroll::loops})
+};
+struct Inline {
+  std::vector<Ref> blocks;
+  bool operator==(const Inline&) const = default;
+  TECC_STEP("inline", Field{"blocks", &Inline::blocks})
+};
+struct ComputeAt {
+  Ref block, loop;
+  bool operator==(const ComputeAt&) const = default;
+  TECC_STEP("compute_at", Field{"block", &ComputeAt::block}, Field{"loop", &ComputeAt::loop})
+};
+struct ReverseComputeAt {
+  Ref block, loop;
+  bool operator==(const ReverseComputeAt&) const = default;
+  TECC_STEP("reverse_compute_at", Field{"block", &ReverseComputeAt::block}, Field{"loop", &ReverseComputeAt::loop})
+};
+struct CacheRead {
+  std::vector<Ref> readers;
+  Ref tensor;
+  loop::Scope scope = loop::Scope::shared;
+  Ref at;
+  bool operator==(const CacheRead&) const = default;
+  TECC_STEP("cache_read", Field{"readers", &CacheRead::readers}, Field{"tensor", &CacheRead::tensor},
+            Field{"scope", &CacheRead::scope}, Field{"at", &CacheRead::at})
+};
+struct CacheWrite {
+  Ref block, tensor;
+  loop::Scope scope = loop::Scope::local;
+  Ref at;
+  bool operator==(const CacheWrite&) const = default;
+  TECC_STEP("cache_write", Field{"block", &CacheWrite::block}, Field{"tensor", &CacheWrite::tensor},
+            Field{"scope", &CacheWrite::scope}, Field{"at", &CacheWrite::at})
+};
+struct SetScope {
+  std::vector<Ref> blocks;
+  loop::Scope scope = loop::Scope::local;
+  bool operator==(const SetScope&) const = default;
+  TECC_STEP("set_scope", Field{"blocks", &SetScope::blocks}, Field{"scope", &SetScope::scope})
+};
+struct SetLayout {
+  Ref buffer;
+  std::vector<std::int64_t> order;  // dimensions from slowest to fastest; empty: as declared
+  std::int64_t pad = 0;             // elements added to the length of the fastest dimension
+  bool operator==(const SetLayout&) const = default;
+  TECC_STEP("set_layout", Field{"buffer", &SetLayout::buffer}, Field{"order", &SetLayout::order, true},
+            Field{"pad", &SetLayout::pad, true})
+};
+struct DecomposeReduction {
+  Ref block, loop;
+  bool operator==(const DecomposeReduction&) const = default;
+  TECC_STEP("decompose_reduction", Field{"block", &DecomposeReduction::block}, Field{"loop", &DecomposeReduction::loop})
+};
+struct Rfactor {
+  Ref block, loop;
+  bool operator==(const Rfactor&) const = default;
+  TECC_STEP("rfactor", Field{"block", &Rfactor::block}, Field{"loop", &Rfactor::loop})
+};
+struct CrossThreadReduce {
+  std::vector<Ref> blocks;
+  Ref at;
+  bool operator==(const CrossThreadReduce&) const = default;
+  TECC_STEP("cross_thread_reduce", Field{"blocks", &CrossThreadReduce::blocks}, Field{"at", &CrossThreadReduce::at})
+};
+struct Pipeline {
+  Ref loop;
+  std::vector<Ref> buffers;
+  std::int64_t slots = 2;
+  bool operator==(const Pipeline&) const = default;
+  TECC_STEP("pipeline", Field{"loop", &Pipeline::loop}, Field{"buffers", &Pipeline::buffers},
+            Field{"slots", &Pipeline::slots, true})
+};
+
+/// Every primitive, once: text form, replay and hash follow from this list.
+using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
+                          CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline>;
+struct Traced {
+  Step step;
+  std::vector<std::string> names;  // what the user called the results; for printing
+  CallSite at;
+};
+using Trace = std::vector<Traced>;
+
+/// What a Ref stands for now.
+struct Absent {};  // a result that is not there (compute_at: an axis whose extent is 1)
+struct LoopHandle { loop::LoopId id; };
+struct BlockHandle { loop::BlockId id; };
+struct BufferHandle { TensorId id; };
+using Handle = std::variant<Absent, LoopHandle, BlockHandle, BufferHandle>;
+
+/// A program on its way: what the steps so far have made of the naive one.
+struct State {
+  loop::Program program;
+  std::vector<std::vector<Handle>> results;  // one entry a step
+};
+struct Applied {
+  loop::Program program;
+  std::vector<Handle> results;
+};
+
+/// Resolving (resolve.cpp): E0301 loop gone (names what replaced it), E0302 block gone, E0303 absent result, E0304 wrong kind.
+Result<loop::LoopId> loop_of(const State& s, const Ref& r);
+Result<loop::BlockId> block_of(const State& s, const Ref& r);
+Result<TensorId> buffer_of(const State& s, const Ref& r);
+Result<std::vector<loop::LoopId>> loops_of(const State& s, const std::vector<Ref>& r);
+Result<std::vector<loop::BlockId>> blocks_of(const State& s, const std::vector<Ref>& r);
+
+/// check() says whether a step may be applied; apply() requires that and gives the new program and the step's results.
+/// Both are pure. One pair a primitive, in schedule/primitive/.
+#define TECC_PRIMITIVE(S)                      \
+  Check check(const State& state, const S& step); \
+  Applied apply(const State& state, const S& step);
+TECC_PRIMITIVE(Split)
+TECC_PRIMITIVE(Fuse)
+TECC_PRIMITIVE(Reorder)
+TECC_PRIMITIVE(Bind)
+TECC_PRIMITIVE(Parallel)
+TECC_PRIMITIVE(Vectorize)
+TECC_PRIMITIVE(Unroll)
+TECC_PRIMITIVE(Inline)
+TECC_PRIMITIVE(ComputeAt)
+TECC_PRIMITIVE(ReverseComputeAt)
+TECC_PRIMITIVE(CacheRead)
+TECC_PRIMITIVE(CacheWrite)
+TECC_PRIMITIVE(SetScope)
+TECC_PRIMITIVE(SetLayout)
+TECC_PRIMITIVE(DecomposeReduction)
+TECC_PRIMITIVE(Rfactor)
+TECC_PRIMITIVE(CrossThreadReduce)
+TECC_PRIMITIVE(Pipeline)
+#undef TECC_PRIMITIVE
+
+/// Applies one step; a refusal leaves the state as it was.
+Check run(State& state, const Step& step);
+/// Applies all; the refusal carries the step's place and number.
+Result<State> replay(const loop::Program& naive, const Trace& trace);
+
+/// Text (text.cpp): `i0, i1 = split(C.sum.i, 128)`; the grammar is in docs/schedules.md. Stage and axis names are those of the
+/// naive program. E0330 .. E0339 with line and column.
+Result<Trace> parse(const Source& source, const loop::Program& naive);
+std::string print(const Trace& trace, const loop::Program& naive);
+/// Structural, free of user names.
+std::uint64_t hash(const Trace& trace);
+
+}  // namespace tecc::schedule
