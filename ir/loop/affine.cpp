@@ -307,6 +307,10 @@ bool stays_below(const Program& p, const Block& b, const Iter& i) {
 std::vector<Expr> guards_of(const Program& p, const Block& b) {
   std::vector<Expr> out = b.predicate;
   for (const Iter& i : b.iters) {
+    if (b.ahead && depends_on(p, i.binding, b.ahead->loop)) {  // one iteration further than ranges know
+      out.push_back(make(Binary{BinOp::less, var(i.var), i.upper}, DType::boolean));
+      continue;
+    }
     if (!stays_above(p, i)) out.push_back(make(Binary{BinOp::less_equal, index_literal(i.lower), var(i.var)}, DType::boolean));
     if (!stays_below(p, b, i)) out.push_back(make(Binary{BinOp::less, var(i.var), i.upper}, DType::boolean));
   }

@@ -72,11 +72,12 @@ class Printer {
     if (b.pad) out += fmt::format(" pad {}", b.pad);
     if (b.slots > 1) out += fmt::format(" slots {} at {}", b.slots, names_.var(p_.loop(b.slot_loop).var));
     if (b.storage) {
+      const Storage& st = *b.storage;
       out += " {";
-      for (std::size_t d = 0; d < b.storage->extent.size(); ++d)
-        out += fmt::format("{}{} from {} by {} stride {}", d ? ", " : "", b.storage->extent[d], binding(b.storage->origin[d]),
-                           b.storage->grain[d], b.storage->stride[d]);
-      out += fmt::format("; {} elements, offset {}}}", b.storage->elements, b.storage->offset_bytes);
+      for (std::size_t d = 0; d < st.extent.size(); ++d)
+        out += fmt::format("{}{}{} from {} by {} stride {}", d ? ", " : "", st.relative[d] ? "relative " : "", st.extent[d],
+                           st.origin[d], st.grain[d], st.stride[d]);
+      out += fmt::format("; {} elements{}, offset {}}}", st.elements, st.private_to_thread ? " a thread" : "", st.offset_bytes);
     }
     return out;
   }
@@ -147,6 +148,7 @@ class Printer {
     if (!b.predicate.empty()) out_ += fmt::format(" where {}", list(b.predicate));
     if (!b.guards.empty()) out_ += fmt::format(" if {}", list(b.guards));
     if (b.combiner && b.init == Init::apart) out_ += " initialised";
+    if (b.ahead) out_ += fmt::format(" ahead {} by {}", names_.var(p_.loop(b.ahead->loop).var), b.ahead->by);
     out_ += " {\n";
     for (const Write& w : b.writes)
       out_ += fmt::format("{}  {}[{}] {}= {}\n", indent, p_[w.buffer].name, list(w.index), b.combiner ? symbol(*b.combiner) : "", expr(w.value));

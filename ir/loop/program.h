@@ -78,19 +78,27 @@ struct Block {
   std::vector<Expr> predicate;  // further conditions over the iteration variables
   /// After lowering: the guards that must be tested at run time, over iteration variables; empty means always run.
   std::vector<Expr> guards;
+  /// After the pass `pipeline`: the block runs for a later iteration of this loop than the one that is running.
+  struct Ahead {
+    LoopId loop;
+    std::int64_t by;
+  };
+  std::optional<Ahead> ahead;
   std::vector<LoopId> axes;  // the loops made with the block, one an iteration variable (absent: none was made, row 0)
 };
 
 /// All threads of the block meet here.
 struct Barrier {};
-/// After lowering: the partial results that `threads` consecutive threads (in groups of `threads`, `stride` apart) hold in
-/// a local buffer are combined; afterwards each of them holds the whole. Several buffers: argmax's value and position.
+/// After lowering: the partial results that `threads` consecutive threads (`stride` apart) hold in a private buffer are
+/// combined; afterwards each of them holds the whole. Several buffers: argmax's value and position.
 struct Combine {
   std::vector<TensorId> buffers;
   Reducer op;
   std::int64_t threads, stride;
-  TensorId scratch;  // shared memory for what shuffles cannot reach; a buffer of `warps` elements
+  TensorId scratch;  // shared memory for what shuffles cannot reach
 };
+/// Shuffles reach 2^n neighbouring threads of a warp; more threads meet in shared memory, with barriers around.
+inline bool needs_scratch(const Combine& c) { return c.stride != 1 || c.threads > 32 || (c.threads & (c.threads - 1)) != 0; }
 /// A kernel: the root of a tree.
 struct Root {
   std::string name;
@@ -115,13 +123,16 @@ struct Stmt {
 enum class Scope : std::uint8_t { global, shared, reg, local };  // reg: distributed over threads; local: private to a thread
 enum class Role : std::uint8_t { input, output, workspace };
 
-/// Where the elements of a non-global buffer lie, set by the pass `place_buffers`: element x has the address
-/// sum_d ((x[d] - origin[d]) / grain[d]) * stride[d]; `elements` in all, times `slots`.
+/// Where the elements of a non-global buffer lie, set by the pass `place_buffers`. The buffer is allocated anew in every
+/// iteration of `at`; loops around `at` (and, where every thread has a copy of its own, loops bound to threads; and the slot
+/// loop of a pipelined buffer) hold still. Element x lies at sum_d ((x[d] - still part of x[d] - origin[d]) / grain[d]) *
+/// stride[d]; of a dimension that is not `relative` nothing is subtracted but the origin.
 struct Storage {
-  StmtId at;                      // allocated anew in every iteration of this loop (or once, at a Root)
-  std::vector<Binding> origin;    // over loops outside `at` and, for reg and local, over loops bound to threads
-  std::vector<std::int64_t> grain, extent, stride;
-  std::int64_t elements = 0;
+  StmtId at;
+  bool private_to_thread = false;
+  std::vector<std::uint8_t> relative;
+  std::vector<std::int64_t> origin, grain, extent, stride;
+  std::int64_t elements = 0;      // of one slot
   std::int64_t offset_bytes = 0;  // shared: place in the block's shared memory
 };
 struct Buffer {

@@ -1,0 +1,26 @@
+#include "compiler/pass/passes.h"
+#include "ir/loop/affine.h"
+
+namespace tecc::compiler {
+
+using namespace loop;
+
+Result<Program> decompose_reductions(Program p, const Limits&) {
+  for (BlockId id : all_blocks(p)) {
+    const Block& b = p.block(id);
+    if (!b.combiner || b.init == Init::apart) continue;
+    StmtId before = id;
+    bool scans = false;
+    for (const Iter& i : b.iters) scans |= i.kind == IterKind::scan;
+    if (scans) continue;  // a scan starts itself: its first element has no predecessor
+    for (LoopId l : loops_around(p, id))
+      if (feeds(p, l, b, IterKind::reduce)) {
+        before = l;
+        break;
+      }
+    decompose(p, id, before);
+  }
+  return p;
+}
+
+}  // namespace tecc::compiler

@@ -1,0 +1,68 @@
+#pragma once
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "ir/base/result.h"
+#include "ir/loop/program.h"
+
+/// Lowering: from a `scheduled` program (what steps leave) to what an emitter prints. A pipeline is a table of passes; each
+/// pass is one file, named as its function and its log word.
+namespace tecc::compiler {
+
+/// What the machine offers; from a device's spec (targets/*.json) or from the device itself.
+struct Limits {
+  bool gpu = true;                        // bound loops run in parallel; false: in series, on a CPU
+  std::int64_t threads_per_block = 1024;
+  std::int64_t shared_bytes = 232448;     // a block
+  std::int64_t registers = 255;           // a thread, 32 bit each
+};
+
+using PassFunction = Result<loop::Program> (*)(loop::Program, const Limits&);
+struct Pass {
+  std::string_view name;
+  PassFunction function;
+};
+
+/// Every reduction that initialises itself gets a block that stores the identity before its outermost reduction loop.
+Result<loop::Program> decompose_reductions(loop::Program p, const Limits& limits);
+/// cross_thread_reduce: partial results in registers, then a Combine statement. E0402 the loops bound to threads do not form
+/// one run of thread numbers. On a CPU nothing is left to do.
+Result<loop::Program> combine_threads(loop::Program p, const Limits& limits);
+/// pipeline: the copies of the next iteration run ahead. E0403 the loop's digits do not line up; E0404 slots.
+Result<loop::Program> pipeline_copies(loop::Program p, const Limits& limits);
+/// Buffers that are not global get their smallest rectangular storage. E0401 a private buffer that other threads read;
+/// E0405 shared memory, E0406 registers exceeded.
+Result<loop::Program> place_buffers(loop::Program p, const Limits& limits);
+/// Guards that must be tested at run time become part of the blocks.
+Result<loop::Program> insert_guards(loop::Program p, const Limits& limits);
+/// __syncthreads where threads hand data to each other. E0407 a barrier would stand in divergent code.
+Result<loop::Program> insert_barriers(loop::Program p, const Limits& limits);
+/// The shape of each kernel: block loops outermost, E0408; threads within limits, E0409; reductions across threads covered,
+/// E0410.
+Result<loop::Program> check_groups(loop::Program p, const Limits& limits);
+
+std::span<const Pass> gpu_pipeline();
+std::span<const Pass> cpu_pipeline();
+/// Runs a pipeline; with `dump` not empty every stage is written to DIR/NN_name.ir.
+Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump = {});
+
+// ---- questions about a kernel that passes and emitters share ----------------------------------------------------------
+/// Loops bound to a group on the path to `s`, outermost first.
+std::vector<loop::LoopId> bound_loops(const loop::Program& p, loop::StmtId s, loop::Group group);
+/// The topmost thread-bound loop around or at `s`; nullopt if none.
+std::optional<loop::LoopId> thread_nest(const loop::Program& p, loop::StmtId s);
+/// Product of the extents of the thread loops on the path to `s`.
+std::int64_t threads_at(const loop::Program& p, loop::StmtId s);
+/// Threads of a block of the kernel: the largest nest.
+std::int64_t threads_of(const loop::Program& p, loop::StmtId root);
+/// A digit of a thread-bound loop as a digit of the thread number: (tid / div) % mod * stride.
+struct ThreadDigit {
+  std::int64_t div, mod, stride;
+  auto operator<=>(const ThreadDigit&) const = default;
+};
+std::optional<ThreadDigit> thread_digit(const loop::Program& p, const loop::Digit& d);
+/// True if the loop holds still for buffer storage (see loop::Storage).
+bool holds_still(const loop::Program& p, const loop::Buffer& b, loop::LoopId l);
+
+}  // namespace tecc::compiler

@@ -1,0 +1,244 @@
+#include <algorithm>
+#include <numeric>
+
+#include "compiler/pass/passes.h"
+#include "ir/loop/affine.h"
+
+namespace tecc::compiler {
+
+using namespace loop;
+
+namespace {
+
+struct Access {
+  BlockId block;
+  std::vector<Expr> index;
+};
+
+std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
+  std::vector<Access> out;
+  for (BlockId id : all_blocks(p)) {
+    const Block& b = p.block(id);
+    const auto visit = [&](const Expr& e) {
+      walk(e, [&](const Expr& x) {
+        if (const auto* r = x.as<Read>(); r && r->tensor == buffer) out.push_back({id, r->index});
+        return true;
+      });
+    };
+    for (const Write& w : b.writes) {
+      if (w.buffer == buffer) out.push_back({id, w.index});
+      visit(w.value);
+      for (const Expr& i : w.index) visit(i);
+    }
+    for (const Expr& c : b.predicate) visit(c);
+    const bool scans = b.combiner && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
+    if (scans && writes(b, buffer)) {  // a scan reads the element before
+      for (const Write& w : b.writes)
+        if (w.buffer == buffer) {
+          std::vector<Expr> before = w.index;
+          for (Expr& e : before)
+            if (const auto* v = e.as<Var>(); v && iter_of(b, v->id) && iter_of(b, v->id)->kind == IterKind::scan) e = e - 1;
+          out.push_back({id, before});
+        }
+    }
+  }
+  return out;
+}
+
+/// Where the buffer lives: the innermost loop around everything that uses it, outside of loops that carry a scan through it.
+StmtId home_of(const Program& p, const std::vector<Access>& accesses) {
+  StmtId at = accesses[0].block;
+  for (const Access& a : accesses) at = common_ancestor(p, at, a.block);
+  if (p[at].as<Block>()) at = p[at].parent;
+  for (const Access& a : accesses)
+    for (LoopId l : loops_around(p, a.block))
+      if (feeds(p, l, p.block(a.block), IterKind::scan) && is_inside(p, at, l)) at = p[l].parent;
+  return at;
+}
+
+struct Part {
+  bool whole = false;
+  Binding still;  // digits only
+  std::int64_t low = 0, high = 0;
+  std::int64_t grain = 0;
+};
+
+Part part_of(const Program& p, const Block& b, const Expr& e, const std::function<bool(LoopId)>& still) {
+  const Region r = region_of(p, b, e, still);
+  Part out;
+  if (r.whole) {
+    out.whole = true;
+    return out;
+  }
+  out.still = normal(p, {r.fixed.digits, 0});
+  out.low = r.fixed.offset;
+  out.high = r.fixed.offset + r.span - 1;
+  if (r.exact)
+    for (const Digit& d : r.varying) out.grain = std::gcd(out.grain, d.stride);
+  else out.grain = 1;
+  return out;
+}
+
+/// Same still part: loops around the buffer by identity, loops bound to threads by the digits of the thread number.
+bool same_still(const Program& p, const Binding& a, const Binding& b) {
+  std::vector<Digit> x, y;
+  std::vector<ThreadDigit> tx, ty;
+  for (const Digit& d : a.digits) {
+    if (const auto t = thread_digit(p, d)) tx.push_back(*t);
+    else x.push_back(d);
+  }
+  for (const Digit& d : b.digits) {
+    if (const auto t = thread_digit(p, d)) ty.push_back(*t);
+    else y.push_back(d);
+  }
+  std::sort(tx.begin(), tx.end());
+  std::sort(ty.begin(), ty.end());
+  return x == y && tx == ty;
+}
+
+bool has_thread(const Program& p, const Block& b, const Expr& e) {
+  bool found = false;
+  walk(e, [&](const Expr& x) {
+    if (const auto* v = x.as<Var>())
+      if (const Iter* i = iter_of(b, v->id))
+        for (const Digit& d : i->binding.digits) found |= p.loop(d.loop).group == Group::thread;
+    return true;
+  });
+  return found;
+}
+
+Result<Ok> place(Program& p, TensorId id, bool gpu) {
+  const Buffer& b = p[id];
+  const std::vector<Access> accesses = accesses_of(p, id);
+  if (accesses.empty()) return Ok{};
+  Storage st;
+  st.at = home_of(p, accesses);
+  const bool shared = b.scope == Scope::shared;
+  st.private_to_thread = gpu && !shared;
+  if (gpu && shared)
+    if (const auto nest = thread_nest(p, st.at)) return refuse(Code::divergent_barrier, b.name, loop_name(p, *nest));
+  if (b.slots > 1 && is_inside(p, st.at, b.slot_loop)) st.at = p[b.slot_loop].parent;
+  const auto still = [&](LoopId l) {
+    if (b.slots > 1 && l == b.slot_loop) return true;
+    if (st.private_to_thread && p.loop(l).group == Group::thread) return true;
+    return is_inside(p, st.at, l);
+  };
+  for (std::size_t d = 0; d < b.shape.size(); ++d) {
+    std::optional<Part> all;
+    bool whole = false;
+    BlockId first = accesses[0].block;
+    for (const Access& a : accesses) {
+      Part one = part_of(p, p.block(a.block), a.index[d], still);
+      if (b.slots > 1) std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop; });
+      if (one.whole) {
+        whole = true;
+        if (st.private_to_thread && has_thread(p, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
+        continue;
+      }
+      if (!all) {
+        all = one;
+        first = a.block;
+        continue;
+      }
+      if (!same_still(p, all->still, one.still)) {
+        const bool threads = std::any_of(one.still.digits.begin(), one.still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); }) ||
+                             std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); });
+        if (st.private_to_thread && threads) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
+        whole = true;
+        continue;
+      }
+      all->grain = std::gcd(std::gcd(all->grain, one.grain), all->low - one.low);
+      all->high = std::max(all->high, one.high);
+      all->low = std::min(all->low, one.low);
+    }
+    if (whole) {
+      if (st.private_to_thread && all && std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); }))
+        return refuse(Code::other_thread, b.name, p.block(accesses[0].block).name, p.block(first).name);
+      st.relative.push_back(0);
+      std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
+      for (const Access& a : accesses)
+        if (const auto r = range_of(p, &p.block(a.block), a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
+      st.origin.push_back(low);
+      st.grain.push_back(1);
+      st.extent.push_back(high - low + 1);
+      continue;
+    }
+    st.relative.push_back(1);
+    const std::int64_t grain = all->grain == 0 ? 1 : all->grain;
+    st.origin.push_back(all->low);
+    st.grain.push_back(grain);
+    st.extent.push_back((all->high - all->low) / grain + 1);
+  }
+  // Strides: the last of the order is the fastest.
+  std::vector<int> order = b.order;
+  if (order.empty()) {
+    order.resize(b.shape.size());
+    std::iota(order.begin(), order.end(), 0);
+  }
+  st.stride.assign(b.shape.size(), 0);
+  std::int64_t stride = 1;
+  for (std::size_t n = order.size(); n-- > 0;) {
+    const auto d = static_cast<std::size_t>(order[n]);
+    st.stride[d] = stride;
+    stride *= st.extent[d] + (n + 1 == order.size() ? b.pad : 0);
+  }
+  st.elements = stride;
+  p.buffers.edit(id, [&](Buffer& row) { row.storage = std::move(st); });
+  return Ok{};
+}
+
+}  // namespace
+
+Result<Program> place_buffers(Program p, const Limits& limits) {
+  for (std::uint32_t n = 0; n < p.buffers.size(); ++n)
+    if (p.buffers.has({n}) && p[TensorId{n}].scope != Scope::global && p[TensorId{n}].role == Role::workspace) TECC_CHECK(place(p, {n}, limits.gpu));
+  if (!limits.gpu) return p;
+  for (StmtId root : p.kernels) {
+    std::int64_t shared = 0, registers = 0, largest_shared = -1, largest_private = -1;
+    std::string shared_name, private_name;
+    std::vector<TensorId> seen;
+    const auto take = [&](TensorId t) {
+      if (std::find(seen.begin(), seen.end(), t) != seen.end() || p[t].scope == Scope::global) return;
+      seen.push_back(t);
+      Buffer b = p[t];
+      if (!b.storage) {  // scratch of a Combine
+        Storage st;
+        st.at = root;
+        st.relative = {0};
+        st.origin = {0};
+        st.grain = {1};
+        st.extent = {*constant_of(b.shape[0])};
+        st.stride = {1};
+        st.elements = st.extent[0];
+        b.storage = st;
+      }
+      const std::int64_t bytes = b.storage->elements * b.slots * bytes_of(b.type);
+      if (b.scope == Scope::shared) {
+        shared = (shared + 15) / 16 * 16;
+        b.storage->offset_bytes = shared;
+        shared += bytes;
+        if (bytes > largest_shared) largest_shared = bytes, shared_name = b.name;
+      } else {
+        registers += (bytes + 3) / 4;
+        if (bytes > largest_private) largest_private = bytes, private_name = b.name;
+      }
+      p.buffers.set(t, b);
+    };
+    const std::function<void(StmtId)> visit = [&](StmtId s) {
+      if (const auto* b = p[s].as<Block>()) {
+        for (const Write& w : b->writes) take(w.buffer);
+        for (TensorId t : read_buffers(*b)) take(t);
+      }
+      if (const auto* c = p[s].as<Combine>()) take(c->scratch);
+      for (StmtId child : p[s].children) visit(child);
+    };
+    visit(root);
+    const std::string& name = p[root].as<Root>()->name;
+    if (shared > limits.shared_bytes) return refuse(Code::shared_exceeded, name, shared, limits.shared_bytes, shared_name);
+    // What is indexed by loops that run serially would go to slow local memory: beyond a few times the register file it is a mistake.
+    if (registers > 4 * limits.registers) return refuse(Code::registers_exceeded, name, registers, limits.registers, private_name);
+  }
+  return p;
+}
+
+}  // namespace tecc::compiler
