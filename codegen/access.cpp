@@ -1,0 +1,158 @@
+#include "codegen/access.h"
+
+#include <algorithm>
+
+#include "compiler/pass/passes.h"
+#include "ir/loop/affine.h"
+
+namespace tecc::codegen {
+
+using namespace loop;
+
+namespace {
+
+/// Row-major strides of a global buffer.
+std::vector<Expr> strides_of(const Buffer& b) {
+  std::vector<Expr> out(b.shape.size(), index_literal(1));
+  for (std::size_t d = b.shape.size(); d-- > 1;) out[d - 1] = out[d] * b.shape[d];
+  return out;
+}
+
+void add_affine(const Program& p, Address& a, const Binding& index, const Expr& stride) {
+  if (const auto c = constant_of(stride)) a.linear = loop::add(p, a.linear, index, *c);
+  else if (!index.digits.empty() || index.offset) a.symbolic.push_back({index, stride});
+}
+
+bool digit_varies(const Program& p, const Digit& d, LoopId v) {
+  if (d.loop == v) return true;
+  return p.loop(d.loop).retired && depends_on(p, *p.loop(d.loop).retired, v);
+}
+
+}  // namespace
+
+Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vector<Expr>& index) {
+  const Block& b = p.block(id);
+  const Buffer& buf = p[buffer];
+  Address out;
+  const std::vector<Expr> strides = buf.storage ? std::vector<Expr>() : strides_of(buf);
+  for (std::size_t d = 0; d < index.size(); ++d) {
+    const auto affine = affine_of(index[d]);
+    const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+    if (!buf.storage) {
+      if (binding) add_affine(p, out, normal(p, *binding), strides[d]);
+      else out.general.push_back({index[d], {}, 0, 1, strides[d]});
+      continue;
+    }
+    const Storage& st = *buf.storage;
+    const auto still = [&](LoopId l) { return compiler::holds_still(p, buf, l); };
+    if (binding) {
+      Binding rest = normal(p, *binding);
+      if (st.relative[d]) std::erase_if(rest.digits, [&](const Digit& x) { return still(x.loop); });
+      rest.offset -= st.origin[d];
+      bool divides = rest.offset % st.grain[d] == 0;
+      for (const Digit& x : rest.digits) divides &= x.stride % st.grain[d] == 0;
+      if (divides) {
+        rest.offset /= st.grain[d];
+        for (Digit& x : rest.digits) x.stride /= st.grain[d];
+        out.linear = loop::add(p, out.linear, rest, st.stride[d]);
+        continue;
+      }
+    }
+    Binding minus;
+    if (st.relative[d]) minus = Binding{region_of(p, b, index[d], still).fixed.digits, 0};
+    out.general.push_back({index[d], minus, st.origin[d], st.grain[d], index_literal(st.stride[d])});
+  }
+  if (buf.slots > 1) {
+    Address::Slot slot{std::nullopt, 0, buf.slots, buf.storage->elements};
+    if (is_inside(p, id, buf.slot_loop)) {
+      slot.loop = buf.slot_loop;
+      slot.ahead = b.ahead ? b.ahead->by : 0;
+    }
+    out.slot = slot;
+  }
+  return out;
+}
+
+std::vector<Expr> in_bounds(const Program& p, const Block& b, const Read& r) {
+  std::vector<Expr> out;
+  if (!r.otherwise) return out;
+  for (std::size_t d = 0; d < r.index.size(); ++d) {
+    const auto range = range_of(p, &b, r.index[d]);
+    const Expr& extent = p[r.tensor].shape[d];
+    if (!range || range->low < 0) out.push_back(make(Binary{BinOp::less_equal, index_literal(0), r.index[d]}, DType::boolean));
+    const auto smallest = range_of(p, nullptr, extent);
+    if (!range || !smallest || range->high >= smallest->low) out.push_back(make(Binary{BinOp::less, r.index[d], extent}, DType::boolean));
+  }
+  return out;
+}
+
+bool varies(const Program& p, const Block& b, const Expr& e, LoopId v) {
+  bool found = false;
+  walk(e, [&](const Expr& x) {
+    if (const auto* var_ = x.as<Var>()) {
+      if (const Iter* i = iter_of(b, var_->id)) found |= depends_on(p, i->binding, v);
+      else found |= p.loop(v).var == var_->id;
+    }
+    return !found;
+  });
+  return found;
+}
+
+bool is_vector(const Program& p, const Address& a, LoopId v, std::int64_t width) {
+  if (!a.general.empty()) return false;
+  bool found = false;
+  if (a.linear.offset % width) return false;
+  for (const Digit& d : a.linear.digits) {
+    if (d.loop == v && d.div == 1 && d.mod == 0) {
+      if (d.stride != 1) return false;
+      found = true;
+    } else if (digit_varies(p, d, v) || d.stride % width) {
+      return false;
+    }
+  }
+  for (const Address::Symbolic& s : a.symbolic) {
+    // The stride is a product of dims: it must be known to be a multiple of the width.
+    std::int64_t known = 1;
+    walk(s.stride, [&](const Expr& e) {
+      if (const auto c = constant_of(e)) known *= *c;
+      else if (const auto* x = e.as<Var>()) {
+        if (const auto dim = p.dims.find(x->id); dim != p.dims.end()) known *= dim->second.multiple_of;
+      } else if (const auto* y = e.as<Binary>(); y && y->op == BinOp::mul) return true;
+      else known = 1;
+      return false;
+    });
+    if (known % width) return false;
+    for (const Digit& d : s.index.digits)
+      if (digit_varies(p, d, v)) return false;
+  }
+  return found && (!a.slot || a.slot->elements % width == 0);
+}
+
+bool is_uniform(const Program& p, const Block& b, const Address& a, LoopId v) {
+  for (const Digit& d : a.linear.digits)
+    if (digit_varies(p, d, v)) return false;
+  for (const Address::Symbolic& s : a.symbolic)
+    for (const Digit& d : s.index.digits)
+      if (digit_varies(p, d, v)) return false;
+  for (const Address::General& g : a.general)
+    if (varies(p, b, g.index, v)) return false;
+  return true;
+}
+
+bool guard_is_uniform(const Program& p, const Block& b, const Expr& guard, LoopId v, std::int64_t width) {
+  if (!varies(p, b, guard, v)) return true;
+  const auto* less = guard.as<Binary>();
+  if (!less || less->op != BinOp::less) return false;
+  const auto bound = constant_of(less->b);
+  const auto affine = affine_of(less->a);
+  const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+  std::int64_t divisor = 0;
+  if (bound) divisor = *bound;
+  else if (const auto* x = less->b.as<Var>(); x && p.dims.count(x->id)) divisor = p.dims.at(x->id).multiple_of;
+  if (!binding || divisor % width || divisor == 0 || binding->offset % width) return false;
+  for (const Digit& d : normal(p, *binding).digits)
+    if (d.loop == v ? d.stride != 1 || d.div != 1 || d.mod != 0 : digit_varies(p, d, v) || d.stride % width) return false;
+  return true;
+}
+
+}  // namespace tecc::codegen
