@@ -45,4 +45,19 @@ std::string print(const Kernel& kernel) {
   return out + "}\n";
 }
 
+std::string print(const Lifted& lifted) {
+  const Names names = names_of(lifted.kernel);
+  std::string out;
+  const auto axes = [&](const std::vector<Axis>& list_of) {
+    return list(list_of, [&](const Axis& a) { return fmt::format("{}: {}", names.var(a.var), print(a.extent, names)); });
+  };
+  for (const LiftedStage& s : lifted.stages) {
+    out += fmt::format("{}[{}]: {} = ", names.tensor(s.tensor), axes(s.axes), name(lifted.kernel[s.tensor].type.concrete()));
+    if (s.scan) out += fmt::format("{} scan({})\n", symbol(*s.reducer), print(s.body, names));
+    else if (s.reducer) out += fmt::format("{}[{}]({})\n", symbol(*s.reducer), axes(s.reduce_axes), print(s.body, names));
+    else out += print(s.body, names) + "\n";
+  }
+  return out;
+}
+
 }  // namespace tecc::te
