@@ -30,7 +30,7 @@ struct Refusal {
 template <class... A>
 Refusal refuse(Code code, A&&... args) {
   static_assert(sizeof...(A) <= 4);
-  const auto wrap = [](auto&& a) -> Refusal::Arg {
+  [[maybe_unused]] const auto wrap = [](auto&& a) -> Refusal::Arg {
     if constexpr (std::is_integral_v<std::decay_t<decltype(a)>>) return static_cast<std::int64_t>(a);
     else return std::string(std::forward<decltype(a)>(a));
   };

@@ -89,8 +89,12 @@ struct Bound {
 /// bounds (for every allowed value of a runtime dim). E02xx.
 Result<Bound> bind(const Kernel& kernel, const Bindings& bindings);
 
-/// After lift(): every Reduce is the whole body of its stage (hidden stages get names like `C.sum`, `C.sum2`), means are
-/// sums divided by the extent, and a reduction that is a prefix scan is marked.
+/// After lift(): every Reduce is the whole body of its stage. A stage that was nothing but a reduction is the reduction;
+/// others get hidden stages named like `C.sum`, `C.sum2` over the axes they use. Means are sums divided by the extent, sums
+/// and products of f16, bf16 and fp8 run in f32, prefix sums are scans, equal stages are one.
+/// A stage that is no output and nothing but a reduction keeps only the axes it uses, and what remains to be done to its
+/// elements (the division of a mean, the cast back of a widened sum, the shift of a scan) is done where they are read:
+/// whether a reduction has a stage of its own makes no difference.
 struct LiftedStage {
   TensorId tensor;
   std::vector<Axis> axes;         // spatial
@@ -102,13 +106,23 @@ struct LiftedStage {
   CallSite at;
 };
 struct Lifted {
-  Kernel kernel;  // tables of variables and tensors, hidden ones included; `stages` is empty
+  Kernel kernel;  // tables of variables (dims first) and tensors (inputs first), numbered in order of use; `stages` is empty
   std::map<VarId, DimRange> runtime;
   Bindings bindings;
   std::vector<std::string> constraints;
-  std::vector<LiftedStage> stages;  // topological order; unused stages dropped
+  std::vector<LiftedStage> stages;  // in order of first use from the outputs, depth first; unused stages dropped
+
+  const LiftedStage* stage_of(TensorId t) const {
+    for (const LiftedStage& s : stages)
+      if (s.tensor == t) return &s;
+    return nullptr;
+  }
 };
 Lifted lift(const Bound& bound);
+/// For reading, close to the text form; the axis of a scan is the last of its stage: `Y[i: M, j: N]: f32 = sum scan(X[i, j])`.
+std::string print(const Lifted& lifted);
+/// What a reduction over nothing gives: sum 0, prod 1, max -inf or lowest, min highest, any false, all true, argmax -1.
+Expr neutral(Reducer op, DType type);
 
 /// Name-free, order-free canonical hash of the lifted expression and of the types (dims included only as structure; fixed
 /// dims by value). Equal for renamed kernels and reordered independent stages. 64 hex digits (SHA-256).
