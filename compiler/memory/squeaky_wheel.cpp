@@ -10,7 +10,8 @@ namespace tecc {
 std::vector<std::int64_t> squeaky_wheel(const Sections& problem, std::vector<std::int32_t> order, Fit fit,
                                         std::int64_t wanted, std::uint64_t seed, Budget& budget) {
   constexpr int patience = 6;  // passes without a better height before going back to the best order
-  constexpr int give_up = 60;  // passes without a better height before stopping: later ones gained < 1e-8 on real lists
+  // Passes without a better height before stopping: a second or so on large lists, where later ones gained under 1e-8.
+  const int give_up = static_cast<int>(std::clamp<std::size_t>(600'000 / (order.size() + 1), 8, 60));
   constexpr double shake = 0.1;  // of the number of buffers: how far a place may move by chance after going back
   std::mt19937_64 random(seed);
   const auto unit = [&] { return static_cast<double>(random() >> 11) * 0x1p-53; };  // the same on every platform
