@@ -150,13 +150,6 @@ class Verifier {
   std::string why_;
 };
 
-std::string range_text(const ContractDim& d) {
-  std::string out = d.max == std::numeric_limits<std::int64_t>::max() ? fmt::format("{} or more", d.min)
-                                                                      : fmt::format("{}..{}", d.min, d.max);
-  if (d.multiple_of != 1) out += fmt::format(" in steps of {}", d.multiple_of);
-  return out;
-}
-
 /// Why `when` does not hold; empty when it does.
 std::string unmet(const Contract& c, const Variant::When& w, const Env& env, Addresses addresses) {
   const auto value = [&](const std::string& dim) { return env.find(dim) == env.end() ? 0 : env.find(dim)->second; };
@@ -190,6 +183,47 @@ const ContractDim* Contract::find_dim(std::string_view wanted) const {
   for (const ContractDim& d : dims)
     if (d.name == wanted) return &d;
   return nullptr;
+}
+
+std::string range_text(const ContractDim& d) {
+  std::string out = d.max == std::numeric_limits<std::int64_t>::max() ? fmt::format("{} or more", d.min)
+                                                                      : fmt::format("{}..{}", d.min, d.max);
+  if (d.multiple_of != 1) out += fmt::format(" in steps of {}", d.multiple_of);
+  return out;
+}
+
+TensorMapCodes codes(const TensorMapArg& map) {
+  const auto place = [](const std::string& word, std::initializer_list<const char*> words) {
+    return static_cast<int>(std::find(words.begin(), words.end(), word) - words.begin());
+  };
+  const auto type = [&] {
+    switch (map.dtype) {
+      case DType::boolean: case DType::i8: case DType::u8: case DType::e4m3: case DType::e5m2: return 0;  // UINT8
+      case DType::i16: return 1;                                                                          // UINT16
+      case DType::i32: return 3;
+      case DType::i64: return 5;
+      case DType::f16: return 6;
+      case DType::f32: return 7;
+      case DType::f64: return 8;
+      case DType::bf16: return 9;
+      case DType::tf32: return 11;
+    }
+    return 0;
+  };
+  return {type(), place(map.interleave, {"none", "16B", "32B"}), place(map.swizzle, {"none", "32B", "64B", "128B"}),
+          place(map.l2_promotion, {"none", "64B", "128B", "256B"}), place(map.oob_fill, {"zero", "nan"})};
+}
+
+std::string size_formula(const Contract& c, const ContractBuffer& b) {
+  if (b.role == Role::workspace || b.role == Role::constant) return b.bytes;
+  if (!b.dtype || b.role == Role::scalar) return "0";
+  std::string last, empty;
+  for (std::size_t i = 0; i < b.shape.size(); ++i) {
+    last += fmt::format("({}-1)*({})+", b.shape[i], b.strides[i]);
+    const ContractDim* dim = c.find_dim(b.shape[i]);
+    if (!dim || (dim->value ? *dim->value : dim->min) < 1) empty += fmt::format("*min(1,{})", b.shape[i]);
+  }
+  return fmt::format("{}*({}1){}", bytes_of(*b.dtype), last, empty);
 }
 
 Check verify(const Contract& contract) { return Verifier(contract).run(); }

@@ -67,6 +67,12 @@ struct TensorMapArg {
   bool operator==(const TensorMapArg&) const = default;
 };
 
+/// The words of a tensor map as the driver's enumerations number them (CUtensorMapDataType and the rest).
+struct TensorMapCodes {
+  int type = 0, interleave = 0, swizzle = 0, l2_promotion = 0, oob_fill = 0;
+};
+TensorMapCodes codes(const TensorMapArg& map);
+
 /// A value: a formula, the name of a scalar buffer, or a number.
 struct ScalarArg {
   DType type = DType::i32;  // i32 i64 f32 f64
@@ -89,7 +95,7 @@ struct CudaLaunch {
 
 /// int32_t symbol(void* const* buffers, const int64_t* dims, int64_t task), for task in 0..tasks. `buffers` has one
 /// pointer for every buffer in contract order (a scalar's points to its value), `dims` one value for every dim in contract
-/// order, fixed ones included. 0 is success. Tasks may run in any order and at once.
+/// order, fixed ones included. A scalar's value is in its own type, 8- and 16-bit floats as f32. 0 is success. Tasks may run in any order and at once.
 struct CpuLaunch {
   std::string object, symbol;
   std::string tasks = "1";  // formula
@@ -152,6 +158,11 @@ Result<Contract> parse_contract(std::string_view json, std::string_view file);
 Result<Contract> read_contract(const std::string& path);
 /// E0610: names are unique, every formula parses and reads only dims and sm_count, arguments name buffers, ranks agree.
 Check verify(const Contract& contract);
+
+/// "1..65536 in steps of 8": what a runtime dim may be.
+std::string range_text(const ContractDim& dim);
+/// How many bytes from a buffer's address to the end of its last element, as a formula (0 where an extent is 0).
+std::string size_formula(const Contract& contract, const ContractBuffer& buffer);
 
 /// The values of all dims: fixed ones from the contract, runtime ones from `given`. E0615 outside the contract or missing,
 /// E0616 for a constraint. `sm_count` is copied from `given` when there.

@@ -2,11 +2,10 @@
 // what is needed and ignores what it does not know.
 #include <fmt/format.h>
 
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
 
 #include "codegen/artifact.h"
+#include "ir/base/files.h"
 
 namespace tecc {
 namespace {
@@ -347,10 +346,8 @@ Result<Contract> parse_contract(std::string_view json, std::string_view file) {
 }
 
 Result<Contract> read_contract(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  std::ostringstream text;
-  if (!in || !(text << in.rdbuf())) return refuse(Code::file_unreadable, path, "no such file, or it may not be read");
-  return parse_contract(text.str(), path);
+  TECC_TRY(const std::string text, read_file(path));
+  return parse_contract(text, path);
 }
 
 }  // namespace tecc

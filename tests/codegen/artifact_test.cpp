@@ -94,7 +94,7 @@ TEST_CASE("artifact: E0610 says what is wrong, whole texts") {
 TEST_CASE("artifact: a file that is not there is E0601") {
   const auto r = read_contract("/nowhere/x.json");
   REQUIRE_FALSE(r);
-  CHECK(render(r.error()) == "error E0601: cannot read '/nowhere/x.json': no such file, or it may not be read");
+  CHECK(render(r.error()) == "error E0601: cannot read '/nowhere/x.json': No such file or directory");
 }
 
 TEST_CASE("artifact: dims are bound inside the contract only") {

@@ -1,4 +1,4 @@
-#include "codegen/files.h"
+#include "ir/base/files.h"
 
 #include <fcntl.h>
 #include <sys/stat.h>

@@ -1,4 +1,4 @@
-#include "codegen/files.h"
+#include "ir/base/files.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
