@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 
+#include "ir/base/files.h"
 #include "ir/numeric.h"
 
 namespace tecc {
@@ -92,6 +93,17 @@ Result<ScalarBits> scalar_bits(const ScalarArg& arg, const Contract& c, const En
                     "it does not fit the 32 bits of its argument");
   }
   return scalar_bits(arg.type, value);
+}
+
+Result<std::string> constant_bytes(const ContractBuffer& b, const std::string& folder, const Env& env) {
+  const std::string path = folder + "/" + b.file.value_or("");
+  TECC_TRY(const std::string all, read_file(path));
+  TECC_TRY(const std::int64_t offset, evaluate(b.offset, env));
+  TECC_TRY(const std::int64_t bytes, evaluate(b.bytes, env));
+  const std::int64_t size = static_cast<std::int64_t>(all.size());
+  if (offset < 0 || bytes < 0 || offset > size || bytes > size - offset)
+    return refuse(Code::file_unreadable, path, fmt::format("it has {} bytes, '{}' needs {} from {}", size, b.name, bytes, offset));
+  return all.substr(static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes));
 }
 
 }  // namespace tecc

@@ -33,6 +33,8 @@ struct ScalarBits {
   alignas(8) unsigned char bytes[8] = {};
 };
 Result<ScalarBits> scalar_bits(const ScalarArg& arg, const Contract& contract, const Env& env, const Binding& binding);
+/// The bytes of a constant, from its file in the contract's folder. E0601 when the file is gone or too short.
+Result<std::string> constant_bytes(const ContractBuffer& buffer, const std::string& folder, const Env& env);
 /// A scalar buffer's value as CPU code finds it: in its own type, 8- and 16-bit floats as f32.
 ScalarBits scalar_bits(DType type, const ScalarValue& value);
 

@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "ir/base/files.h"
 #include "runtime/cpu/pool.h"
 
 namespace tecc {
@@ -19,17 +18,6 @@ std::shared_ptr<unsigned char> aligned(std::int64_t align, std::int64_t bytes) {
   void* data = std::aligned_alloc(unit, size);
   if (data) std::memset(data, 0, size);
   return {static_cast<unsigned char*>(data), [](unsigned char* p) { std::free(p); }};
-}
-
-Result<std::string> constant_bytes(const ContractBuffer& b, const std::string& folder, const Env& env) {
-  const std::string path = folder + "/" + b.file.value_or("");
-  TECC_TRY(const std::string all, read_file(path));
-  TECC_TRY(const std::int64_t offset, evaluate(b.offset, env));
-  TECC_TRY(const std::int64_t bytes, evaluate(b.bytes, env));
-  const std::int64_t size = static_cast<std::int64_t>(all.size());
-  if (offset < 0 || bytes < 0 || offset > size || bytes > size - offset)
-    return refuse(Code::file_unreadable, path, fmt::format("it has {} bytes, '{}' needs {} from {}", size, b.name, bytes, offset));
-  return all.substr(static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes));
 }
 
 }  // namespace
