@@ -100,7 +100,7 @@ Artifact Artifact::of(const Device& device, Contract contract, std::map<std::str
 Result<std::string> Artifact::file(const std::string& name) const {
   if (const auto found = images_.find(name); found != images_.end()) return found->second;
   if (folder_.empty()) return refuse(Code::file_unreadable, name, "it was not given with the contract");
-  return read_file(folder_ + "/" + name);
+  return read_file(fmt::format("{}/{}", folder_, name));
 }
 
 Result<std::shared_ptr<const Module>> Artifact::module(const CudaLaunch& launch, ImageFit fit) {
