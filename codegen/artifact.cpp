@@ -9,10 +9,7 @@
 namespace tecc {
 namespace {
 
-template <class... F>
-struct Match : F... {
-  using F::operator()...;
-};
+template <class... F> struct Match : F... { using F::operator()...; };
 
 /// Collects the first thing wrong with a contract.
 class Verifier {
@@ -41,8 +38,9 @@ class Verifier {
   void check_names() {
     std::set<std::string> seen = {"sm_count"};
     const auto add = [&](const std::string& name) {
-      const bool word = !name.empty() && (std::isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_') &&
-                        std::all_of(name.begin(), name.end(), [](unsigned char ch) { return std::isalnum(ch) || ch == '_'; });
+      const bool word =
+          !name.empty() && (std::isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_') &&
+          std::all_of(name.begin(), name.end(), [](unsigned char ch) { return std::isalnum(ch) || ch == '_'; });
       wrong_unless(word, fmt::format("'{}' is not a name", name));
       wrong_unless(seen.insert(name).second, fmt::format("the name '{}' stands twice", name));
     };
@@ -71,7 +69,8 @@ class Verifier {
     for (const std::string& f : b.shape) formula(f);
     for (const std::string& f : b.strides) formula(f);
     wrong_unless(b.shape.size() == b.strides.size(), fmt::format("shape and strides of '{}' differ in rank", b.name));
-    wrong_unless(b.align >= 1 && (b.align & (b.align - 1)) == 0, fmt::format("align of '{}' is no power of two", b.name));
+    wrong_unless(b.align >= 1 && (b.align & (b.align - 1)) == 0,
+                 fmt::format("align of '{}' is no power of two", b.name));
     wrong_unless(b.dtype || b.role == Role::workspace, fmt::format("buffer '{}' has no dtype", b.name));
     if (b.role == Role::workspace || b.role == Role::constant) formula(b.bytes);
     if (b.role == Role::constant) {
@@ -83,7 +82,8 @@ class Verifier {
 
   void check(const Variant& v) {
     for (const auto* rows : {&v.when.multiple_of, &v.when.min, &v.when.max})
-      for (const auto& [name, value] : *rows) wrong_unless(c_.find_dim(name), fmt::format("'when' names '{}', no dim", name));
+      for (const auto& [name, value] : *rows)
+        wrong_unless(c_.find_dim(name), fmt::format("'when' names '{}', no dim", name));
     for (const auto& [name, value] : v.when.multiple_of) wrong_unless(value >= 1, "'when' has a divisor below 1");
     for (const auto& [name, value] : v.when.align) {
       buffer(name);
@@ -198,15 +198,28 @@ TensorMapCodes codes(const TensorMapArg& map) {
   };
   const auto type = [&] {
     switch (map.dtype) {
-      case DType::boolean: case DType::i8: case DType::u8: case DType::e4m3: case DType::e5m2: return 0;  // UINT8
-      case DType::i16: return 1;                                                                          // UINT16
-      case DType::i32: return 3;
-      case DType::i64: return 5;
-      case DType::f16: return 6;
-      case DType::f32: return 7;
-      case DType::f64: return 8;
-      case DType::bf16: return 9;
-      case DType::tf32: return 11;
+      case DType::boolean:
+      case DType::i8:
+      case DType::u8:
+      case DType::e4m3:
+      case DType::e5m2:
+        return 0;  // UINT8
+      case DType::i16:
+        return 1;  // UINT16
+      case DType::i32:
+        return 3;
+      case DType::i64:
+        return 5;
+      case DType::f16:
+        return 6;
+      case DType::f32:
+        return 7;
+      case DType::f64:
+        return 8;
+      case DType::bf16:
+        return 9;
+      case DType::tf32:
+        return 11;
     }
     return 0;
   };
@@ -235,7 +248,8 @@ Result<Env> bind_dims(const Contract& c, const Env& given) {
     const auto found = given.find(d.name);
     if (d.value) {
       if (found != given.end() && found->second != *d.value)
-        return refuse(Code::dim_outside, d.name, std::to_string(found->second), c.name, std::to_string(*d.value) + " only");
+        return refuse(Code::dim_outside, d.name, std::to_string(found->second), c.name,
+                      std::to_string(*d.value) + " only");
       env[d.name] = *d.value;
       continue;
     }
@@ -266,26 +280,29 @@ ImageFit image_fit(const CudaIsa& isa, CudaTarget device) {
   return suffix.empty() && isa.forward_compatible && major < device.major ? ImageFit::ptx : ImageFit::none;
 }
 
-Result<const Variant*> select_variant(const Contract& c, const DeviceTarget& device, const Env& env, Addresses addresses) {
+Result<const Variant*> select_variant(const Contract& c, const DeviceTarget& device, const Env& env,
+                                      Addresses addresses) {
   const auto* gpu = std::get_if<CudaTarget>(&device);
   const std::string device_name = gpu ? fmt::format("sm_{}{}", gpu->major, gpu->minor) : "the CPU";
   std::string reasons, archs;
   bool only_arch = gpu != nullptr;  // every CUDA variant is for another chip
   for (const Variant& v : c.variants) {
-    const std::string fits = std::visit(
-        Match{[&](const CudaIsa& isa) -> std::string {
-                if (!gpu) return "a variant is for " + isa.arch;
-                if (image_fit(isa, *gpu) != ImageFit::none) return {};
-                if (archs.find(isa.arch) == std::string::npos) archs += (archs.empty() ? "" : ", ") + isa.arch;
-                return "a variant is for " + isa.arch;
-              },
-              [&](const CpuIsa& isa) -> std::string {
-                const auto* cpu = std::get_if<CpuTarget>(&device);
-                if (!cpu) return "a variant is for the CPU";
-                return cpu->triple.empty() || isa.triple.empty() || cpu->triple == isa.triple ? std::string()
-                                                                                              : "a variant is for " + isa.triple;
-              }},
-        v.target);
+    const std::string fits =
+        std::visit(Match{[&](const CudaIsa& isa) -> std::string {
+                           if (!gpu) return "a variant is for " + isa.arch;
+                           if (image_fit(isa, *gpu) != ImageFit::none) return {};
+                           if (archs.find(isa.arch) == std::string::npos)
+                             archs += (archs.empty() ? "" : ", ") + isa.arch;
+                           return "a variant is for " + isa.arch;
+                         },
+                         [&](const CpuIsa& isa) -> std::string {
+                           const auto* cpu = std::get_if<CpuTarget>(&device);
+                           if (!cpu) return "a variant is for the CPU";
+                           return cpu->triple.empty() || isa.triple.empty() || cpu->triple == isa.triple
+                                      ? std::string()
+                                      : "a variant is for " + isa.triple;
+                         }},
+                   v.target);
     std::string why = fits;
     if (why.empty()) {
       only_arch = false;

@@ -34,14 +34,14 @@ std::string_view name(Role role);
 struct ContractBuffer {
   std::string name;
   Role role = Role::input;
-  std::optional<DType> dtype;                  // none for a workspace
-  std::vector<std::string> shape, strides;     // formulas, strides in elements; empty for scalars and workspaces
-  std::int64_t align = 1;                      // bytes
-  std::optional<std::string> may_alias;        // outputs: the input whose storage it may share
+  std::optional<DType> dtype;               // none for a workspace
+  std::vector<std::string> shape, strides;  // formulas, strides in elements; empty for scalars and workspaces
+  std::int64_t align = 1;                   // bytes
+  std::optional<std::string> may_alias;     // outputs: the input whose storage it may share
   // constant: where its bytes lie, relative to the JSON file
   std::optional<std::string> file, sha256;
-  std::string offset = "0";                    // bytes into `file`
-  std::string bytes;                           // formula: size of a constant or a workspace
+  std::string offset = "0";                      // bytes into `file`
+  std::string bytes;                             // formula: size of a constant or a workspace
   bool zero_before = false, zero_after = false;  // workspace
   bool operator==(const ContractBuffer&) const = default;
 };
@@ -60,10 +60,10 @@ struct TensorMapArg {
   DType dtype = DType::f32;                      // tf32 is allowed here
   std::vector<std::string> dims, strides_bytes;  // formulas; one stride less than dims
   std::vector<std::int64_t> box, element_strides;
-  std::string interleave = "none";               // none, 16B, 32B
-  std::string swizzle = "none";                  // none, 32B, 64B, 128B
-  std::string l2_promotion = "none";             // none, 64B, 128B, 256B
-  std::string oob_fill = "zero";                 // zero, nan
+  std::string interleave = "none";    // none, 16B, 32B
+  std::string swizzle = "none";       // none, 32B, 64B, 128B
+  std::string l2_promotion = "none";  // none, 64B, 128B, 256B
+  std::string oob_fill = "zero";      // zero, nan
   bool operator==(const TensorMapArg&) const = default;
 };
 
@@ -82,12 +82,12 @@ struct ScalarArg {
 using LaunchArg = std::variant<BufferArg, TensorMapArg, ScalarArg>;
 
 struct CudaLaunch {
-  std::string kernel;                // the symbol
-  std::string image;                 // cubin, relative to the JSON file
-  std::optional<std::string> ptx;    // the fallback of a forward-compatible variant
+  std::string kernel;                                 // the symbol
+  std::string image;                                  // cubin, relative to the JSON file
+  std::optional<std::string> ptx;                     // the fallback of a forward-compatible variant
   std::array<std::string, 3> grid = {"1", "1", "1"};  // formulas
   std::array<std::int64_t, 3> block = {1, 1, 1}, cluster = {1, 1, 1};
-  std::int64_t shared_bytes = 0;     // dynamic
+  std::int64_t shared_bytes = 0;  // dynamic
   bool cooperative = false, programmatic_dependent = false;
   std::vector<LaunchArg> args;
   bool operator==(const CudaLaunch&) const = default;
@@ -169,8 +169,12 @@ std::string size_formula(const Contract& contract, const ContractBuffer& buffer)
 Result<Env> bind_dims(const Contract& contract, const Env& given);
 
 /// What a variant is matched against.
-struct CudaTarget { int major = 0, minor = 0; };
-struct CpuTarget { std::string triple; };  // empty: any
+struct CudaTarget {
+  int major = 0, minor = 0;
+};
+struct CpuTarget {
+  std::string triple;
+};  // empty: any
 using DeviceTarget = std::variant<CudaTarget, CpuTarget>;
 
 /// How code for `arch` gets onto a device: as its cubin, by compiling its PTX, or not at all. 'a' architectures are exact,

@@ -17,10 +17,7 @@ struct Unusable {
   std::string why;
 };
 
-template <class T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json(nullptr);
-}
+template <class T> Json or_null(const std::optional<T>& value) { return value ? Json(*value) : Json(nullptr); }
 
 Json pairs(const std::vector<std::pair<std::string, std::int64_t>>& rows) {
   Json out = Json::object();
@@ -66,10 +63,19 @@ Json write(const ContractBuffer& b) {
 Json write(const BufferArg& a) { return {{"kind", "buffer"}, {"buffer", a.buffer}, {"offset_bytes", a.offset_bytes}}; }
 
 Json write(const TensorMapArg& a) {
-  return {{"kind", "tensor_map"}, {"mode", "tiled"}, {"buffer", a.buffer}, {"offset_bytes", a.offset_bytes},
-          {"dtype", name(a.dtype)}, {"dims", a.dims}, {"strides_bytes", a.strides_bytes}, {"box", a.box},
-          {"element_strides", a.element_strides}, {"interleave", a.interleave}, {"swizzle", a.swizzle},
-          {"l2_promotion", a.l2_promotion}, {"oob_fill", a.oob_fill}};
+  return {{"kind", "tensor_map"},
+          {"mode", "tiled"},
+          {"buffer", a.buffer},
+          {"offset_bytes", a.offset_bytes},
+          {"dtype", name(a.dtype)},
+          {"dims", a.dims},
+          {"strides_bytes", a.strides_bytes},
+          {"box", a.box},
+          {"element_strides", a.element_strides},
+          {"interleave", a.interleave},
+          {"swizzle", a.swizzle},
+          {"l2_promotion", a.l2_promotion},
+          {"oob_fill", a.oob_fill}};
 }
 
 Json write(const ScalarArg& a) {
@@ -123,12 +129,10 @@ const Json& need(const Json& from, const char* key) {
   return *found;
 }
 
-template <class T>
-void get(const Json& from, const char* key, T& into) {
+template <class T> void get(const Json& from, const char* key, T& into) {
   if (const auto found = from.find(key); found != from.end() && !found->is_null()) into = found->get<T>();
 }
-template <class T>
-void get(const Json& from, const char* key, std::optional<T>& into) {
+template <class T> void get(const Json& from, const char* key, std::optional<T>& into) {
   if (const auto found = from.find(key); found != from.end() && !found->is_null()) into = found->get<T>();
 }
 
@@ -224,8 +228,7 @@ LaunchArg read_arg(const Json& from) {
   return a;
 }
 
-template <class T>
-std::array<T, 3> three(const Json& from, const char* key, T (*read)(const Json&)) {
+template <class T> std::array<T, 3> three(const Json& from, const char* key, T (*read)(const Json&)) {
   const Json& list = need(from, key);
   if (!list.is_array() || list.size() != 3) throw Unusable{fmt::format("'{}' must have three values", key)};
   return {read(list[0]), read(list[1]), read(list[2])};
@@ -321,13 +324,27 @@ std::string to_json(const Contract& c) {
   for (const ContractBuffer& b : c.buffers) buffers.push_back(write(b));
   for (const Variant& v : c.variants)
     variants.push_back({{"target", std::visit([](const auto& t) { return write(t); }, v.target)},
-                        {"when", write(v.when)}, {"once", write(v.once)}, {"launches", write(v.launches)}});
+                        {"when", write(v.when)},
+                        {"once", write(v.once)},
+                        {"launches", write(v.launches)}});
   const Numerics& n = c.numerics;
-  const Json out = {{"contract", contract_version}, {"name", c.name}, {"made_by", made_by}, {"types", types},
-                    {"dims", dims}, {"constraints", c.constraints}, {"buffers", buffers}, {"variants", variants},
-                    {"numerics", {{"accumulate", n.accumulate}, {"rtol", n.rtol}, {"atol", n.atol},
-                                  {"deterministic", n.deterministic}, {"verified", n.verified}}},
-                    {"expression", or_null(c.expression)}, {"schedule", or_null(c.schedule)}, {"record", or_null(c.record)}};
+  const Json out = {{"contract", contract_version},
+                    {"name", c.name},
+                    {"made_by", made_by},
+                    {"types", types},
+                    {"dims", dims},
+                    {"constraints", c.constraints},
+                    {"buffers", buffers},
+                    {"variants", variants},
+                    {"numerics",
+                     {{"accumulate", n.accumulate},
+                      {"rtol", n.rtol},
+                      {"atol", n.atol},
+                      {"deterministic", n.deterministic},
+                      {"verified", n.verified}}},
+                    {"expression", or_null(c.expression)},
+                    {"schedule", or_null(c.schedule)},
+                    {"record", or_null(c.record)}};
   return out.dump(2) + "\n";
 }
 

@@ -113,7 +113,8 @@ int main(void) {
 )c";
 
 std::string replaced(std::string text, std::string_view from, const std::string& to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
+  for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size())
+    text.replace(at, from.size(), to);
   return text;
 }
 
@@ -122,23 +123,28 @@ std::string replaced(std::string text, std::string_view from, const std::string&
 std::string example_c(const Contract& c) {
   const bool cuda = has_cuda(c);
   Env env = {{"sm_count", 1}};
-  std::string out = fmt::format("/* Launches {0} once on zeros. cc -std=c99 example.c {1} */\n#include \"{0}.h\"\n", c.name,
-                                cuda ? "-ldl && ./a.out FOLDER_OF_THE_IMAGES" : "*.o && ./a.out");
+  std::string out = fmt::format("/* Launches {0} once on zeros. cc -std=c99 example.c {1} */\n#include \"{0}.h\"\n",
+                                c.name, cuda ? "-ldl && ./a.out FOLDER_OF_THE_IMAGES" : "*.o && ./a.out");
   out += replaced(std::string(cuda ? cuda_top : cpu_top), "NAME", c.name);
   for (const ContractDim& d : c.dims) {
     env[d.name] = d.value ? *d.value : sample(d);
-    if (!d.value) out += fmt::format("    const int64_t {} = {}; /* {} */\n", c_name(d.name), c_literal(env[d.name]), range_text(d));
+    if (!d.value)
+      out +=
+          fmt::format("    const int64_t {} = {}; /* {} */\n", c_name(d.name), c_literal(env[d.name]), range_text(d));
   }
   for (const ContractBuffer& b : c.buffers) {
     if (b.role == Role::workspace) continue;
     if (b.role == Role::scalar) out += fmt::format("    const {} {} = 1;\n", c_scalar_type(*b.dtype), c_name(b.name));
-    else out += fmt::format("    void* {} = {}({}); /* {}, {} */\n", c_name(b.name), cuda ? "device_memory" : "host_memory",
-                            sample_bytes(c, b, env), name(b.role), name(*b.dtype));
+    else
+      out += fmt::format("    void* {} = {}({}); /* {}, {} */\n", c_name(b.name),
+                         cuda ? "device_memory" : "host_memory", sample_bytes(c, b, env), name(b.role), name(*b.dtype));
   }
   const std::string dims = dim_arguments(c), bare = dims.empty() ? "" : dims.substr(2);
   if (has_workspace(c)) {
-    out += fmt::format("    const int64_t workspace_bytes = {}_workspace_bytes({});\n", c.name, cuda ? "&kernels" + dims : bare);
-    out += fmt::format("    void* workspace = workspace_bytes < 0 ? NULL : {}((size_t)workspace_bytes);\n", cuda ? "device_memory" : "host_memory");
+    out += fmt::format("    const int64_t workspace_bytes = {}_workspace_bytes({});\n", c.name,
+                       cuda ? "&kernels" + dims : bare);
+    out += fmt::format("    void* workspace = workspace_bytes < 0 ? NULL : {}((size_t)workspace_bytes);\n",
+                       cuda ? "device_memory" : "host_memory");
     out += "    if (workspace_bytes < 0) check((int)workspace_bytes);\n";
     if (cuda) out += fmt::format("    check({}_workspace_init(&kernels, NULL{}, workspace));\n", c.name, dims);
     else out += fmt::format("    check({}_workspace_init({}workspace));\n", c.name, bare.empty() ? "" : bare + ", ");
@@ -146,7 +152,10 @@ std::string example_c(const Contract& c) {
   const std::string all = arguments(c);
   const bool once = std::any_of(c.variants.begin(), c.variants.end(), [](const Variant& v) { return !v.once.empty(); });
   if (cuda && once) out += fmt::format("    check({}_once(&kernels, NULL{}));\n", c.name, all);
-  if (cuda) out += fmt::format("    check({}_launch(&kernels, NULL{}));\n    check(cuCtxSynchronize());\n  }}\n  {}_unload(&kernels);\n", c.name, all, c.name);
+  if (cuda)
+    out += fmt::format(
+        "    check({}_launch(&kernels, NULL{}));\n    check(cuCtxSynchronize());\n  }}\n  {}_unload(&kernels);\n",
+        c.name, all, c.name);
   else out += fmt::format("    check({}_run({}));\n  }}\n", c.name, all.empty() ? "" : all.substr(2));
   out += fmt::format("  printf(\"{}: done\\n\");\n  return 0;\n}}\n", c.name);
   return out;

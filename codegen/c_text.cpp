@@ -11,6 +11,7 @@ namespace tecc {
 namespace {
 
 // C99 and C++20 keywords, and the parameter names that generated functions use themselves.
+// clang-format off
 constexpr std::string_view taken[] = {
     "alignas", "alignof", "and", "and_eq", "asm", "auto", "bitand", "bitor", "bool", "break", "case", "catch", "char",
     "char8_t", "char16_t", "char32_t", "class", "compl", "concept", "const", "consteval", "constexpr", "constinit",
@@ -23,6 +24,7 @@ constexpr std::string_view taken[] = {
     "volatile", "wchar_t", "while", "xor", "xor_eq", "linux", "unix",
     // ours, and macros of the headers that are included
     "k", "stream", "workspace", "c", "bad", "NULL", "EOF", "stdin", "stdout", "stderr", "errno", "assert"};
+// clang-format on
 
 bool is_runtime(const ContractDim& d) { return !d.value; }
 
@@ -34,13 +36,26 @@ std::string c_name(const std::string& name) {
 
 std::string_view c_scalar_type(DType type) {
   switch (type) {
-    case DType::boolean: case DType::u8: return "uint8_t";
-    case DType::i8: return "int8_t";
-    case DType::i16: return "int16_t";
-    case DType::i32: return "int32_t";
-    case DType::i64: return "int64_t";
-    case DType::f64: return "double";
-    case DType::f16: case DType::bf16: case DType::f32: case DType::e4m3: case DType::e5m2: case DType::tf32: break;
+    case DType::boolean:
+    case DType::u8:
+      return "uint8_t";
+    case DType::i8:
+      return "int8_t";
+    case DType::i16:
+      return "int16_t";
+    case DType::i32:
+      return "int32_t";
+    case DType::i64:
+      return "int64_t";
+    case DType::f64:
+      return "double";
+    case DType::f16:
+    case DType::bf16:
+    case DType::f32:
+    case DType::e4m3:
+    case DType::e5m2:
+    case DType::tf32:
+      break;
   }
   return "float";
 }
@@ -60,9 +75,9 @@ std::string c_expression(const Contract& contract, const std::string& formula) {
   };
   using Kind = Formula::Kind;
   static constexpr std::pair<Kind, std::string_view> functions[] = {
-      {Kind::negate, "tecc_neg_"}, {Kind::add, "tecc_add_"}, {Kind::sub, "tecc_sub_"},         {Kind::mul, "tecc_mul_"},
-      {Kind::div, "tecc_div_"},    {Kind::mod, "tecc_mod_"}, {Kind::ceildiv, "tecc_ceildiv_"}, {Kind::min, "tecc_min_"},
-      {Kind::max, "tecc_max_"}};
+      {Kind::negate, "tecc_neg_"},      {Kind::add, "tecc_add_"}, {Kind::sub, "tecc_sub_"},
+      {Kind::mul, "tecc_mul_"},         {Kind::div, "tecc_div_"}, {Kind::mod, "tecc_mod_"},
+      {Kind::ceildiv, "tecc_ceildiv_"}, {Kind::min, "tecc_min_"}, {Kind::max, "tecc_max_"}};
   const auto function = [](Kind kind) {
     for (const auto& [k, text] : functions)
       if (k == kind) return text;
@@ -87,16 +102,36 @@ std::string c_expression(const Contract& contract, const std::string& formula) {
         const Env env = {{"a", unary ? 0 : *a.value}, {"b", *b.value}};
         const char* text = nullptr;
         switch (op.kind) {
-          case Kind::negate: text = "-b"; break;
-          case Kind::add: text = "a+b"; break;
-          case Kind::sub: text = "a-b"; break;
-          case Kind::mul: text = "a*b"; break;
-          case Kind::div: text = "a/b"; break;
-          case Kind::mod: text = "a%b"; break;
-          case Kind::ceildiv: text = "ceildiv(a,b)"; break;
-          case Kind::min: text = "min(a,b)"; break;
-          case Kind::max: text = "max(a,b)"; break;
-          case Kind::literal: case Kind::name: break;
+          case Kind::negate:
+            text = "-b";
+            break;
+          case Kind::add:
+            text = "a+b";
+            break;
+          case Kind::sub:
+            text = "a-b";
+            break;
+          case Kind::mul:
+            text = "a*b";
+            break;
+          case Kind::div:
+            text = "a/b";
+            break;
+          case Kind::mod:
+            text = "a%b";
+            break;
+          case Kind::ceildiv:
+            text = "ceildiv(a,b)";
+            break;
+          case Kind::min:
+            text = "min(a,b)";
+            break;
+          case Kind::max:
+            text = "max(a,b)";
+            break;
+          case Kind::literal:
+          case Kind::name:
+            break;
         }
         if (const auto folded = evaluate(text, env)) {
           a = {{}, *folded};
@@ -105,13 +140,15 @@ std::string c_expression(const Contract& contract, const std::string& formula) {
       }
       // x*1, x/1, x+0: contracts are full of them ("1*K", offsets of 0)
       if ((op.kind == Kind::mul && b.value == 1) || (op.kind == Kind::div && b.value == 1) ||
-          ((op.kind == Kind::add || op.kind == Kind::sub) && b.value == 0)) continue;
+          ((op.kind == Kind::add || op.kind == Kind::sub) && b.value == 0))
+        continue;
       if ((op.kind == Kind::mul && a.value == 1) || (op.kind == Kind::add && a.value == 0)) {
         a = b;
         continue;
       }
       a = {unary ? fmt::format("tecc_neg_({}, &bad)", b.c())
-                 : fmt::format("{}({}, {}, &bad)", function(op.kind), a.c(), b.c()), {}};
+                 : fmt::format("{}({}, {}, &bad)", function(op.kind), a.c(), b.c()),
+           {}};
     }
   }
   return stack.back().c();
@@ -123,7 +160,8 @@ std::vector<CParameter> c_buffer_parameters(const Contract& contract) {
     if (b.role == Role::workspace) continue;
     const std::string name = c_name(b.name);
     const std::string type = b.role == Role::scalar ? std::string(c_scalar_type(*b.dtype)) + " "
-                             : b.role == Role::input || b.role == Role::constant ? "const void* " : "void* ";
+                             : b.role == Role::input || b.role == Role::constant ? "const void* "
+                                                                                 : "void* ";
     out.push_back({type + name, name});
   }
   return out;
@@ -137,13 +175,16 @@ std::vector<CParameter> c_dim_parameters(const Contract& contract) {
 }
 
 bool has_cuda(const Contract& c) {
-  return std::any_of(c.variants.begin(), c.variants.end(), [](const Variant& v) { return std::holds_alternative<CudaIsa>(v.target); });
+  return std::any_of(c.variants.begin(), c.variants.end(),
+                     [](const Variant& v) { return std::holds_alternative<CudaIsa>(v.target); });
 }
 bool has_cpu(const Contract& c) {
-  return std::any_of(c.variants.begin(), c.variants.end(), [](const Variant& v) { return std::holds_alternative<CpuIsa>(v.target); });
+  return std::any_of(c.variants.begin(), c.variants.end(),
+                     [](const Variant& v) { return std::holds_alternative<CpuIsa>(v.target); });
 }
 bool has_workspace(const Contract& c) {
-  return std::any_of(c.buffers.begin(), c.buffers.end(), [](const ContractBuffer& b) { return b.role == Role::workspace; });
+  return std::any_of(c.buffers.begin(), c.buffers.end(),
+                     [](const ContractBuffer& b) { return b.role == Role::workspace; });
 }
 
 std::string_view c_prelude() {

@@ -111,15 +111,26 @@ class Parser {
 std::optional<Wide> apply(Kind kind, Wide a, Wide b) {
   const auto floordiv = [](Wide x, Wide y) { return x / y - ((x % y != 0) && ((x < 0) != (y < 0))); };
   switch (kind) {
-    case Kind::add: return a + b;
-    case Kind::sub: return a - b;
-    case Kind::mul: return a * b;
-    case Kind::min: return std::min(a, b);
-    case Kind::max: return std::max(a, b);
-    case Kind::div: return b == 0 ? std::nullopt : std::optional(floordiv(a, b));
-    case Kind::mod: return b == 0 ? std::nullopt : std::optional(a - floordiv(a, b) * b);
-    case Kind::ceildiv: return b == 0 ? std::nullopt : std::optional(-floordiv(-a, b));
-    case Kind::literal: case Kind::name: case Kind::negate: break;
+    case Kind::add:
+      return a + b;
+    case Kind::sub:
+      return a - b;
+    case Kind::mul:
+      return a * b;
+    case Kind::min:
+      return std::min(a, b);
+    case Kind::max:
+      return std::max(a, b);
+    case Kind::div:
+      return b == 0 ? std::nullopt : std::optional(floordiv(a, b));
+    case Kind::mod:
+      return b == 0 ? std::nullopt : std::optional(a - floordiv(a, b) * b);
+    case Kind::ceildiv:
+      return b == 0 ? std::nullopt : std::optional(-floordiv(-a, b));
+    case Kind::literal:
+    case Kind::name:
+    case Kind::negate:
+      break;
   }
   return std::nullopt;
 }
@@ -159,7 +170,8 @@ Result<std::int64_t> Formula::evaluate(const Env& env) const {
       if (!value) return no_value("it divides by zero");
       stack.back() = *value;
     }
-    if (stack.back() > std::numeric_limits<std::int64_t>::max() || stack.back() < std::numeric_limits<std::int64_t>::min())
+    if (stack.back() > std::numeric_limits<std::int64_t>::max() ||
+        stack.back() < std::numeric_limits<std::int64_t>::min())
       return no_value("it does not fit 64 bits");
   }
   return static_cast<std::int64_t>(stack.back());

@@ -11,13 +11,16 @@
 namespace tecc {
 namespace {
 
-bool is_callers(const ContractBuffer& b) { return b.role == Role::input || b.role == Role::inout || b.role == Role::output; }
+bool is_callers(const ContractBuffer& b) {
+  return b.role == Role::input || b.role == Role::inout || b.role == Role::output;
+}
 bool is_written(const ContractBuffer& b) { return b.role == Role::inout || b.role == Role::output; }
 
-bool may_share(const ContractBuffer& a, const ContractBuffer& b) { return a.may_alias == b.name || b.may_alias == a.name; }
+bool may_share(const ContractBuffer& a, const ContractBuffer& b) {
+  return a.may_alias == b.name || b.may_alias == a.name;
+}
 
-template <class T>
-ScalarBits bits_of(T value) {
+template <class T> ScalarBits bits_of(T value) {
   ScalarBits out;
   std::memcpy(out.bytes, &value, sizeof value);
   return out;
@@ -40,7 +43,9 @@ Check check_buffers(const Contract& c, const Env& env, const Binding& binding) {
   };
   std::vector<Extent> seen;
   for (const ContractBuffer& b : c.buffers) {
-    const auto unusable = [&](std::string why) { return refuse(Code::buffer_unusable, b.name, c.name, std::move(why)); };
+    const auto unusable = [&](std::string why) {
+      return refuse(Code::buffer_unusable, b.name, c.name, std::move(why));
+    };
     if (b.role == Role::scalar && !binding.scalars.contains(b.name)) return unusable("is a scalar that was not given");
     if (!is_callers(b)) continue;
     const auto given = binding.buffers.find(b.name);
@@ -49,7 +54,8 @@ Check check_buffers(const Contract& c, const Env& env, const Binding& binding) {
     TECC_TRY(const std::int64_t needed, evaluate(size_formula(c, b), env));
     if (bytes < needed) return unusable(fmt::format("has {} bytes and needs {}", bytes, needed));
     if (needed > 0 && address == 0) return unusable("has no memory");
-    if (address % static_cast<std::uint64_t>(b.align) != 0) return unusable(fmt::format("is not {}-byte aligned", b.align));
+    if (address % static_cast<std::uint64_t>(b.align) != 0)
+      return unusable(fmt::format("is not {}-byte aligned", b.align));
     const Extent extent{&b, address, address + static_cast<std::uint64_t>(needed)};
     for (const Extent& other : seen) {
       const bool meet = extent.first < other.end && other.first < extent.end;
@@ -74,7 +80,8 @@ Result<ScalarBits> scalar_bits(const ScalarArg& arg, const Contract& c, const En
     const ContractBuffer* b = c.find_buffer(*text);
     if (b && b->role == Role::scalar) {
       const auto given = binding.scalars.find(*text);
-      if (given == binding.scalars.end()) return refuse(Code::buffer_unusable, *text, c.name, "is a scalar that was not given");
+      if (given == binding.scalars.end())
+        return refuse(Code::buffer_unusable, *text, c.name, "is a scalar that was not given");
       value = given->second;
       // the caller's value is one of the buffer's own type before it is the parameter's
       if (is_float(*b->dtype)) value = round_to(as_double(value), *b->dtype);
@@ -89,8 +96,10 @@ Result<ScalarBits> scalar_bits(const ScalarArg& arg, const Contract& c, const En
   if (arg.type == DType::i32) {
     const std::int64_t n = as_integer(value, DType::i64);
     if (n < std::numeric_limits<std::int32_t>::min() || n > std::numeric_limits<std::int32_t>::max())
-      return refuse(Code::formula_value, std::holds_alternative<std::string>(arg.value) ? std::get<std::string>(arg.value) : std::to_string(n),
-                    "it does not fit the 32 bits of its argument");
+      return refuse(
+          Code::formula_value,
+          std::holds_alternative<std::string>(arg.value) ? std::get<std::string>(arg.value) : std::to_string(n),
+          "it does not fit the 32 bits of its argument");
   }
   return scalar_bits(arg.type, value);
 }
@@ -102,7 +111,8 @@ Result<std::string> constant_bytes(const ContractBuffer& b, const std::string& f
   TECC_TRY(const std::int64_t bytes, evaluate(b.bytes, env));
   const std::int64_t size = static_cast<std::int64_t>(all.size());
   if (offset < 0 || bytes < 0 || offset > size || bytes > size - offset)
-    return refuse(Code::file_unreadable, path, fmt::format("it has {} bytes, '{}' needs {} from {}", size, b.name, bytes, offset));
+    return refuse(Code::file_unreadable, path,
+                  fmt::format("it has {} bytes, '{}' needs {} from {}", size, b.name, bytes, offset));
   return all.substr(static_cast<std::size_t>(offset), static_cast<std::size_t>(bytes));
 }
 

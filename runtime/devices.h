@@ -7,8 +7,8 @@
 namespace tecc {
 
 struct CpuFacts {
-  std::string name;      // as the kernel gives it; empty where it does not
-  int threads = 1;       // thread_count(): TECC_THREADS or what the process may use
+  std::string name;  // as the kernel gives it; empty where it does not
+  int threads = 1;   // thread_count(): TECC_THREADS or what the process may use
   std::int64_t memory_bytes = 0, l2_bytes = 0, l3_bytes = 0;  // 0 where not known
 };
 

@@ -18,12 +18,14 @@ struct NpyType {
   DType type;
   std::string_view descr;
 };
-constexpr NpyType npy_types[] = {{DType::f16, "<f2"}, {DType::f32, "<f4"}, {DType::f64, "<f8"}, {DType::i8, "|i1"}, {DType::u8, "|u1"},
-                                 {DType::i16, "<i2"}, {DType::i32, "<i4"}, {DType::i64, "<i8"}, {DType::boolean, "|b1"}};
+constexpr NpyType npy_types[] = {{DType::f16, "<f2"}, {DType::f32, "<f4"}, {DType::f64, "<f8"},
+                                 {DType::i8, "|i1"},  {DType::u8, "|u1"},  {DType::i16, "<i2"},
+                                 {DType::i32, "<i4"}, {DType::i64, "<i8"}, {DType::boolean, "|b1"}};
 
 std::optional<DType> type_of(std::string_view descr) {
   for (const NpyType& t : npy_types)  // the byte order of one-byte types says nothing: "<i1" is "|i1"
-    if (t.descr == descr || (bytes_of(t.type) == 1 && descr.size() == 3 && (descr[0] == '<' || descr[0] == '=') && t.descr.substr(1) == descr.substr(1)))
+    if (t.descr == descr || (bytes_of(t.type) == 1 && descr.size() == 3 && (descr[0] == '<' || descr[0] == '=') &&
+                             t.descr.substr(1) == descr.substr(1)))
       return t.type;
   return std::nullopt;
 }
@@ -41,7 +43,8 @@ class HeaderParser {
     while (!take('}')) {
       std::string key;
       if (!string(key) || !take(':')) return false;
-      if (key == "descr" ? !string(descr) : key == "fortran_order" ? !boolean() : key == "shape" ? !tuple() : true) return false;
+      if (key == "descr" ? !string(descr) : key == "fortran_order" ? !boolean() : key == "shape" ? !tuple() : true)
+        return false;
       if (!take(',') && peek() != '}') return false;
     }
     return !descr.empty() && fortran && shape && peek() == '\0';
@@ -68,7 +71,8 @@ class HeaderParser {
   }
   bool boolean() {
     peek();
-    for (const auto& [word, value] : {std::pair(std::string_view("True"), true), std::pair(std::string_view("False"), false)})
+    for (const auto& [word, value] :
+         {std::pair(std::string_view("True"), true), std::pair(std::string_view("False"), false)})
       if (text_.substr(at_).starts_with(word)) {
         at_ += word.size();
         fortran = value;
@@ -112,11 +116,13 @@ Result<HostTensor> parse_npy(std::string_view bytes, const std::string& name) {
   HeaderParser header(bytes.substr(start, length));
   if (!header.parse()) return bad("its header is not a dictionary of descr, fortran_order and shape");
   const std::optional<DType> type = type_of(header.descr);
-  if (!type) return bad(fmt::format("its dtype '{}' is not one of f2 f4 f8 i1 u1 i2 i4 i8 bool in little endian", header.descr));
+  if (!type)
+    return bad(fmt::format("its dtype '{}' is not one of f2 f4 f8 i1 u1 i2 i4 i8 bool in little endian", header.descr));
   if (*header.fortran) return bad("it is in Fortran order; save it with numpy.ascontiguousarray");
   std::int64_t size = bytes_of(*type);
   for (const std::int64_t extent : *header.shape)
-    if (__builtin_mul_overflow(size, extent, &size)) return bad(fmt::format("its shape {} overflows 64 bits", shape_text(*header.shape)));
+    if (__builtin_mul_overflow(size, extent, &size))
+      return bad(fmt::format("its shape {} overflows 64 bits", shape_text(*header.shape)));
   const std::string_view data = bytes.substr(start + length);
   if (data.size() != static_cast<std::size_t>(size))
     return bad(fmt::format("it has {} bytes of data, shape {} needs {}", data.size(), shape_text(*header.shape), size));
@@ -130,11 +136,13 @@ Result<HostTensor> read_npy(const std::string& path) {
   return parse_npy(bytes, path);
 }
 
-Result<HostTensor> read_npy_as(const std::string& path, const std::string& tensor, DType dtype, const std::vector<std::int64_t>& shape) {
+Result<HostTensor> read_npy_as(const std::string& path, const std::string& tensor, DType dtype,
+                               const std::vector<std::int64_t>& shape) {
   TECC_TRY(const HostTensor file, read_npy(path));
   if (file.shape != shape) return refuse(Code::npy_shape, path, shape_text(file.shape), tensor, shape_text(shape));
   if (file.dtype != dtype && !(is_float(file.dtype) && is_float(dtype)))
-    return refuse(Code::npy_bad, path, fmt::format("it holds {}, '{}' needs {}", tecc::name(file.dtype), tensor, tecc::name(dtype)));
+    return refuse(Code::npy_bad, path,
+                  fmt::format("it holds {}, '{}' needs {}", tecc::name(file.dtype), tensor, tecc::name(dtype)));
   return convert(file, dtype, tensor);
 }
 

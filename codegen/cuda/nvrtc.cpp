@@ -36,10 +36,10 @@ Nvrtc open_nvrtc() {
   if (!library) return n.missing = library.error(), n;
   const bool whole = library.find("nvrtcVersion", n.version) && library.find("nvrtcGetErrorString", n.error_string) &&
                      library.find("nvrtcCreateProgram", n.create) && library.find("nvrtcDestroyProgram", n.destroy) &&
-                     library.find("nvrtcCompileProgram", n.compile) && library.find("nvrtcGetProgramLogSize", n.log_size) &&
-                     library.find("nvrtcGetProgramLog", n.log) && library.find("nvrtcGetPTXSize", n.ptx_size) &&
-                     library.find("nvrtcGetPTX", n.ptx) && library.find("nvrtcGetCUBINSize", n.cubin_size) &&
-                     library.find("nvrtcGetCUBIN", n.cubin);
+                     library.find("nvrtcCompileProgram", n.compile) &&
+                     library.find("nvrtcGetProgramLogSize", n.log_size) && library.find("nvrtcGetProgramLog", n.log) &&
+                     library.find("nvrtcGetPTXSize", n.ptx_size) && library.find("nvrtcGetPTX", n.ptx) &&
+                     library.find("nvrtcGetCUBINSize", n.cubin_size) && library.find("nvrtcGetCUBIN", n.cubin);
   if (!whole) n.missing = "libnvrtc.so is older than 11.1 and gives no cubin";
   return n;
 }
@@ -50,7 +50,8 @@ const Nvrtc& nvrtc() {
 }
 
 /// One of NVRTC's pairs "size of X", "X".
-std::string text_of(Nvrtc::Program program, int (*size)(Nvrtc::Program, std::size_t*), int (*get)(Nvrtc::Program, char*)) {
+std::string text_of(Nvrtc::Program program, int (*size)(Nvrtc::Program, std::size_t*),
+                    int (*get)(Nvrtc::Program, char*)) {
   std::size_t bytes = 0;
   if (size(program, &bytes) != 0 || bytes == 0) return {};
   std::string out(bytes, '\0');
@@ -65,9 +66,11 @@ std::string without_nul(std::string text) {
 /// What a person needs of a log of perhaps thousands of lines: the first few errors, each with the source line below it.
 std::string first_errors(const std::string& log) {
   constexpr int most = 3;
-  const auto is_error = [](const std::string& line) {  // "f.cu(1): error: ...", "ptxas error   : ...", "ptxas fatal   : ..."
-    return line.find("error:") != std::string::npos || line.starts_with("ptxas error") || line.starts_with("ptxas fatal");
-  };
+  const auto is_error =
+      [](const std::string& line) {  // "f.cu(1): error: ...", "ptxas error   : ...", "ptxas fatal   : ..."
+        return line.find("error:") != std::string::npos || line.starts_with("ptxas error") ||
+               line.starts_with("ptxas fatal");
+      };
   std::istringstream lines(log);
   std::string out, line;
   int found = 0;
@@ -115,7 +118,8 @@ Result<Compiled> compile(const std::string& source, const std::string& name, con
   if (!nvrtc_available()) return refuse(Code::no_nvrtc, nvrtc().missing);
   const Nvrtc& n = nvrtc();
   const Program program(source, name);
-  if (program.result() != 0) return refuse(Code::nvrtc_failed, name, arch, "  " + std::string(n.error_string(program.result())));
+  if (program.result() != 0)
+    return refuse(Code::nvrtc_failed, name, arch, "  " + std::string(n.error_string(program.result())));
 
   std::vector<std::string> flags = {"--gpu-architecture=" + arch, "--std=c++20", "-Xptxas=-v"};
   flags.insert(flags.end(), options.flags.begin(), options.flags.end());

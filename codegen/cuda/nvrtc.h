@@ -16,17 +16,17 @@ struct NvrtcOptions {
 /// What ptxas said of one kernel. All zero where NVRTC's log has no -v lines.
 struct KernelResources {
   std::string kernel;
-  int registers = 0;            // a thread
-  int stack_bytes = 0;          // a thread
+  int registers = 0;    // a thread
+  int stack_bytes = 0;  // a thread
   int spill_store_bytes = 0, spill_load_bytes = 0;
-  int shared_bytes = 0;         // static, a block
+  int shared_bytes = 0;  // static, a block
   int barriers = 0;
 };
 
 struct Compiled {
   std::string cubin;  // bytes; empty for a compute_ architecture
   std::string ptx;
-  std::string log;    // warnings and ptxas lines
+  std::string log;  // warnings and ptxas lines
   std::vector<KernelResources> kernels;
   bool poisoned = false;  // ptxas dropped setmaxnreg or serialised wgmma (C7504 C7508 C7510 C7520): do not measure
 };

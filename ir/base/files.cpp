@@ -46,7 +46,8 @@ class Pending {
     static std::atomic<unsigned> serial{0};
     const std::string temporary = path + ".tmp." + std::to_string(::getpid()) + "." + std::to_string(serial++);
     const auto failed = [&] { return refuse(Code::file_unwritable, path, std::strerror(errno)); };
-    if (fs::is_directory(path)) return errno = EISDIR, failed();  // rename() would say so only after others were renamed
+    if (fs::is_directory(path))
+      return errno = EISDIR, failed();  // rename() would say so only after others were renamed
     const int file = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0) return failed();
     rows_.push_back({temporary, path});

@@ -13,8 +13,7 @@ class SharedLibrary {
   const std::string& error() const { return error_; }
 
   /// Fills a function pointer; false when the library has no such symbol.
-  template <class F>
-  bool find(const char* symbol, F*& function) const {
+  template <class F> bool find(const char* symbol, F*& function) const {
     function = reinterpret_cast<F*>(address(symbol));
     return function != nullptr;
   }

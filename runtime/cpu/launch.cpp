@@ -13,7 +13,8 @@ namespace {
 
 /// Zeroed; null when there is no memory.
 std::shared_ptr<unsigned char> aligned(std::int64_t align, std::int64_t bytes) {
-  const std::size_t unit = static_cast<std::size_t>(std::max<std::int64_t>(align, 64));  // at least a cache line: tasks write side by side
+  const std::size_t unit =
+      static_cast<std::size_t>(std::max<std::int64_t>(align, 64));  // at least a cache line: tasks write side by side
   const std::size_t size = (static_cast<std::size_t>(std::max<std::int64_t>(bytes, 1)) + unit - 1) / unit * unit;
   void* data = std::aligned_alloc(unit, size);
   if (data) std::memset(data, 0, size);
@@ -22,7 +23,8 @@ std::shared_ptr<unsigned char> aligned(std::int64_t align, std::int64_t bytes) {
 
 }  // namespace
 
-Check run_cpu(const std::string& symbol, CpuFunction function, void* const* buffers, const std::int64_t* dims, std::int64_t tasks) {
+Check run_cpu(const std::string& symbol, CpuFunction function, void* const* buffers, const std::int64_t* dims,
+              std::int64_t tasks) {
   std::atomic<std::int64_t> failed{-1};
   std::atomic<std::int32_t> code{0};
   run_tasks(tasks, [&](std::int64_t task) {
@@ -35,7 +37,8 @@ Check run_cpu(const std::string& symbol, CpuFunction function, void* const* buff
   return Ok{};
 }
 
-Result<CpuCall> CpuCall::bind(const Contract& c, const std::string& folder, const Binding& binding, const Lookup& lookup) {
+Result<CpuCall> CpuCall::bind(const Contract& c, const std::string& folder, const Binding& binding,
+                              const Lookup& lookup) {
   Env given = binding.dims;
   given.emplace("sm_count", 1);  // formulas may read it; a CPU counts as one
   TECC_TRY(const Env env, bind_dims(c, given));
@@ -71,7 +74,8 @@ Result<CpuCall> CpuCall::bind(const Contract& c, const std::string& folder, cons
     for (const Launch& l : once ? variant->once : variant->launches) {
       const CpuLaunch& launch = std::get<CpuLaunch>(l);
       const CpuFunction function = lookup(launch);
-      if (!function) return refuse(Code::contract_bad, c.name, fmt::format("'{}' has no symbol '{}'", launch.object, launch.symbol));
+      if (!function)
+        return refuse(Code::contract_bad, c.name, fmt::format("'{}' has no symbol '{}'", launch.object, launch.symbol));
       TECC_TRY(const std::int64_t tasks, evaluate(launch.tasks, env));
       (once ? call.once_ : call.steps_).push_back({launch.symbol, function, tasks});
     }

@@ -12,7 +12,8 @@ namespace tecc {
 using CpuFunction = std::int32_t (*)(void* const* buffers, const std::int64_t* dims, std::int64_t task);
 
 /// Runs task 0 .. tasks - 1 in the shared pool. E0618 with the first task that gave another code than 0.
-Check run_cpu(const std::string& symbol, CpuFunction function, void* const* buffers, const std::int64_t* dims, std::int64_t tasks);
+Check run_cpu(const std::string& symbol, CpuFunction function, void* const* buffers, const std::int64_t* dims,
+              std::int64_t tasks);
 
 /// A contract's CPU variant with everything bound: buffers, dims, scalars, its own zeroed workspaces and constants.
 class CpuCall {
@@ -21,7 +22,8 @@ class CpuCall {
   using Lookup = std::function<CpuFunction(const CpuLaunch&)>;
 
   /// Runs the `once` launches too. `folder` is where the contract's files lie (constants). E0601 E0611-E0618.
-  static Result<CpuCall> bind(const Contract& contract, const std::string& folder, const Binding& binding, const Lookup& lookup);
+  static Result<CpuCall> bind(const Contract& contract, const std::string& folder, const Binding& binding,
+                              const Lookup& lookup);
   /// Clears the workspaces that must be, then runs all launches.
   Check run() const;
 

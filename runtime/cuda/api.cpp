@@ -24,8 +24,9 @@ Opened open_driver() {
   const SharedLibrary library({"libcuda.so.1", "libcuda.so"}, {});
   if (!library) return out.missing = library.error(), out;
   Api& a = out.api;
-#define TECC_FIND(member, symbol, parameters) \
-  if (!library.find(symbol, a.member) && out.missing.empty()) out.missing = "libcuda.so.1 is too old: it has no " symbol;
+#define TECC_FIND(member, symbol, parameters)                 \
+  if (!library.find(symbol, a.member) && out.missing.empty()) \
+    out.missing = "libcuda.so.1 is too old: it has no " symbol;
   TECC_CUDA_FUNCTIONS(TECC_FIND)
 #undef TECC_FIND
   library.find("cuTensorMapEncodeTiled", a.encode_tiled);

@@ -9,9 +9,11 @@
 // down here because no CUDA header is needed to build tecc. Only runtime/cuda/ includes this.
 namespace tecc::cuda {
 
-using Handle = struct Opaque*;   // CUcontext, CUmodule, CUfunction, CUstream, CUevent
-using Address = std::uint64_t;   // CUdeviceptr
-struct Uuid { unsigned char bytes[16]; };
+using Handle = struct Opaque*;  // CUcontext, CUmodule, CUfunction, CUstream, CUevent
+using Address = std::uint64_t;  // CUdeviceptr
+struct Uuid {
+  unsigned char bytes[16];
+};
 
 /// CUlaunchAttribute.
 struct LaunchAttribute {
@@ -31,19 +33,41 @@ struct LaunchConfig {
 static_assert(sizeof(LaunchAttribute) == 72 && sizeof(LaunchConfig) == 56);
 
 /// CUtensorMap: a kernel takes it by value.
-struct alignas(64) TensorMap { unsigned char bytes[128] = {}; };
+struct alignas(64) TensorMap {
+  unsigned char bytes[128] = {};
+};
 
 enum : int {  // CUresult
-  out_of_memory = 2, no_device = 100, image_of_other_arch = 209,
+  out_of_memory = 2,
+  no_device = 100,
+  image_of_other_arch = 209,
 };
 enum class Attribute : int {  // CUdevice_attribute
-  threads_per_block = 1, shared_per_block = 8, warp_size = 10, registers_per_block = 12, clock_khz = 13, sm_count = 16,
-  memory_clock_khz = 36, memory_bus_bits = 37, l2_bytes = 38, threads_per_sm = 39, capability_major = 75, capability_minor = 76,
-  shared_per_sm = 81, registers_per_sm = 82, shared_per_block_optin = 97, blocks_per_sm = 106, reserved_shared_per_block = 111,
+  threads_per_block = 1,
+  shared_per_block = 8,
+  warp_size = 10,
+  registers_per_block = 12,
+  clock_khz = 13,
+  sm_count = 16,
+  memory_clock_khz = 36,
+  memory_bus_bits = 37,
+  l2_bytes = 38,
+  threads_per_sm = 39,
+  capability_major = 75,
+  capability_minor = 76,
+  shared_per_sm = 81,
+  registers_per_sm = 82,
+  shared_per_block_optin = 97,
+  blocks_per_sm = 106,
+  reserved_shared_per_block = 111,
   cluster_launch = 120,
 };
 enum class FunctionAttribute : int {  // CUfunction_attribute
-  static_shared_bytes = 1, local_bytes = 3, registers = 4, max_dynamic_shared_bytes = 8, non_portable_cluster = 14,
+  static_shared_bytes = 1,
+  local_bytes = 3,
+  registers = 4,
+  max_dynamic_shared_bytes = 8,
+  non_portable_cluster = 14,
 };
 enum class LaunchAttributeId : int { cooperative = 2, cluster_dimension = 4, programmatic_stream_serialization = 6 };
 
@@ -93,9 +117,9 @@ struct Api {
   TECC_CUDA_FUNCTIONS(TECC_MEMBER)
 #undef TECC_MEMBER
   /// Null in drivers before 12.0.
-  int (*encode_tiled)(TensorMap*, int type, std::uint32_t rank, void* address, const std::uint64_t* dims, const std::uint64_t* strides,
-                      const std::uint32_t* box, const std::uint32_t* element_strides, int interleave, int swizzle, int l2_promotion,
-                      int oob_fill) = nullptr;
+  int (*encode_tiled)(TensorMap*, int type, std::uint32_t rank, void* address, const std::uint64_t* dims,
+                      const std::uint64_t* strides, const std::uint32_t* box, const std::uint32_t* element_strides,
+                      int interleave, int swizzle, int l2_promotion, int oob_fill) = nullptr;
 };
 
 /// The table, opened and cuInit'ed at the first call; thread-safe. E0603 when there is no usable driver.

@@ -34,7 +34,8 @@ Result<int> device_of(const Api& driver, int ordinal) {
 
 std::string uuid_text(const Uuid& u) {
   std::string out;
-  for (int i = 0; i < 16; ++i) out += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u.bytes[i]);
+  for (int i = 0; i < 16; ++i)
+    out += fmt::format("{}{:02x}", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", u.bytes[i]);
   return out;
 }
 
@@ -71,7 +72,8 @@ Result<DeviceFacts> device_facts(int ordinal) {
   TECC_CHECK(check(driver->device_name(name, sizeof name - 1, device), "the name of a device"));
   f.name = name;
   if (Uuid uuid; driver->device_uuid(&uuid, device) == 0) f.uuid = uuid_text(uuid);
-  if (std::size_t bytes = 0; driver->device_memory(&bytes, device) == 0) f.memory_bytes = static_cast<std::int64_t>(bytes);
+  if (std::size_t bytes = 0; driver->device_memory(&bytes, device) == 0)
+    f.memory_bytes = static_cast<std::int64_t>(bytes);
   f.major = get(Attribute::capability_major);
   f.minor = get(Attribute::capability_minor);
   f.sm_count = get(Attribute::sm_count);
@@ -153,7 +155,9 @@ Check Memory::upload(const void* from, std::int64_t bytes, std::int64_t offset) 
   invariant(bytes >= 0 && offset >= 0 && bytes <= bytes_ - offset, "an upload lies inside its memory");
   if (bytes == 0) return Ok{};
   TECC_TRY(const Api* driver, api());
-  TECC_CHECK(check(driver->copy_to_device(address() + static_cast<Address>(offset), from, static_cast<std::size_t>(bytes)), "to copy to the device"));
+  TECC_CHECK(
+      check(driver->copy_to_device(address() + static_cast<Address>(offset), from, static_cast<std::size_t>(bytes)),
+            "to copy to the device"));
   // from pageable memory the call may return when the bytes are staged, and non-blocking streams do not wait for the rest
   return check(driver->stream_synchronize(nullptr), "to copy to the device");
 }
@@ -162,7 +166,8 @@ Check Memory::download(void* to, std::int64_t bytes, std::int64_t offset) const 
   invariant(bytes >= 0 && offset >= 0 && bytes <= bytes_ - offset, "a download lies inside its memory");
   if (bytes == 0) return Ok{};
   TECC_TRY(const Api* driver, api());
-  return check(driver->copy_to_host(to, address() + static_cast<Address>(offset), static_cast<std::size_t>(bytes)), "to copy from the device");
+  return check(driver->copy_to_host(to, address() + static_cast<Address>(offset), static_cast<std::size_t>(bytes)),
+               "to copy from the device");
 }
 
 Check Memory::fill(unsigned char value) const {
@@ -176,7 +181,8 @@ Check Memory::fill(unsigned char value) const {
 Check Memory::fill_async(unsigned char value, const Stream& stream) const {
   if (bytes_ == 0) return Ok{};
   TECC_TRY(const Api* driver, api());
-  return check(driver->memory_set_async(address(), value, static_cast<std::size_t>(bytes_), stream.handle()), "to fill memory");
+  return check(driver->memory_set_async(address(), value, static_cast<std::size_t>(bytes_), stream.handle()),
+               "to fill memory");
 }
 
 Result<Event> Event::create() {
@@ -208,23 +214,30 @@ Result<double> Event::us_since(const Event& start) const {
 Result<Module> Module::load(const std::string& image, const std::string& what) {
   TECC_TRY(const Api* driver, api());
   Handle handle = nullptr;
-  TECC_CHECK(check(driver->module_load(&handle, image.c_str()), fmt::format("to load '{}'", what)));  // c_str: PTX ends with a 0
+  TECC_CHECK(check(driver->module_load(&handle, image.c_str()),
+                   fmt::format("to load '{}'", what)));  // c_str: PTX ends with a 0
   Module out;
   out.handle_ = Owned<Handle, &Api::module_unload>(handle);
   return out;
 }
 
-Result<Function> Module::function(const std::string& name, std::int64_t shared_bytes, std::int64_t cluster_blocks) const {
+Result<Function> Module::function(const std::string& name, std::int64_t shared_bytes,
+                                  std::int64_t cluster_blocks) const {
   TECC_TRY(const Api* driver, api());
   Function f;
   f.name = name;
-  TECC_CHECK(check(driver->module_function(&f.handle, handle_.get(), name.c_str()), fmt::format("to find kernel '{}'", name)));
+  TECC_CHECK(
+      check(driver->module_function(&f.handle, handle_.get(), name.c_str()), fmt::format("to find kernel '{}'", name)));
   const auto set = [&](FunctionAttribute attribute, std::int64_t value, const char* what) {
-    return check(driver->function_set(f.handle, static_cast<int>(attribute), static_cast<int>(value)), fmt::format("{} for kernel '{}'", what, name));
+    return check(driver->function_set(f.handle, static_cast<int>(attribute), static_cast<int>(value)),
+                 fmt::format("{} for kernel '{}'", what, name));
   };
-  if (shared_bytes > 0) TECC_CHECK(set(FunctionAttribute::max_dynamic_shared_bytes, shared_bytes, fmt::format("{} bytes of shared memory", shared_bytes).c_str()));
+  if (shared_bytes > 0)
+    TECC_CHECK(set(FunctionAttribute::max_dynamic_shared_bytes, shared_bytes,
+                   fmt::format("{} bytes of shared memory", shared_bytes).c_str()));
   constexpr std::int64_t portable_cluster = 8;
-  if (cluster_blocks > portable_cluster) TECC_CHECK(set(FunctionAttribute::non_portable_cluster, 1, "clusters of over 8 blocks"));
+  if (cluster_blocks > portable_cluster)
+    TECC_CHECK(set(FunctionAttribute::non_portable_cluster, 1, "clusters of over 8 blocks"));
   const auto get = [&](FunctionAttribute attribute) {
     int value = 0;
     return driver->function_get(&value, static_cast<int>(attribute), f.handle) == 0 ? value : 0;
@@ -238,7 +251,8 @@ Result<Function> Module::function(const std::string& name, std::int64_t shared_b
 Result<int> Function::blocks_per_sm(int threads, std::int64_t shared_bytes) const {
   TECC_TRY(const Api* driver, api());
   int blocks = 0;
-  TECC_CHECK(check(driver->blocks_per_sm(&blocks, handle, threads, static_cast<std::size_t>(shared_bytes)), fmt::format("the occupancy of kernel '{}'", name)));
+  TECC_CHECK(check(driver->blocks_per_sm(&blocks, handle, threads, static_cast<std::size_t>(shared_bytes)),
+                   fmt::format("the occupancy of kernel '{}'", name)));
   return blocks;
 }
 
@@ -259,15 +273,18 @@ Check launch(const Function& function, const LaunchShape& shape, const Stream& s
   if (shape.cluster != std::array<std::uint32_t, 3>{1, 1, 1}) add(LaunchAttributeId::cluster_dimension, shape.cluster);
   if (shape.cooperative) add(LaunchAttributeId::cooperative, {1, 0, 0});
   if (shape.programmatic_dependent) add(LaunchAttributeId::programmatic_stream_serialization, {1, 0, 0});
-  return check(driver->launch(&config, function.handle, parameters, nullptr), fmt::format("to launch kernel '{}'", function.name));
+  return check(driver->launch(&config, function.handle, parameters, nullptr),
+               fmt::format("to launch kernel '{}'", function.name));
 }
 
 Result<TensorMap> encode(const TiledMap& m, const std::string& what) {
   TECC_TRY(const Api* driver, api());
   if (!driver->encode_tiled) return refuse(Code::driver_failed, "tensor maps", "it is older than CUDA 12.0");
   TensorMap out;
-  const int result = driver->encode_tiled(&out, m.type, static_cast<std::uint32_t>(m.dims.size()), reinterpret_cast<void*>(m.address), m.dims.data(),
-                                          m.strides_bytes.data(), m.box.data(), m.element_strides.data(), m.interleave, m.swizzle, m.l2_promotion, m.oob_fill);
+  const int result =
+      driver->encode_tiled(&out, m.type, static_cast<std::uint32_t>(m.dims.size()), reinterpret_cast<void*>(m.address),
+                           m.dims.data(), m.strides_bytes.data(), m.box.data(), m.element_strides.data(), m.interleave,
+                           m.swizzle, m.l2_promotion, m.oob_fill);
   TECC_CHECK(check(result, fmt::format("the tensor map of '{}'", what)));
   return out;
 }

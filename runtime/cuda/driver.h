@@ -16,8 +16,10 @@ struct DeviceFacts {
   int ordinal = 0;
   std::string name, uuid;  // uuid as nvidia-smi prints it, without "GPU-"
   int major = 0, minor = 0;
-  int sm_count = 0, threads_per_sm = 0, blocks_per_sm = 0, registers_per_sm = 0, registers_per_block = 0, threads_per_block = 0;
-  std::int64_t shared_per_sm = 0, shared_per_block = 0, shared_per_block_optin = 0, reserved_shared_per_block = 0;  // bytes
+  int sm_count = 0, threads_per_sm = 0, blocks_per_sm = 0, registers_per_sm = 0, registers_per_block = 0,
+      threads_per_block = 0;
+  std::int64_t shared_per_sm = 0, shared_per_block = 0, shared_per_block_optin = 0,
+               reserved_shared_per_block = 0;  // bytes
   std::int64_t l2_bytes = 0, memory_bytes = 0;
   int clock_khz = 0, memory_clock_khz = 0, memory_bus_bits = 0;  // 0 where the driver does not say
   bool cluster_launch = false;
@@ -52,8 +54,7 @@ class Device {
 };
 
 /// What Memory, Stream, Event and Module have in common: one handle, moved and not copied, destroyed at the end.
-template <class T, int (*const Api::*destroy)(T)>
-class Owned {
+template <class T, int (*const Api::*destroy)(T)> class Owned {
  public:
   Owned() = default;
   explicit Owned(T handle) : handle_(handle) {}
@@ -131,7 +132,8 @@ class Module {
   /// A cubin's bytes, or PTX text, which the driver compiles. E0605; `what` names the file.
   static Result<Module> load(const std::string& image, const std::string& what);
   /// Allows `shared_bytes` of dynamic shared memory, and clusters of over 8 blocks where `cluster_blocks` says so.
-  Result<Function> function(const std::string& name, std::int64_t shared_bytes = 0, std::int64_t cluster_blocks = 1) const;
+  Result<Function> function(const std::string& name, std::int64_t shared_bytes = 0,
+                            std::int64_t cluster_blocks = 1) const;
 
  private:
   Owned<Handle, &Api::module_unload> handle_;

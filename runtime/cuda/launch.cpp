@@ -21,7 +21,8 @@ ScalarBits address_bits(Address address) {
 /// Where an argument points: the buffer's address plus its offset.
 Result<Address> pointer(const std::string& buffer, const std::string& offset, const Env& env, const Binding& binding) {
   TECC_TRY(const std::int64_t bytes, evaluate(offset, env));
-  return binding.buffers.find(buffer)->second.address + static_cast<Address>(bytes);  // verify() saw that the name is a buffer
+  return binding.buffers.find(buffer)->second.address +
+         static_cast<Address>(bytes);  // verify() saw that the name is a buffer
 }
 
 Result<TiledMap> tiled(const TensorMapArg& arg, const Env& env, const Binding& binding) {
@@ -78,16 +79,17 @@ Check Call::launch(const Stream& stream) const {
 std::string Call::text() const {
   std::string out;
   for (const Step& s : steps_)
-    out += fmt::format("{}{} grid {} block {} cluster {} shared {}", out.empty() ? "" : "\n", s.function.name, fmt::join(s.shape.grid, " "),
-                       fmt::join(s.shape.block, " "), fmt::join(s.shape.cluster, " "), s.shape.shared_bytes);
+    out += fmt::format("{}{} grid {} block {} cluster {} shared {}", out.empty() ? "" : "\n", s.function.name,
+                       fmt::join(s.shape.grid, " "), fmt::join(s.shape.block, " "), fmt::join(s.shape.cluster, " "),
+                       s.shape.shared_bytes);
   return out;
 }
 
 Result<Artifact> Artifact::load(const Device& device, const std::string& json_path) {
   TECC_TRY(Contract contract, read_contract(json_path));
   Artifact out(device, std::move(contract));
-  out.folder_ = std::filesystem::path(json_path).parent_path().string();
-  if (out.folder_.empty()) out.folder_ = ".";
+  const std::filesystem::path folder = std::filesystem::path(json_path).parent_path();
+  out.folder_ = folder.empty() ? std::string(".") : folder.string();
   return out;
 }
 
@@ -104,7 +106,8 @@ Result<std::string> Artifact::file(const std::string& name) const {
 }
 
 Result<std::shared_ptr<const Module>> Artifact::module(const CudaLaunch& launch, ImageFit fit) {
-  if (fit == ImageFit::ptx && !launch.ptx) return refuse(Code::image_arch, launch.kernel, "an older chip and has no PTX", device_.facts().arch());
+  if (fit == ImageFit::ptx && !launch.ptx)
+    return refuse(Code::image_arch, launch.kernel, "an older chip and has no PTX", device_.facts().arch());
   const std::string& name = fit == ImageFit::ptx ? *launch.ptx : launch.image;
   std::shared_ptr<const Module>& slot = modules_[name];
   if (slot) return slot;
@@ -114,7 +117,8 @@ Result<std::shared_ptr<const Module>> Artifact::module(const CudaLaunch& launch,
   return slot;
 }
 
-Result<Call::Step> Artifact::step(const CudaLaunch& l, ImageFit fit, const Env& env, const Binding& binding, Call& call) {
+Result<Call::Step> Artifact::step(const CudaLaunch& l, ImageFit fit, const Env& env, const Binding& binding,
+                                  Call& call) {
   TECC_TRY(const std::shared_ptr<const Module> loaded, module(l, fit));
   call.modules_.push_back(loaded);
   Call::Step s;

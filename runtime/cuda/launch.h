@@ -26,8 +26,8 @@ class Call {
     LaunchShape shape;
     bool empty = false;  // a grid with an extent of 0: nothing to do
     struct Argument {
-      TensorMap map;       // or
-      ScalarBits scalar;   // an address, too
+      TensorMap map;      // or
+      ScalarBits scalar;  // an address, too
       bool is_map = false;
     };
     std::vector<Argument> arguments;
@@ -35,8 +35,8 @@ class Call {
   static Check enqueue(const std::vector<Step>& steps, const Stream& stream);
 
   std::vector<Step> once_, steps_;
-  std::vector<Memory> kept_;              // workspaces and constants
-  std::vector<std::size_t> cleared_;      // those of kept_ to clear before every call
+  std::vector<Memory> kept_;          // workspaces and constants
+  std::vector<std::size_t> cleared_;  // those of kept_ to clear before every call
   std::vector<std::shared_ptr<const Module>> modules_;
 };
 
@@ -61,8 +61,8 @@ class Artifact {
 
   Device device_;
   Contract contract_;
-  std::string folder_;                          // of the JSON file; empty for of()
-  std::map<std::string, std::string> images_;   // of of()
+  std::string folder_;                                            // of the JSON file; empty for of()
+  std::map<std::string, std::string> images_;                     // of of()
   std::map<std::string, std::shared_ptr<const Module>> modules_;  // by file
 };
 

@@ -6,11 +6,14 @@ namespace tecc::cuda {
 namespace {
 
 /// Twice the cache, and never under 256 MiB: caches of two halves and write-back policies need the slack.
-std::int64_t flush_bytes(const DeviceFacts& f) { return std::max<std::int64_t>(std::int64_t{256} << 20, 2 * f.l2_bytes); }
+std::int64_t flush_bytes(const DeviceFacts& f) {
+  return std::max<std::int64_t>(std::int64_t{256} << 20, 2 * f.l2_bytes);
+}
 
 }  // namespace
 
-Result<std::vector<double>> time_us(const Device& device, const std::function<Check(const Stream&)>& work, const TimeOptions& options) {
+Result<std::vector<double>> time_us(const Device& device, const std::function<Check(const Stream&)>& work,
+                                    const TimeOptions& options) {
   TECC_CHECK(device.use());
   TECC_TRY(const Stream stream, Stream::create());
   Memory trash;
@@ -23,7 +26,8 @@ Result<std::vector<double>> time_us(const Device& device, const std::function<Ch
   struct Run {
     Event start, stop;
   };
-  constexpr int most_in_flight = 64;  // the queue of a stream is long but not endless; a full one would stall the host inside a run
+  constexpr int most_in_flight =
+      64;  // the queue of a stream is long but not endless; a full one would stall the host inside a run
   std::vector<double> out;
   for (int done = 0; done < options.runs;) {
     const int n = std::min(most_in_flight, options.runs - done);

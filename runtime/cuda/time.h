@@ -14,6 +14,7 @@ struct TimeOptions {
 /// Times what `work` enqueues on a stream, as deployed: between two events, one sample a run, in microseconds. The flush
 /// memset before each run also keeps the device behind the host, so that launch overhead does not show. E0605, and
 /// whatever `work` refuses with.
-Result<std::vector<double>> time_us(const Device& device, const std::function<Check(const Stream&)>& work, const TimeOptions& options = {});
+Result<std::vector<double>> time_us(const Device& device, const std::function<Check(const Stream&)>& work,
+                                    const TimeOptions& options = {});
 
 }  // namespace tecc::cuda

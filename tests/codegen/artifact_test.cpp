@@ -121,10 +121,10 @@ TEST_CASE("artifact: dims are bound inside the contract only") {
 
 TEST_CASE("artifact: which images fit which chips") {
   const std::tuple<const char*, bool, CudaTarget, ImageFit> rows[] = {
-      {"sm_90a", false, {9, 0}, ImageFit::cubin}, {"sm_90a", true, {10, 0}, ImageFit::none},
-      {"sm_80", false, {8, 0}, ImageFit::cubin},  {"sm_80", false, {8, 9}, ImageFit::cubin},
-      {"sm_86", false, {8, 0}, ImageFit::none},   {"sm_80", false, {9, 0}, ImageFit::none},
-      {"sm_80", true, {9, 0}, ImageFit::ptx},     {"sm_90", true, {8, 0}, ImageFit::none},
+      {"sm_90a", false, {9, 0}, ImageFit::cubin},   {"sm_90a", true, {10, 0}, ImageFit::none},
+      {"sm_80", false, {8, 0}, ImageFit::cubin},    {"sm_80", false, {8, 9}, ImageFit::cubin},
+      {"sm_86", false, {8, 0}, ImageFit::none},     {"sm_80", false, {9, 0}, ImageFit::none},
+      {"sm_80", true, {9, 0}, ImageFit::ptx},       {"sm_90", true, {8, 0}, ImageFit::none},
       {"sm_100f", false, {10, 3}, ImageFit::cubin}, {"sm_100f", false, {12, 0}, ImageFit::none},
       {"sm_120", false, {12, 0}, ImageFit::cubin},
   };

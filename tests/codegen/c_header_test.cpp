@@ -6,8 +6,8 @@
 #include <cstdio>
 
 #include "codegen/c_text.h"
-#include "ir/base/files.h"
 #include "ir/base/errors.h"
+#include "ir/base/files.h"
 #include "tests/support/catch.h"
 #include "tests/support/contracts.h"
 #include "tests/support/temporary_folder.h"
@@ -45,15 +45,39 @@ Contract axpy() { return parse_contract(cpu_contract, "axpy.json").or_throw(); }
 
 TEST_CASE("c_header: formulas in C agree with the evaluator, on overflow too") {
   Contract c = axpy();
-  const char* const formulas[] = {"n", "n/7", "-n/7", "n%7", "-n%7", "n%-7", "ceildiv(n,7)", "ceildiv(-n,7)", "ceildiv(n,-7)", "min(n,c)",
-                                  "max(n,c)", "n*1+0-0", "0+1*n", "n*n*n", "n*n*n*n*n", "n+9223372036854775807", "-n-9223372036854775807",
-                                  "n/(c-100)", "n%(n-n)", "-9223372036854775807-c", "c*2+n", "(n-c)*(c-n)", "1/(c-c)", "(0-n)*9223372036854775807"};
+  const char* const formulas[] = {"n",
+                                  "n/7",
+                                  "-n/7",
+                                  "n%7",
+                                  "-n%7",
+                                  "n%-7",
+                                  "ceildiv(n,7)",
+                                  "ceildiv(-n,7)",
+                                  "ceildiv(n,-7)",
+                                  "min(n,c)",
+                                  "max(n,c)",
+                                  "n*1+0-0",
+                                  "0+1*n",
+                                  "n*n*n",
+                                  "n*n*n*n*n",
+                                  "n+9223372036854775807",
+                                  "-n-9223372036854775807",
+                                  "n/(c-100)",
+                                  "n%(n-n)",
+                                  "-9223372036854775807-c",
+                                  "c*2+n",
+                                  "(n-c)*(c-n)",
+                                  "1/(c-c)",
+                                  "(0-n)*9223372036854775807"};
   for (const std::int64_t n : {4, 96, 1000000}) {
-    std::string program = "#include \"axpy.h\"\nint main(void) {\n  axpy_call_ call, *c = &call;\n  int bad;\n  int64_t v;\n";
+    std::string program =
+        "#include \"axpy.h\"\nint main(void) {\n  axpy_call_ call, *c = &call;\n  int bad;\n  int64_t v;\n";
     program += fmt::format("  if (axpy_dims_(c, 1, {}) != 0) return 1;\n", n);
     std::string want = "0:";
     for (const char* f : formulas) {
-      program += fmt::format("  bad = 0;\n  v = {};\n  if (bad) puts(\"none\"); else printf(\"%lld\\n\", (long long)v);\n", c_expression(c, f));
+      program +=
+          fmt::format("  bad = 0;\n  v = {};\n  if (bad) puts(\"none\"); else printf(\"%lld\\n\", (long long)v);\n",
+                      c_expression(c, f));
       const auto value = evaluate(f, {{"n", n}, {"c", 100}});
       want += value ? fmt::format("{}\n", *value) : "none\n";
     }
@@ -100,7 +124,8 @@ int main(void) {
   CHECK(run_c(axpy(), program) ==
         "0:12 bytes\nsuccess\nsuccess\n11 252\n"
         "n must be 4..1000000 in steps of 4\nn must be 4..1000000 in steps of 4\nn must be a multiple of 4\n"
-        "x is NULL\ny must be 16-byte aligned\ny overlaps x\nworkspace is NULL or not 64-byte aligned\nn must be a multiple of 4\n");
+        "x is NULL\ny must be 16-byte aligned\ny overlaps x\nworkspace is NULL or not 64-byte aligned\nn must be a "
+        "multiple of 4\n");
 }
 
 TEST_CASE("c_header: a CUDA launch hands the driver what the contract says") {
@@ -160,8 +185,8 @@ int main(void) {
 }
 
 TEST_CASE("c_header: the examples compile; the CPU one runs") {
-  CHECK(run_c(axpy(), example_c(axpy()) + "int32_t axpy_0(void* const* b, const int64_t* d, int64_t t) { (void)b; (void)d; (void)t; return 0; }\n") ==
-        "0:axpy: done\n");
+  CHECK(run_c(axpy(), example_c(axpy()) + "int32_t axpy_0(void* const* b, const int64_t* d, int64_t t) { (void)b; "
+                                          "(void)d; (void)t; return 0; }\n") == "0:axpy: done\n");
   const TemporaryFolder f;
   write_files(f.path, {{"gemm_nt.h", c_header(gemm())}, {"example.c", example_c(gemm())}}).or_throw();
   CHECK(shell(fmt::format("cd {} && {} -Wno-pedantic example.c -o e -ldl", f.path, strict_c)) == "0:");
@@ -176,10 +201,13 @@ TEST_CASE("c_header: names that are C keywords, no runtime dims, no arguments") 
   c.buffers[2].name = "class";
   c.buffers.pop_back();
   c.constraints = {"n % 8"};
-  c.variants.push_back({CudaIsa{"sm_80", true}, {}, {CudaLaunch{"pack", "o.cubin", "o.ptx"}}, {CudaLaunch{"odd", "o.cubin", "o.ptx"}}});
+  c.variants.push_back(
+      {CudaIsa{"sm_80", true}, {}, {CudaLaunch{"pack", "o.cubin", "o.ptx"}}, {CudaLaunch{"odd", "o.cubin", "o.ptx"}}});
   verify(c).or_throw();
-  CHECK(run_c(c, "#include \"odd.h\"\n#include \"odd.h\"\nint32_t axpy_0(void* const* b, const int64_t* d, int64_t t) { (void)b; (void)d; (void)t; return 0; }\n"
-                 "int main(void) { return odd_run((void*)16, 1, (void*)1024); }\n") == "0:");
+  CHECK(run_c(c,
+              "#include \"odd.h\"\n#include \"odd.h\"\nint32_t axpy_0(void* const* b, const int64_t* d, int64_t t) { "
+              "(void)b; (void)d; (void)t; return 0; }\n"
+              "int main(void) { return odd_run((void*)16, 1, (void*)1024); }\n") == "0:");
 }
 
 }  // namespace

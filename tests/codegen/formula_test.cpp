@@ -10,11 +10,32 @@ const Env env = {{"M", 7}, {"N", -7}, {"sm_count", 132}, {"zero", 0}, {"big", IN
 
 TEST_CASE("formula: table of values; / and % floor") {
   const std::pair<const char*, std::int64_t> rows[] = {
-      {"1", 1}, {"M", 7}, {"2 + 3*M", 23}, {"(2+3)*M", 35}, {"M - 2 - 1", 4}, {"-M", -7}, {"--M", 7}, {"2*-M", -14},
-      {"M/2", 3}, {"N/2", -4}, {"M%4", 3}, {"N%4", 1}, {"M % -4", -1}, {"M/-2", -4}, {"sm_count / 2 * 2", 132},
-      {"ceildiv(M,2)", 4}, {"ceildiv(N, 2)", -3}, {"ceildiv(M, 7)", 1}, {"min(M, N)", -7}, {"max(M,N)", 7},
-      {"min(ceildiv(M,128)*ceildiv(300,256),sm_count)", 2}, {"big", INT64_MAX}, {"low", INT64_MIN}, {"low/1", INT64_MIN},
-      {"big - 1 + 1", INT64_MAX}, {"9223372036854775807", INT64_MAX},
+      {"1", 1},
+      {"M", 7},
+      {"2 + 3*M", 23},
+      {"(2+3)*M", 35},
+      {"M - 2 - 1", 4},
+      {"-M", -7},
+      {"--M", 7},
+      {"2*-M", -14},
+      {"M/2", 3},
+      {"N/2", -4},
+      {"M%4", 3},
+      {"N%4", 1},
+      {"M % -4", -1},
+      {"M/-2", -4},
+      {"sm_count / 2 * 2", 132},
+      {"ceildiv(M,2)", 4},
+      {"ceildiv(N, 2)", -3},
+      {"ceildiv(M, 7)", 1},
+      {"min(M, N)", -7},
+      {"max(M,N)", 7},
+      {"min(ceildiv(M,128)*ceildiv(300,256),sm_count)", 2},
+      {"big", INT64_MAX},
+      {"low", INT64_MIN},
+      {"low/1", INT64_MIN},
+      {"big - 1 + 1", INT64_MAX},
+      {"9223372036854775807", INT64_MAX},
   };
   for (const auto& [text, want] : rows) {
     INFO(text);
@@ -40,7 +61,8 @@ TEST_CASE("formula: what has no value or does not parse, whole texts") {
       {"*2", "error E0613: '*2' is not a contract formula: a number, name or '(' must stand before '*'"},
       {"abs(M)", "error E0613: 'abs(M)' is not a contract formula: there is no function 'abs'"},
       {"min(M)", "error E0613: 'min(M)' is not a contract formula: ',' is missing"},
-      {"9223372036854775808", "error E0613: '9223372036854775808' is not a contract formula: a number does not fit 64 bits"},
+      {"9223372036854775808",
+       "error E0613: '9223372036854775808' is not a contract formula: a number does not fit 64 bits"},
   };
   for (const auto& [text, want] : rows) {
     const auto r = evaluate(text, env);

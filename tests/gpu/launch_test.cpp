@@ -72,12 +72,21 @@ Contract saxpy_contract(const std::string& arch) {
     b.zero_after = zero_after;
     return b;
   };
-  c.buffers = {tensor("x", Role::input, DType::f32, "n"), tensor("a", Role::scalar, DType::f32, ""), tensor("y", Role::inout, DType::f32, "n"),
-               tensor("count", Role::output, DType::i32, "1"), workspace("ticket", true), workspace("dirty", false)};
+  c.buffers = {tensor("x", Role::input, DType::f32, "n"),
+               tensor("a", Role::scalar, DType::f32, ""),
+               tensor("y", Role::inout, DType::f32, "n"),
+               tensor("count", Role::output, DType::i32, "1"),
+               workspace("ticket", true),
+               workspace("dirty", false)};
   CudaLaunch first{"saxpy", "saxpy.cubin", "saxpy.ptx"};
   first.grid = {"ceildiv(n,256)", "1", "1"};
   first.block = {256, 1, 1};
-  first.args = {BufferArg{"x"}, BufferArg{"y"}, BufferArg{"ticket"}, BufferArg{"dirty"}, ScalarArg{DType::f32, "a"}, ScalarArg{DType::i32, "n"}};
+  first.args = {BufferArg{"x"},
+                BufferArg{"y"},
+                BufferArg{"ticket"},
+                BufferArg{"dirty"},
+                ScalarArg{DType::f32, "a"},
+                ScalarArg{DType::i32, "n"}};
   CudaLaunch second{"spread", "saxpy.cubin", "saxpy.ptx"};
   second.args = {BufferArg{"dirty"}, BufferArg{"count"}};
   second.programmatic_dependent = false;
@@ -90,8 +99,7 @@ cuda::Memory on_device(const std::vector<float>& values) {
   m.upload(values.data(), m.bytes()).or_throw();
   return m;
 }
-template <class T>
-std::vector<T> on_host(const cuda::Memory& m) {
+template <class T> std::vector<T> on_host(const cuda::Memory& m) {
   std::vector<T> out(static_cast<std::size_t>(m.bytes()) / sizeof(T));
   m.download(out.data(), m.bytes()).or_throw();
   return out;
@@ -118,10 +126,14 @@ TEST_CASE("gpu: saxpy from CUDA text to numbers, through files and the contract"
   const cuda::Device device = cuda::Device::open().or_throw();
   const std::string arch = device.facts().arch();
   const bool tma = device.facts().major >= 9;
-  const std::string source = tma ? saxpy : std::string(saxpy).substr(0, std::string(saxpy).find("extern \"C\" __global__ void __cluster_dims__"));
+  const std::string source =
+      tma ? saxpy
+          : std::string(saxpy).substr(0, std::string(saxpy).find("extern \"C\" __global__ void __cluster_dims__"));
   const Compiled code = compile(source, "saxpy.cu", arch).or_throw();
   const TemporaryFolder folder;
-  write_files(folder.path, {{"saxpy.json", to_json(saxpy_contract(arch))}, {"saxpy.cubin", code.cubin}, {"saxpy.ptx", code.ptx}}).or_throw();
+  write_files(folder.path,
+              {{"saxpy.json", to_json(saxpy_contract(arch))}, {"saxpy.cubin", code.cubin}, {"saxpy.ptx", code.ptx}})
+      .or_throw();
 
   const int n = 100000;
   std::vector<float> x(n), y(n);
@@ -130,7 +142,9 @@ TEST_CASE("gpu: saxpy from CUDA text to numbers, through files and the contract"
   cuda::Artifact artifact = cuda::Artifact::load(device, folder.path + "/saxpy.json").or_throw();
   const Binding binding = {{{"x", bound(dx)}, {"y", bound(dy)}, {"count", bound(dcount)}}, {{"n", n}}, {{"a", 2.0}}};
   const cuda::Call call = artifact.bind(binding).or_throw();
-  CHECK(call.text() == "saxpy grid 391 1 1 block 256 1 1 cluster 1 1 1 shared 0\nspread grid 1 1 1 block 1 1 1 cluster 1 1 1 shared 0");
+  CHECK(
+      call.text() ==
+      "saxpy grid 391 1 1 block 256 1 1 cluster 1 1 1 shared 0\nspread grid 1 1 1 block 1 1 1 cluster 1 1 1 shared 0");
   const cuda::Stream stream = cuda::Stream::create().or_throw();
   for (int twice = 0; twice < 2; ++twice) call.launch(stream).or_throw();
   stream.synchronize().or_throw();
@@ -140,7 +154,8 @@ TEST_CASE("gpu: saxpy from CUDA text to numbers, through files and the contract"
   CHECK(wrong == 0);
   CHECK(on_host<int>(dcount)[0] == 391);  // of one call: the launcher cleared `dirty` before the second
 
-  const std::vector<double> us = cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); }, {2, 70, true}).or_throw();
+  const std::vector<double> us =
+      cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); }, {2, 70, true}).or_throw();
   CHECK(us.size() == 70);
   CHECK(*std::min_element(us.begin(), us.end()) > 0);
   CHECK(*std::max_element(us.begin(), us.end()) < 1e5);
@@ -173,7 +188,8 @@ TEST_CASE("gpu: a cubin of another chip is refused before the driver sees it; PT
   const auto r = cuda::Artifact::of(device, c, {{"one.cubin", code.cubin}, {"one.ptx", code.ptx}}).bind(binding);
   REQUIRE_FALSE(r);
   const std::string arch = device.facts().arch();
-  CHECK(render(r.error()) == "error E0607: the image of kernel 'one' is for sm_80, the device is " + arch + "; build with -arch=" + arch);
+  CHECK(render(r.error()) ==
+        "error E0607: the image of kernel 'one' is for sm_80, the device is " + arch + "; build with -arch=" + arch);
 
   std::get<CudaIsa>(c.variants[0].target).forward_compatible = true;
   cuda::Artifact compatible = cuda::Artifact::of(device, c, {{"one.cubin", code.cubin}, {"one.ptx", code.ptx}});
@@ -192,8 +208,10 @@ TEST_CASE("gpu: a tensor map of the contract brings the box it names", "[gpu]") 
   c.name = "tile";
   c.dims = {{"rows", 40}, {"columns", 100}};
   ContractBuffer in, out;
-  in.name = "in", in.role = Role::input, in.dtype = DType::f32, in.shape = {"rows", "columns"}, in.strides = {"columns", "1"}, in.align = 16;
-  out.name = "out", out.role = Role::output, out.dtype = DType::f32, out.shape = {"8", "32"}, out.strides = {"32", "1"}, out.align = 16;
+  in.name = "in", in.role = Role::input, in.dtype = DType::f32, in.shape = {"rows", "columns"},
+  in.strides = {"columns", "1"}, in.align = 16;
+  out.name = "out", out.role = Role::output, out.dtype = DType::f32, out.shape = {"8", "32"}, out.strides = {"32", "1"},
+  out.align = 16;
   c.buffers = {in, out};
   TensorMapArg map;
   map.buffer = "in";
@@ -222,15 +240,20 @@ TEST_CASE("gpu: the generated C header and example run the artifact", "[gpu]") {
   if (absent()) return;
   const cuda::Device device = cuda::Device::open().or_throw();
   const std::string arch = device.facts().arch(), text(saxpy);
-  const Compiled code = compile(text.substr(0, text.find("extern \"C\" __global__ void __cluster_dims__")), "saxpy.cu", arch).or_throw();
+  const Compiled code =
+      compile(text.substr(0, text.find("extern \"C\" __global__ void __cluster_dims__")), "saxpy.cu", arch).or_throw();
   const Contract c = saxpy_contract(arch);
   const TemporaryFolder f;
-  write_files(f.path, {{"saxpy.h", c_header(c)}, {"example.c", example_c(c)}, {"saxpy.cubin", code.cubin}, {"saxpy.ptx", code.ptx}}).or_throw();
+  write_files(
+      f.path,
+      {{"saxpy.h", c_header(c)}, {"example.c", example_c(c)}, {"saxpy.cubin", code.cubin}, {"saxpy.ptx", code.ptx}})
+      .or_throw();
   if (std::system("command -v cc > /dev/null 2>&1") != 0) {
     std::cout << "skipped: no C compiler\n";
     return;
   }
-  CHECK(std::system(("cd " + f.path + " && cc -std=c99 example.c -o example -ldl && ./example . > out.txt 2>&1").c_str()) == 0);
+  CHECK(std::system(
+            ("cd " + f.path + " && cc -std=c99 example.c -o example -ldl && ./example . > out.txt 2>&1").c_str()) == 0);
   CHECK(read_file(f.path + "/out.txt").or_throw() == "saxpy: done\n");
 }
 

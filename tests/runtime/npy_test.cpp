@@ -36,8 +36,10 @@ TEST_CASE("npy: what numpy.save wrote is read; what is written is what numpy.sav
 
 TEST_CASE("npy: every type and rank survives the round trip") {
   const TemporaryFolder f;
-  for (const DType type : {DType::f16, DType::f32, DType::f64, DType::i8, DType::u8, DType::i16, DType::i32, DType::i64, DType::boolean})
-    for (const std::vector<std::int64_t>& shape : std::vector<std::vector<std::int64_t>>{{}, {5}, {1}, {0, 3}, {2, 1, 3}}) {
+  for (const DType type :
+       {DType::f16, DType::f32, DType::f64, DType::i8, DType::u8, DType::i16, DType::i32, DType::i64, DType::boolean})
+    for (const std::vector<std::int64_t>& shape :
+         std::vector<std::vector<std::int64_t>>{{}, {5}, {1}, {0, 3}, {2, 1, 3}}) {
       HostTensor t = make_tensor(type, shape, "t").or_throw();
       for (std::int64_t i = 0; i < t.count(); ++i) t.set(i, static_cast<double>(i) - 1);
       write_npy(f.path + "/t.npy", t).or_throw();
@@ -63,8 +65,10 @@ TEST_CASE("npy: bf16 and fp8 are written as f32; a float file becomes any float 
 }
 
 TEST_CASE("npy: other spellings of the header that numpy accepts") {
-  CHECK(parse_npy(npy("{\"shape\":(2,),\"fortran_order\":False,\"descr\":\"|u1\"}", "ab"), "x").or_throw().integer(1) == 'b');
-  CHECK(parse_npy(npy("{'descr': '<i1', 'fortran_order': False, 'shape': ()}", "\xff", 2), "x").or_throw().integer(0) == -1);
+  CHECK(parse_npy(npy("{\"shape\":(2,),\"fortran_order\":False,\"descr\":\"|u1\"}", "ab"), "x").or_throw().integer(1) ==
+        'b');
+  CHECK(parse_npy(npy("{'descr': '<i1', 'fortran_order': False, 'shape': ()}", "\xff", 2), "x").or_throw().integer(0) ==
+        -1);
 }
 
 TEST_CASE("npy: E0608, whole texts") {
@@ -81,11 +85,13 @@ TEST_CASE("npy: E0608, whole texts") {
        "its dtype '>i4' is not one of f2 f4 f8 i1 u1 i2 i4 i8 bool in little endian"},
       {npy("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", "12345678"),
        "its dtype '<c8' is not one of f2 f4 f8 i1 u1 i2 i4 i8 bool in little endian"},
-      {npy("{'descr': '<i4', 'fortran_order': True, 'shape': (1, 1), }", "1234"), "it is in Fortran order; save it with numpy.ascontiguousarray"},
+      {npy("{'descr': '<i4', 'fortran_order': True, 'shape': (1, 1), }", "1234"),
+       "it is in Fortran order; save it with numpy.ascontiguousarray"},
       {npy(i4 + "(4611686018427387904, 4), }"), "its shape [4611686018427387904, 4] overflows 64 bits"},
       {npy(i4 + "(-1,), }"), "its header is not a dictionary of descr, fortran_order and shape"},
       {npy(i4 + "(99999999999999999999,), }"), "its header is not a dictionary of descr, fortran_order and shape"},
-      {npy("{'descr': '<i4', 'shape': (1,), }", "1234"), "its header is not a dictionary of descr, fortran_order and shape"},
+      {npy("{'descr': '<i4', 'shape': (1,), }", "1234"),
+       "its header is not a dictionary of descr, fortran_order and shape"},
       {npy("{'descr': '<i4"), "its header is not a dictionary of descr, fortran_order and shape"},
       {npy("{'descr': [('a', '<i4')], 'fortran_order': False, 'shape': (1,), }", "1234"),
        "its header is not a dictionary of descr, fortran_order and shape"},

@@ -74,7 +74,8 @@ TEST_CASE("nvrtc: ptxas lines of two kernels, spills included") {
       "ptxas info    : Compiling entry function 'a' for 'sm_90a'\n"
       "ptxas info    : Function properties for a\n"
       "    64 bytes stack frame, 48 bytes spill stores, 52 bytes spill loads\n"
-      "ptxas info    : Used 168 registers, used 3 barriers, 64 bytes cumulative stack size, 2048 bytes smem, 400 bytes cmem[0]\n"
+      "ptxas info    : Used 168 registers, used 3 barriers, 64 bytes cumulative stack size, 2048 bytes smem, 400 bytes "
+      "cmem[0]\n"
       "ptxas info    : Compiling entry function 'b' for 'sm_90a'\n"
       "ptxas info    : Used 10 registers, used 0 barriers, 360 bytes cmem[0]\n");
   REQUIRE(kernels.size() == 2);

@@ -27,7 +27,9 @@ std::int32_t axpy(void* const* buffers, const std::int64_t* dims, std::int64_t t
 struct Arrays {
   alignas(64) float x[1024] = {}, y[1024] = {};
   Binding binding(std::int64_t n) {
-    return {{{"x", {reinterpret_cast<std::uint64_t>(x), 4096}}, {"y", {reinterpret_cast<std::uint64_t>(y), 4096}}}, {{"n", n}}, {{"alpha", 0.5}}};
+    return {{{"x", {reinterpret_cast<std::uint64_t>(x), 4096}}, {"y", {reinterpret_cast<std::uint64_t>(y), 4096}}},
+            {{"n", n}},
+            {{"alpha", 0.5}}};
   }
 };
 const CpuCall::Lookup lookup = [](const CpuLaunch& l) { return l.symbol == "axpy_0" ? axpy : nullptr; };
@@ -50,7 +52,8 @@ TEST_CASE("cpu launch: an artifact's tasks run with its dims, scalars and clean 
 TEST_CASE("cpu launch: refusals, whole texts") {
   const Contract c = parse_contract(cpu_contract, "axpy.json").or_throw();
   Arrays a;
-  CHECK(refusal(c, a.binding(3)) == "error E0615: dim 'n' is 3; the contract of 'axpy' allows 4..1000000 in steps of 4");
+  CHECK(refusal(c, a.binding(3)) ==
+        "error E0615: dim 'n' is 3; the contract of 'axpy' allows 4..1000000 in steps of 4");
   CHECK(refusal(c, a.binding(1028)) == "error E0617: buffer 'x' of 'axpy' has 4096 bytes and needs 4112");
   Binding b = a.binding(8);
   b.buffers.erase("y");
@@ -104,7 +107,9 @@ TEST_CASE("cpu launch: a constant comes from its file") {
 }
 
 TEST_CASE("cpu launch: E0618 names the task and its code") {
-  const CpuFunction failing = [](void* const*, const std::int64_t*, std::int64_t task) { return task == 5 ? std::int32_t{-3} : 0; };
+  const CpuFunction failing = [](void* const*, const std::int64_t*, std::int64_t task) {
+    return task == 5 ? std::int32_t{-3} : 0;
+  };
   const auto r = run_cpu("f", failing, nullptr, nullptr, 9);
   REQUIRE_FALSE(r);
   CHECK(render(r.error()) == "error E0618: 'f' failed in task 5 with code -3");
@@ -127,7 +132,8 @@ TEST_CASE("scalar arguments: values in the parameter's type") {
   CHECK(get({DType::f32, std::int64_t{3}}, float{}) == 3.0f);
   const auto r = scalar_bits({DType::i32, "M*1000000000"}, c, env, b);
   REQUIRE_FALSE(r);
-  CHECK(render(r.error()) == "error E0614: formula 'M*1000000000' has no value: it does not fit the 32 bits of its argument");
+  CHECK(render(r.error()) ==
+        "error E0614: formula 'M*1000000000' has no value: it does not fit the 32 bits of its argument");
 }
 
 }  // namespace

@@ -50,7 +50,11 @@ TEST_CASE("pool: nested calls and calls from several threads") {
 
 TEST_CASE("pool: the first exception comes out and the pool lives on") {
   Pool pool(3);
-  CHECK_THROWS_WITH(pool.run(100, [](std::int64_t i) { if (i == 10) throw std::runtime_error("task 10"); }), "task 10");
+  CHECK_THROWS_WITH(pool.run(100,
+                             [](std::int64_t i) {
+                               if (i == 10) throw std::runtime_error("task 10");
+                             }),
+                    "task 10");
   std::atomic<int> sum{0};
   pool.run(10, [&](std::int64_t) { ++sum; });
   CHECK(sum == 10);

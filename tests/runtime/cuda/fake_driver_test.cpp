@@ -19,14 +19,16 @@ namespace {
 
 TEST_CASE("cuda launch: against a driver that prints what it is given") {
   const TemporaryFolder f;
-  const std::string build = std::string("cc -shared -fPIC -o ") + f.path + "/libcuda.so.1 " TECC_SOURCE_DIR "/tests/support/fake_cuda.c";
+  const std::string build =
+      std::string("cc -shared -fPIC -o ") + f.path + "/libcuda.so.1 " TECC_SOURCE_DIR "/tests/support/fake_cuda.c";
   if (std::system(build.c_str()) != 0) {
     std::cout << "skipped: no C compiler\n";
     return;
   }
   char self[4096] = {};
   REQUIRE(::readlink("/proc/self/exe", self, sizeof self - 1) > 0);
-  const std::string run = "LD_LIBRARY_PATH=" + f.path + ":$LD_LIBRARY_PATH '" + self + "' '[fake-cuda]' > " + f.path + "/log 2>&1";
+  const std::string run =
+      "LD_LIBRARY_PATH=" + f.path + ":$LD_LIBRARY_PATH '" + self + "' '[fake-cuda]' > " + f.path + "/log 2>&1";
   const int status = std::system(run.c_str());
   const std::string log = read_file(f.path + "/log").or_throw();
   INFO(log);
@@ -111,10 +113,7 @@ Contract contract() {
   return c;
 }
 
-template <class T>
-std::string refusal(const Result<T>& r) {
-  return r ? "" : render(r.error());
-}
+template <class T> std::string refusal(const Result<T>& r) { return r ? "" : render(r.error()); }
 
 TEST_CASE("fake driver: bind, launch, workspaces", "[.][fake-cuda]") {
   ::setvbuf(stdout, nullptr, _IOLBF, 1 << 16);
@@ -141,12 +140,15 @@ TEST_CASE("fake driver: bind, launch, workspaces", "[.][fake-cuda]") {
 TEST_CASE("fake driver: what the driver refuses, in its words", "[.][fake-cuda]") {
   const cuda::Device device = cuda::Device::open().or_throw();
   CHECK(refusal(cuda::Device::open(3)) == "error E0604: no CUDA device 3; 1 found");
-  CHECK(refusal(cuda::Memory::allocate(std::int64_t{1} << 31, "big")) == "error E0612: cannot allocate 2147483648 bytes for 'big'");
+  CHECK(refusal(cuda::Memory::allocate(std::int64_t{1} << 31, "big")) ==
+        "error E0612: cannot allocate 2147483648 bytes for 'big'");
   const cuda::Memory y = cuda::Memory::allocate(400, "y").or_throw();
   const Binding b = {{{"y", {y.address(), 400}}}, {{"n", 100}}, {}};
   CHECK(refusal(cuda::Artifact::of(device, contract(), {{"a.cubin", "ELF"}}).bind(b)) ==
-        "error E0605: the CUDA driver refused to load 'a.cubin': device kernel image is invalid (CUDA_ERROR_INVALID_IMAGE)");
-  CHECK(refusal(cuda::Artifact::of(device, contract(), {}).bind(b)) == "error E0601: cannot read 'a.cubin': it was not given with the contract");
+        "error E0605: the CUDA driver refused to load 'a.cubin': device kernel image is invalid "
+        "(CUDA_ERROR_INVALID_IMAGE)");
+  CHECK(refusal(cuda::Artifact::of(device, contract(), {}).bind(b)) ==
+        "error E0601: cannot read 'a.cubin': it was not given with the contract");
 }
 
 TEST_CASE("fake driver: other chips and PTX; time", "[.][fake-cuda]") {
@@ -161,7 +163,8 @@ TEST_CASE("fake driver: other chips and PTX; time", "[.][fake-cuda]") {
   std::get<CudaIsa>(c.variants[0].target).forward_compatible = true;
   c.buffers.resize(1);
   CHECK(refusal(cuda::Artifact::of(device, c, images).bind(b)) ==
-        "error E0607: the image of kernel 'add' is for an older chip and has no PTX, the device is sm_90; build with -arch=sm_90");
+        "error E0607: the image of kernel 'add' is for an older chip and has no PTX, the device is sm_90; build with "
+        "-arch=sm_90");
   std::get<CudaLaunch>(c.variants[0].launches[0]).ptx = "a.ptx";
   cuda::Artifact artifact = cuda::Artifact::of(device, c, images);
   const cuda::Call call = artifact.bind(b).or_throw();
