@@ -61,11 +61,10 @@ class ExpressionParser {
   Result<Term> call();
   Result<Term> read();
   Result<Term> reduction();
-  Result<std::vector<Term>> arguments(std::string_view close);
+  Result<std::vector<Term>> arguments(std::string_view close, int spare = 0);
   Result<Term> node(Expr e, std::initializer_list<int> depths);
   std::optional<TypeRef> type_named(std::string_view name) const;
-  template <class F>
-  auto nested(F&& f) -> decltype(f());
+  template <class F> auto nested(F&& f, int spare = 0) -> decltype(f());
 
   std::span<const Token> tokens_;
   Kernel& kernel_;
