@@ -37,6 +37,7 @@ class Binder {
     std::erase_if(out_.kernel.dims, [&](VarId v) { return !out_.runtime.count(v); });
     TECC_CHECK(check_bounds(out_.kernel, out_.runtime));
     TECC_CHECK(extents());
+    constraints();
     warn();
     return std::move(out_);
   }
@@ -188,6 +189,12 @@ class Binder {
       }
     }
     return Ok{};
+  }
+
+  /// What a launcher must check besides the ranges.
+  void constraints() {
+    for (const auto& [v, r] : out_.runtime)
+      if (r.multiple_of > 1) out_.constraints.push_back(fmt::format("{} % {}", out_.kernel[v].name, r.multiple_of));
   }
 
   void warn() {

@@ -82,7 +82,7 @@ struct Bound {
   Kernel kernel;
   Bindings bindings;
   std::map<VarId, DimRange> runtime;     // the dims that are arguments
-  std::vector<std::string> constraints;  // contract formulas that must be 0 ("K % 32" from a shape K / 32 that must be exact is NOT implied; only declared equalities)
+  std::vector<std::string> constraints;  // formulas of runtime dims that must be 0: "N % 8"
   std::vector<std::string> warnings;     // unused stages
 };
 /// Checks everything that can be checked without running: names of dims and types, shapes, types of operands, reads in

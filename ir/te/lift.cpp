@@ -140,6 +140,8 @@ class Lifter {
       const auto* v = read->index[d].as<Var>();
       if (!v || v->id != copy->axes[d].var || !same_extent(*original, *copy, d)) return;
     }
+    for (std::size_t d = 0; d < copy->axes.size(); ++d)  // schedules name the output's axes
+      kernel_.variables[original->axes[d].var.n].name = kernel_[copy->axes[d].var].name;
     const TensorId gone = original->tensor;
     original->tensor = output;
     original->hidden = false;

@@ -293,7 +293,12 @@ Result<ExpressionParser::Term> ExpressionParser::read() {
   TECC_TRY(const std::vector<Term> index, arguments("]"));
   const Tensor& tensor = kernel_[id];
   if (index.size() != tensor.shape.size() || tensor.by_value) {
-    const std::string form = tensor.by_value ? word : fmt::format("{}[{}]", word, tensor.shape.empty() ? "" : fmt::format("{} indices", tensor.shape.size()));
+    std::string form = word;
+    if (!tensor.by_value) {
+      form += "[";
+      for (std::size_t d = 0; d < tensor.shape.size(); ++d) form += d ? ", _" : "_";
+      form += "]";
+    }
     return at(t.at, refuse(Code::index_count, word, tensor.shape.size(), index.size(), form));
   }
   Read out{id, {}, {}};
