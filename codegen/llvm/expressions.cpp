@@ -85,7 +85,7 @@ Value* KernelEmitter::value(const Expr& e) {
         }
         return choose(condition, [&] { return value(s.then); }, [&] { return value(s.otherwise); });
       },
-      [&](const Cast& c) -> Value* { return v_.cast(value(c.a), c.a->type, type); },
+      [&](const Cast& c) -> Value* { return v_.cast(value(c.a), c.a->type, c.to.concrete()); },
       [&](const Read& r) -> Value* { return read(e, r); },
       [&](const Reduce&) -> Value* {
         invariant(false, "a reduction inside of a block's body");
