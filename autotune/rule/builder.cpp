@@ -1,0 +1,38 @@
+#include "autotune/rule/builder.h"
+
+#include <fmt/format.h>
+
+#include "ir/loop/affine.h"
+
+namespace tecc::autotune {
+
+using schedule::Ref;
+
+Result<std::vector<Ref>> Builder::add(schedule::Step step, std::vector<std::string> names) {
+  TECC_CHECK(schedule::run(state_, step));
+  const auto n = static_cast<std::uint32_t>(trace_.size());
+  std::vector<Ref> out;
+  for (std::uint32_t r = 0; r < state_.results.back().size(); ++r) out.push_back({Ref::Base::step, n, r, {}});
+  names.resize(std::min(names.size(), out.size()));
+  for (std::size_t r = names.size(); r < out.size(); ++r) names.push_back(fmt::format("{}{}", static_cast<char>('a' + n % 26), fmt::format("{}_{}", n / 26 ? std::to_string(n / 26) : "", r)));
+  trace_.push_back({std::move(step), std::move(names), {}});
+  return out;
+}
+
+bool Builder::present(const Ref& r) const { return static_cast<bool>(schedule::loop_of(state_, r)); }
+
+std::optional<Ref> Builder::tensor(TensorId t) const {
+  const loop::Program& p = program();
+  for (std::uint32_t n = 0; n < p.inputs.size(); ++n)
+    if (p.inputs[n] == t) return Ref{Ref::Base::input, n, 0, {}};
+  for (std::uint32_t n = 0; n < p.stages.size(); ++n)
+    if (p.stmts.has(p.stages[n].block) && loop::writes(p.block(p.stages[n].block), t)) return stage(n);
+  return std::nullopt;
+}
+
+std::int64_t Builder::extent(const Ref& r) const {
+  const auto l = schedule::loop_of(state_, r);
+  return l ? loop::largest(program(), program().loop(*l).extent) : 1;
+}
+
+}  // namespace tecc::autotune

@@ -1,0 +1,39 @@
+#pragma once
+#include <string>
+#include <vector>
+
+#include "schedule/step.h"
+
+namespace tecc::autotune {
+
+/// A trace being written: every step is applied at once, so that a rule can look at what it has made.
+class Builder {
+ public:
+  explicit Builder(const loop::Program& naive) : state_{naive, {}} {}
+
+  /// Applies a step and returns its results as handles for later steps; a refusal leaves everything as it was. With `names`
+  /// the results print under these.
+  Result<std::vector<schedule::Ref>> add(schedule::Step step, std::vector<std::string> names = {});
+  bool try_add(schedule::Step step) { return static_cast<bool>(add(std::move(step))); }
+
+  const schedule::State& state() const { return state_; }
+  const loop::Program& program() const { return state_.program; }
+  const schedule::Trace& trace() const { return trace_; }
+
+  /// True if the result exists (an axis that would run once is absent).
+  bool present(const schedule::Ref& r) const;
+  static schedule::Ref stage(std::uint32_t n) { return {schedule::Ref::Base::stage, n, 0, {}}; }
+  static schedule::Ref axis(schedule::Ref block, std::size_t n) {
+    block.axis = static_cast<std::uint32_t>(n);
+    return block;
+  }
+  /// The handle of an input or of the buffer that a stage writes; nullopt for copies.
+  std::optional<schedule::Ref> tensor(TensorId t) const;
+  std::int64_t extent(const schedule::Ref& loop) const;  // the largest
+
+ private:
+  schedule::State state_;
+  schedule::Trace trace_;
+};
+
+}  // namespace tecc::autotune

@@ -1,0 +1,46 @@
+#include <algorithm>
+
+#include "autotune/rule/rules.h"
+
+namespace tecc::autotune {
+
+using namespace loop;
+
+Form form_of(const Program& p, const Block& b) {
+  Form f;
+  for (const Write& w : b.writes)
+    walk(w.value, [&](const Expr& e) {
+      if (const auto* r = e.as<Read>(); r && !r->index.empty()) f.reads.push_back(*r);
+      if (const auto* u = e.as<Unary>()) {
+        switch (u->op) {
+          case UnOp::exp: case UnOp::log: case UnOp::tanh: case UnOp::erf: case UnOp::sin: case UnOp::cos: case UnOp::sigmoid: case UnOp::sqrt: case UnOp::rsqrt: ++f.transcendental; break;
+          default: break;
+        }
+      }
+      return true;
+    });
+  for (const Iter& i : b.iters) {
+    AxisUse use;
+    for (const Read& r : f.reads)
+      use.in_read.push_back(std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, i.var); }));
+    f.axes.push_back(std::move(use));
+    f.is_reduction |= i.kind == IterKind::reduce;
+    f.is_scan |= i.kind == IterKind::scan;
+  }
+  // Every read that the reduction runs along must miss a spatial axis which another such read has.
+  int reused = 0;
+  for (std::size_t r = 0; r < f.reads.size(); ++r) {
+    bool reduced = false, misses = false;
+    for (std::size_t a = 0; a < b.iters.size(); ++a) {
+      reduced |= b.iters[a].kind == IterKind::reduce && f.axes[a].in_read[r];
+      const bool other = std::any_of(f.axes[a].in_read.begin(), f.axes[a].in_read.end(), [](std::uint8_t x) { return x; });
+      misses |= b.iters[a].kind == IterKind::spatial && !f.axes[a].in_read[r] && other;
+    }
+    reused += reduced && misses;
+  }
+  f.has_reuse = f.is_reduction && b.combiner == Reducer::sum && reused >= 2;
+  (void)p;
+  return f;
+}
+
+}  // namespace tecc::autotune

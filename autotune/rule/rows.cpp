@@ -1,0 +1,199 @@
+#include <algorithm>
+#include <set>
+
+#include "autotune/rule/rules.h"
+#include "ir/loop/affine.h"
+
+namespace tecc::autotune {
+
+using namespace loop;
+using namespace schedule;
+
+namespace {
+
+/// How many leading iterations of `reader` index the result of `made` exactly, in order: R[i, j] read by a block over i, j, ...
+/// -1 where the read has another form.
+int leading_axes(const Program& p, const Block& made, const Block& reader) {
+  int count = -1;
+  for (const Read& r : form_of(p, reader).reads) {
+    if (r.tensor != made.writes.back().buffer) continue;
+    for (std::size_t d = 0; d < r.index.size(); ++d) {
+      const auto* v = r.index[d].as<Var>();
+      if (!v || d >= reader.iters.size() || reader.iters[d].var != v->id || reader.iters[d].kind != IterKind::spatial) return -1;
+    }
+    count = static_cast<int>(r.index.size());
+  }
+  return count;
+}
+
+/// A block of the group and its loop along the row.
+struct Member {
+  Ref block;
+  Ref row;  // the loop that runs along the row
+  bool reduces;
+  std::int64_t extent;
+};
+
+/// Reductions without reuse that are read by the kernel of `anchor` along its leading axes, moved to where rows are used.
+struct Group_ {
+  std::uint32_t anchor;
+  int depth = 0;  // leading axes that name a row
+  std::vector<std::uint32_t> reductions;
+};
+
+std::optional<Group_> group_of(const Context& c, std::uint32_t anchor) {
+  const Program& p = c.program();
+  Group_ g{anchor, 0, {}};
+  std::set<std::uint32_t> inside{anchor};
+  for (std::uint32_t s = anchor; s-- > 0;) {  // readers come after what they read
+    if (c.done[s] || !c.alive(s)) continue;
+    const Block& b = c.block(s);
+    const Form f = form_of(p, b);
+    if (!f.is_reduction || f.has_reuse || p[b.writes.back().buffer].role != loop::Role::workspace) continue;
+    bool good = true;
+    int depth = -1;
+    for (const Write& w : b.writes)
+      for (BlockId reader : readers_of(p, w.buffer)) {
+        bool member = false;
+        for (std::uint32_t m : inside) member |= p.stages[m].block == reader;
+        const int n = member ? leading_axes(p, b, p.block(reader)) : -1;
+        if (n < 1 || (depth >= 0 && depth != n)) good = false;
+        depth = n;
+      }
+    if (!good || depth < 1 || (g.depth && g.depth != depth)) continue;
+    if (std::count_if(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::spatial; }) != depth) continue;
+    g.depth = depth;
+    g.reductions.push_back(s);
+    inside.insert(s);
+  }
+  if (g.reductions.empty()) return std::nullopt;
+  return g;
+}
+
+Check schedule_group(Context& c, const Group_& g) {
+  const bool gpu = c.target.kind == codegen::Target::Kind::cuda;
+  const Ref anchor = Builder::stage(g.anchor);
+  const Block final_block = c.block(g.anchor);
+  const Ref row_loop = Builder::axis(anchor, static_cast<std::size_t>(g.depth) - 1);
+  const std::string& name = final_block.name;
+  std::vector<Member> members;
+  c.done[g.anchor] = 1;
+
+  // The anchor's own loops along the row become one, if it has any.
+  std::vector<Ref> along;
+  for (std::size_t a = static_cast<std::size_t>(g.depth); a < final_block.iters.size(); ++a) along.push_back(Builder::axis(anchor, a));
+  if (!along.empty()) {
+    Ref all = along[0];
+    bool one = true;
+    for (std::size_t a = 1; a < along.size(); ++a) {
+      auto fused = c.build.add(Fuse{all, along[a]});
+      if (!fused) { one = false; break; }
+      all = (*fused)[0];
+    }
+    if (one) members.push_back({anchor, all, form_of(c.program(), final_block).is_reduction, c.build.extent(all)});
+  }
+  for (std::uint32_t s : g.reductions) {
+    const Ref block = Builder::stage(s);
+    TECC_TRY(const auto loops, c.build.add(ComputeAt{block, row_loop}));
+    c.done[s] = 1;
+    std::optional<Ref> all;
+    bool one = true;
+    for (std::size_t a = static_cast<std::size_t>(g.depth); a < loops.size(); ++a) {
+      if (!c.build.present(loops[a])) continue;
+      if (!all) { all = loops[a]; continue; }
+      auto fused = c.build.add(Fuse{*all, loops[a]});
+      if (!fused) { one = false; break; }
+      all = (*fused)[0];
+    }
+    if (all && one) members.push_back({block, *all, true, c.build.extent(*all)});
+  }
+  Ref rows = Builder::axis(anchor, 0);
+  for (int a = 1; a < g.depth; ++a) {
+    auto fused = c.build.add(Fuse{rows, Builder::axis(anchor, static_cast<std::size_t>(a))}, {"rows"});
+    if (!fused) break;
+    rows = (*fused)[0];
+  }
+  if (!gpu) {
+    TECC_CHECK(c.build.add(Parallel{{rows}}));
+    for (const Member& m : members) {
+      if (m.reduces) continue;
+      const std::int64_t width = c.choose.choose(name + " vector", {1, 4, 8, 16}, c.target.vector_bytes / 4);
+      if (width > 1 && m.extent >= width) {
+        TECC_TRY(const auto parts, c.build.add(Split{m.row, {width}}));
+        (void)c.build.try_add(Vectorize{{parts[1]}});
+      }
+    }
+    return Ok{};
+  }
+
+  std::int64_t longest = 1, bytes = 1;
+  for (const Member& m : members) longest = std::max(longest, m.extent);
+  bytes = bytes_of(c.program()[final_block.writes[0].buffer].type);
+  for (std::uint32_t s : g.reductions)
+    for (const Read& r : form_of(c.program(), c.block(s)).reads) bytes = std::max(bytes, bytes_of(c.program()[r.tensor].type));
+  std::vector<std::int64_t> widths;
+  for (std::int64_t w = 1; w * bytes <= c.target.vector_bytes && w <= longest; w *= 2) widths.push_back(w);
+  const std::int64_t width = c.choose.choose(name + " vector", widths, widths.back());
+  std::vector<std::int64_t> teams;
+  for (std::int64_t t = 32; t <= c.target.limits.threads_per_block && (t == 32 || t * width <= 2 * longest); t *= 2) teams.push_back(t);
+  const std::int64_t threads = c.choose.choose(name + " threads", teams, std::clamp<std::int64_t>(longest / width / 4, 32, 512));
+  const bool several_rows = threads == 32;
+  const std::int64_t rows_a_block = several_rows ? c.choose.choose(name + " rows", {1, 2, 4, 8}, 4) : 1;
+
+  // The row in registers, read once: when every reading member runs along it with the same cut.
+  const std::int64_t per_thread = (longest + threads * width - 1) / (threads * width) * width;
+  std::vector<std::pair<TensorId, std::vector<Ref>>> rows_read;
+  for (const Member& m : members) {
+    const auto id = block_of(c.build.state(), m.block);
+    for (const Read& r : form_of(c.program(), c.program().block(*id)).reads) {
+      if (m.extent != longest || r.otherwise || !c.build.tensor(r.tensor) || c.program()[r.tensor].role != loop::Role::input) continue;
+      if (static_cast<int>(r.index.size()) <= g.depth) continue;
+      auto known = std::find_if(rows_read.begin(), rows_read.end(), [&](const auto& x) { return x.first == r.tensor; });
+      if (known == rows_read.end()) rows_read.push_back({r.tensor, {m.block}});
+      else if (std::find(known->second.begin(), known->second.end(), m.block) == known->second.end()) known->second.push_back(m.block);
+    }
+  }
+  for (const auto& [tensor, readers] : rows_read) {
+    const std::int64_t registers = per_thread * bytes_of(c.program()[tensor].type) / 4;
+    if (registers > 64 || c.choose.choose(name + " keep " + c.program()[tensor].name, {0, 1}, 1) == 0) continue;
+    auto copy = c.build.add(CacheRead{readers, *c.build.tensor(tensor), Scope::local, row_loop});
+    if (!copy) continue;
+    std::optional<Ref> all;
+    const std::size_t rank = c.program()[tensor].shape.size();
+    for (std::size_t a = 0; a < rank; ++a) {
+      const Ref axis = Builder::axis((*copy)[1], a);
+      if (!c.build.present(axis)) continue;
+      if (!all) { all = axis; continue; }
+      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
+      all = fused[0];
+    }
+    if (all) members.push_back({(*copy)[1], *all, false, c.build.extent(*all)});
+  }
+
+  std::vector<Ref> reduced, bound;
+  for (const Member& m : members) {
+    TECC_TRY(const auto parts, c.build.add(Split{m.row, {threads, width}}));
+    bound.push_back(parts[1]);
+    if (width > 1 && !m.reduces) (void)c.build.try_add(Vectorize{{parts[2]}});
+    if (m.reduces) reduced.push_back(m.block);
+  }
+  TECC_CHECK(c.build.add(Bind{bound, Group::thread}));
+  (void)rows_a_block;
+  TECC_CHECK(c.build.add(CrossThreadReduce{reduced, row_loop}));
+  TECC_CHECK(c.build.add(Bind{{rows}, Group::block}));
+  return Ok{};
+}
+
+}  // namespace
+
+Check rows(Context& c) {
+  for (std::uint32_t s = static_cast<std::uint32_t>(c.program().stages.size()); s-- > 0;) {
+    if (c.done[s] || !c.alive(s)) continue;
+    const Form f = form_of(c.program(), c.block(s));
+    if (f.has_reuse || f.is_scan) continue;
+    if (const auto g = group_of(c, s)) TECC_CHECK(schedule_group(c, *g));
+  }
+  return Ok{};
+}
+
+}  // namespace tecc::autotune

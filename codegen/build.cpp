@@ -1,0 +1,190 @@
+#include "codegen/build.h"
+
+#include <fmt/format.h>
+
+#include <cmath>
+
+#include "codegen/c_header.h"
+#include "codegen/cuda/emit.h"
+#include "codegen/cuda/nvrtc.h"
+#include "ir/loop/affine.h"
+
+namespace tecc::codegen {
+
+using loop::Program;
+
+namespace {
+
+constexpr const char* version = "0.1.0";
+constexpr const char* workspace_name = "workspace";
+
+/// A name no buffer has.
+std::string free_name(const Program& p, std::string name) {
+  const auto taken = [&] {
+    for (std::uint32_t n = 0; n < p.buffers.size(); ++n)
+      if (p.buffers.has({n}) && p[TensorId{n}].name == name) return true;
+    return false;
+  };
+  while (taken()) name += "_";
+  return name;
+}
+
+ContractBuffer contract_buffer(const Program& p, TensorId t, Role role) {
+  const loop::Buffer& b = p[t];
+  ContractBuffer out;
+  out.name = b.name;
+  out.role = b.by_value ? Role::scalar : role;
+  out.dtype = b.type;
+  if (b.by_value) return out;
+  out.align = std::max<std::int64_t>(b.alignment, bytes_of(b.type));
+  for (const Expr& e : b.shape) out.shape.push_back(formula_of(p, e));
+  for (std::size_t d = 0; d < b.shape.size(); ++d) {
+    Expr stride = index_literal(1);
+    for (std::size_t e = d + 1; e < b.shape.size(); ++e) stride = stride * b.shape[e];
+    out.strides.push_back(formula_of(p, stride));
+  }
+  return out;
+}
+
+Contract skeleton(const Workload& w, const Program& p) {
+  Contract c;
+  c.name = w.kernel.name;
+  c.tecc_version = version;
+  for (const std::string& t : w.kernel.type_parameters)
+    if (const auto found = w.bound.bindings.types.find(t); found != w.bound.bindings.types.end()) c.types.emplace_back(t, found->second);
+  for (VarId v : w.kernel.dims) {
+    const std::string& name = w.kernel[v].name;
+    const auto range = w.bound.bindings.dims.find(name);
+    if (range == w.bound.bindings.dims.end()) continue;
+    ContractDim d;
+    d.name = name;
+    if (range->second.fixed()) d.value = range->second.min;
+    else d.min = range->second.min, d.max = range->second.max, d.multiple_of = range->second.multiple_of;
+    c.dims.push_back(d);
+  }
+  c.constraints = w.lifted.constraints;
+  for (TensorId t : p.inputs) c.buffers.push_back(contract_buffer(p, t, Role::input));
+  for (TensorId t : p.outputs) c.buffers.push_back(contract_buffer(p, t, Role::output));
+  c.numerics = numerics_of(w);
+  c.expression = w.kernel.name + ".te";
+  c.schedule = w.kernel.name + ".schedule";
+  return c;
+}
+
+Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program& p, const std::string& stem, const Emit& emit, Built& out) {
+  TECC_TRY(const cuda::Module module, cuda::emit(p));
+  const Workspace ws = plan_workspace(p);
+  Variant v;
+  CudaIsa isa;
+  isa.arch = plan.target.arch;
+  const char last = isa.arch.back();
+  isa.forward_compatible = last != 'a' && last != 'f';
+  if (emit.cuda) out.files[stem + ".cu"] = module.source;
+  if (emit.cubin || emit.ptx) {
+    TECC_TRY(const Compiled compiled, compile(module.source, w.kernel.name, plan.target.arch, {{}, emit.ptx}));
+    if (emit.cubin) out.files[stem + ".cubin"] = compiled.cubin;
+    if (emit.ptx) out.files[stem + ".ptx"] = compiled.ptx;
+    if (out.contract.toolkit.empty())
+      if (const auto nvrtc = nvrtc_version()) out.contract.toolkit = fmt::format("{}.{}", nvrtc->first, nvrtc->second);
+  }
+  v.target = isa;
+  if (!ws.offsets.empty()) {
+    ContractBuffer b;
+    b.name = free_name(p, workspace_name);
+    b.role = Role::workspace;
+    b.align = 256;
+    b.bytes = ws.bytes;
+    bool known = false;
+    for (ContractBuffer& other : out.contract.buffers)
+      if (other.role == Role::workspace) {
+        other.bytes = other.bytes == b.bytes ? b.bytes : fmt::format("max({}, {})", other.bytes, b.bytes);
+        known = true;
+      }
+    if (!known) out.contract.buffers.push_back(b);
+  }
+  for (const cuda::Kernel& k : module.kernels) {
+    CudaLaunch launch;
+    launch.kernel = k.name;
+    launch.image = stem + ".cubin";
+    if (emit.ptx) launch.ptx = stem + ".ptx";
+    launch.grid[0] = formula_of(p, k.grid);
+    launch.block[0] = k.threads;
+    launch.shared_bytes = k.shared_bytes;
+    for (const auto& a : k.arguments) {
+      if (const auto* dim = std::get_if<cuda::DimArgument>(&a)) {
+        launch.args.push_back(ScalarArg{DType::i64, p.vars[dim->dim].name});
+        continue;
+      }
+      const TensorId t = std::get<cuda::BufferArgument>(a).buffer;
+      const loop::Buffer& b = p[t];
+      if (b.by_value) launch.args.push_back(ScalarArg{b.type, b.name});
+      else if (b.role == loop::Role::workspace) launch.args.push_back(BufferArg{free_name(p, workspace_name), ws.offsets.at(t)});
+      else launch.args.push_back(BufferArg{b.name, "0"});
+    }
+    v.launches.push_back(std::move(launch));
+  }
+  return v;
+}
+
+}  // namespace
+
+Result<Workload> make_workload(const te::Kernel& kernel, const te::Bindings& bindings) {
+  TECC_TRY(te::Bound bound, te::bind(kernel, bindings));
+  te::Lifted lifted = te::lift(bound);
+  Workload w{kernel, std::move(bound), lifted, loop::naive(lifted), te::hash(lifted)};
+  return w;
+}
+
+Numerics numerics_of(const Workload& w) {
+  // Each operation rounds by half a unit; a reduction of n terms of random sign gathers about sqrt(n) of them in f32.
+  Numerics out;
+  double unit = 0;
+  std::int64_t longest = 1;
+  for (TensorId t : w.naive.outputs) {
+    const DType type = w.naive[t].type;
+    if (is_float(type)) unit = std::max(unit, std::ldexp(1.0, -info(type).mantissa_bits));
+  }
+  for (loop::BlockId b : loop::all_blocks(w.naive)) {
+    std::int64_t n = 1;
+    for (const loop::Iter& i : w.naive.block(b).iters)
+      if (i.kind != loop::IterKind::spatial) n = std::min<std::int64_t>(n * std::max<std::int64_t>(loop::largest(w.naive, i.upper), 1), 1 << 30);
+    longest = std::max(longest, n);
+    for (const loop::Write& wr : w.naive.block(b).writes)
+      if (w.naive[wr.buffer].type == DType::f64) out.accumulate = "f64";
+  }
+  out.rtol = 4 * unit + 16 * std::ldexp(1.0, out.accumulate == "f64" ? -52 : -23) * std::sqrt(static_cast<double>(longest));
+  out.atol = out.rtol;
+  return out;
+}
+
+Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump) {
+  Built out;
+  bool first = true;
+  for (const Plan& plan : plans) {
+    TECC_TRY(const schedule::State state, schedule::replay(w.naive, plan.schedule));
+    TECC_TRY(const Program p, compiler::lower(state.program, plan.target.limits, dump));
+    if (first) out.contract = skeleton(w, p);
+    const std::string stem = plans.size() == 1 ? w.kernel.name : w.kernel.name + "." + plan.target.arch;
+    if (plan.target.kind == Target::Kind::cuda) {
+      TECC_TRY(Variant v, cuda_variant(w, plan, p, stem, emit, out));
+      out.contract.variants.push_back(std::move(v));
+    } else {
+      return refuse(Code::no_lowering, "CPU", "this program yet");
+    }
+    const std::string schedule_text = schedule::print(plan.schedule, w.naive);
+    std::string& all = out.files[w.kernel.name + ".schedule"];
+    all += plans.size() == 1 ? schedule_text : fmt::format("# {}\n{}", plan.target.arch, schedule_text);
+    if (emit.ir) out.files[stem + ".ir"] = loop::print(p);
+    first = false;
+  }
+  out.files[w.kernel.name + ".te"] = te::print(w.kernel);
+  TECC_CHECK(verify(out.contract));
+  if (emit.header) {
+    out.files[w.kernel.name + ".h"] = c_header(out.contract);
+    out.files["example.c"] = example_c(out.contract);
+  }
+  if (emit.json) out.files[w.kernel.name + ".json"] = to_json(out.contract);
+  return out;
+}
+
+}  // namespace tecc::codegen

@@ -1,0 +1,53 @@
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "codegen/artifact.h"
+#include "codegen/target.h"
+#include "ir/te/kernel.h"
+#include "schedule/step.h"
+
+namespace tecc::codegen {
+
+/// An expression ready for building: parsed, bound, lifted, and its naive program.
+struct Workload {
+  te::Kernel kernel;
+  te::Bound bound;
+  te::Lifted lifted;
+  loop::Program naive;
+  std::string hash;  // canonical, of the lifted expression
+};
+Result<Workload> make_workload(const te::Kernel& kernel, const te::Bindings& bindings);
+
+/// What build() leaves: the contract and the files beside it, by name; nothing is on disk yet.
+struct Built {
+  Contract contract;
+  std::map<std::string, std::string> files;
+};
+struct Emit {
+  bool cubin = true, ptx = true, cuda = false, header = true, json = true, object = true, ir = false;
+};
+/// One way to run the workload on one target.
+struct Plan {
+  Target target;
+  schedule::Trace schedule;
+};
+/// Replays, lowers, emits and compiles each plan into one artifact. E03xx, E04xx; E0606 without NVRTC when images are wanted.
+Result<Built> build(const Workload& workload, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump = {});
+
+/// Where intermediate tensors lie in the workspace of a lowered program: an offset for each, and the bytes in all (formulas).
+struct Workspace {
+  std::map<TensorId, std::string> offsets;
+  std::string bytes = "0";
+  std::int64_t constant_bytes = 0;  // when no dim is a runtime argument
+};
+Workspace plan_workspace(const loop::Program& p);
+
+/// An index expression over runtime dims as a contract formula.
+std::string formula_of(const loop::Program& p, const Expr& e);
+
+/// Relative and absolute tolerance for results of this workload: by the type of the outputs and the longest reduction.
+Numerics numerics_of(const Workload& workload);
+
+}  // namespace tecc::codegen

@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <sstream>
+
+#include "autotune/pick.h"
+#include "ir/base/files.h"
+#include "python_free_cli/options.h"
+
+namespace tecc::cli {
+namespace {
+
+struct Options : Input {
+  std::string out_dir = ".", emit = "cubin,ptx,header,json", schedule, records, dump_ir;
+  bool locked = false;
+};
+
+std::optional<codegen::Emit> parse_emit(const std::string& list, const Input& in) {
+  codegen::Emit e{false, false, false, false, false, false, false};
+  std::stringstream items(list);
+  for (std::string item; std::getline(items, item, ',');) {
+    if (item == "cubin") e.cubin = true;
+    else if (item == "ptx") e.ptx = true;
+    else if (item == "cuda") e.cuda = true;
+    else if (item == "header") e.header = true;
+    else if (item == "json") e.json = true;
+    else if (item == "obj") e.object = true;
+    else if (item == "ir") e.ir = true;
+    else return fail(refuse(Code::unknown_emit, item), in), std::nullopt;
+  }
+  return e;
+}
+
+int run(const Options& o) {
+  const auto loaded = load(o);
+  if (!loaded) return 1;
+  const auto targets = targets_of(o);
+  if (!targets) return 1;
+  const auto emit = parse_emit(o.emit, o);
+  if (!emit) return 1;
+  std::vector<codegen::Plan> plans;
+  for (const codegen::Target& t : *targets) {
+    codegen::Plan plan{t, {}};
+    if (o.schedule.empty()) {
+      auto trace = autotune::pick(loaded->workload, t);
+      if (!trace) return fail(trace.error(), o, &loaded->source);
+      plan.schedule = *std::move(trace);
+    } else if (o.schedule != "naive") {
+      std::ifstream file(o.schedule);
+      if (!file) return fail(refuse(Code::file_unreadable, o.schedule, "no such file"), o);
+      std::stringstream text;
+      text << file.rdbuf();
+      const Source source{intern(o.schedule.c_str()), text.str()};
+      auto trace = schedule::parse(source, loaded->workload.naive);
+      if (!trace) return fail(trace.error(), o, &source);
+      plan.schedule = *std::move(trace);
+    }
+    plans.push_back(std::move(plan));
+  }
+  if (!o.dump_ir.empty()) std::filesystem::create_directories(o.dump_ir);
+  const auto built = codegen::build(loaded->workload, plans, *emit, o.dump_ir);
+  if (!built) return fail(built.error(), o, &loaded->source);
+  std::vector<OutFile> files;
+  for (const auto& [name, bytes] : built->files) files.push_back({name, bytes});
+  if (Check done = write_files(o.out_dir, files); !done) return fail(done.error(), o);
+  if (o.json) {
+    nlohmann::ordered_json j;
+    j["out_dir"] = o.out_dir;
+    j["hash"] = loaded->workload.hash;
+    for (const auto& f : files) j["files"].push_back(f.name);
+    fmt::print("{}\n", j.dump(2));
+  } else {
+    for (const auto& f : files) fmt::print("{}\n", (std::filesystem::path(o.out_dir) / f.name).string());
+  }
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> add_build(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  add_input(app, *o);
+  app.add_option("--out-dir,-o", o->out_dir, "where the artifact goes");
+  app.add_option("--emit", o->emit, "cubin,ptx,cuda,header,json,obj,ir");
+  app.add_option("--schedule", o->schedule, "a schedule file, or naive");
+  app.add_option("--records", o->records, "tuning records to take the schedule from");
+  app.add_flag("--locked", o->locked, "records only, never anything else");
+  app.add_option("--dump-ir", o->dump_ir, "write the program after every pass");
+  return [o] { return run(*o); };
+}
+
+}  // namespace tecc::cli
