@@ -48,6 +48,25 @@ class KernelEmitter {
   /// Runs `body` where the conditions hold; in lanes, for those of them.
   void where(const std::vector<Expr>& conditions, const std::function<void()>& body);
 
+  // ---- tails.cpp: guards of partial tiles
+  struct Bound {  // position < limit, or limit <= position
+    loop::Binding position;
+    Expr limit;  // over runtime dims
+    bool upper;
+  };
+  struct Guard {
+    loop::BlockId block;
+    Expr condition;
+    std::optional<Bound> bound;  // if it has that form
+  };
+  std::optional<Bound> bound_of(const loop::Block& b, const Expr& guard) const;
+  bool is_open(loop::LoopId l) const;
+  std::vector<Guard> guards_under(loop::StmtId s) const;  // that are not settled
+  llvm::Value* shorten(loop::LoopId id, llvm::Value* count, std::vector<Guard>& settled);
+  std::vector<Guard> tile_guards(loop::LoopId id) const;
+  llvm::Value* all_hold(const std::vector<Guard>& guards);
+  void versioned(const std::vector<Guard>& guards, const std::function<void()>& body);
+
   // ---- address.cpp: elements of buffers
   /// base[uniform + varying]; `varying` is there when the lanes touch different elements.
   struct Place {
@@ -100,6 +119,8 @@ class KernelEmitter {
   unsigned lanes_ = 0;               // of the loop that is open as vector lanes
   llvm::Value* mask_ = nullptr;      // lanes that run; null: all
   llvm::Value* exists_ = nullptr;    // lanes whose instance exists: the guards' part of mask_
+  std::set<std::pair<loop::BlockId, const ExprNode*>> settled_;  // guards that are known to hold here
+  bool in_partial_ = false;                                      // in the slow version of a tile
   std::optional<Refusal> why_;
 };
 

@@ -67,8 +67,18 @@ void KernelEmitter::loop(LoopId id) {
     lanes_ = 0;
     return;
   }
-  Value* count = value(l.extent);
-  counted(id, count, [&] { children(id); });
+  const auto run = [&] {
+    std::vector<Guard> settled;
+    Value* count = value(l.extent);
+    const bool whole = l.kind == LoopKind::unrolled || indexes_registers(id);  // unrolled by its constant extent
+    if (!whole && !lanes_) count = shorten(id, count, settled);
+    for (const Guard& g : settled) settled_.insert({g.block, &*g.condition});
+    counted(id, count, [&] { children(id); });
+    for (const Guard& g : settled) settled_.erase({g.block, &*g.condition});
+  };
+  const std::vector<Guard> tile = in_partial_ || lanes_ ? std::vector<Guard>() : tile_guards(id);
+  if (tile.empty()) run();
+  else versioned(tile, run);
 }
 
 /// for (i = 0; i < count; ++i), tested at the end of the body.
@@ -180,8 +190,10 @@ void KernelEmitter::block(BlockId id) {
   block_ = id;
   in_block_ = true;
   for (const Iter& i : b.iters) iters_[i.var] = binding(i.binding);
-  if (b.guards.empty()) writes(id);
-  else where(b.guards, [&] { writes(id); });
+  std::vector<Expr> guards = b.guards;
+  std::erase_if(guards, [&](const Expr& g) { return settled_.count({id, &*g}) != 0; });
+  if (guards.empty()) writes(id);
+  else where(guards, [&] { writes(id); });
   for (const Iter& i : b.iters) iters_.erase(i.var);
   in_block_ = false;
 }

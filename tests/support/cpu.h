@@ -7,6 +7,7 @@
 #include "codegen/llvm/emit.h"
 #include "codegen/llvm/jit.h"
 #include "compiler/pass/passes.h"
+#include "ir/interpret/loop.h"
 #include "ir/interpret/te.h"
 #include "schedule/step.h"
 #include "tests/support/te.h"
@@ -174,11 +175,18 @@ inline void check_cpu(const Operator& op, double scale = 1) {
   INFO(print(p.lowered));
   const std::vector<Array> inputs = random_inputs(p);
   const std::vector<Array> want = require(interpret(p.lifted, p.runtime, inputs));
-  const std::vector<Array> got = run_cpu(p, inputs);
-  REQUIRE(got.size() == want.size());
   const bool in_f32 = op.text.find("f32(") != std::string::npos;  // f64 results that went through f32
-  for (std::size_t n = 0; n < got.size(); ++n)
-    check_close(got[n], want[n], scale * std::max(tolerance(got[n].type), in_f32 && is_float(got[n].type) ? tolerance(DType::f32) : 0));
+  const auto compare = [&](const std::vector<Array>& got, const char* who) {
+    INFO(who);
+    REQUIRE(got.size() == want.size());
+    for (std::size_t n = 0; n < got.size(); ++n)
+      check_close(got[n], want[n], scale * std::max(tolerance(got[n].type), in_f32 && is_float(got[n].type) ? tolerance(DType::f32) : 0));
+  };
+  compare(run_cpu(p, inputs), "LLVM");
+  for (const loop::Program& each : {p.naive, p.scheduled, p.lowered}) {
+    INFO(print(each));
+    compare(require(interpret(each, p.runtime, inputs)).outputs, "loop interpreter");
+  }
 }
 
 }  // namespace tecc::test
