@@ -3,3 +3,11 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(Threads REQUIRED)
 find_package(CLI11 REQUIRED)
+
+# LLVM 19: one shared library, or the components that the CPU back end needs, linked in.
+find_package(LLVM 19.1 REQUIRED CONFIG PATHS /usr/lib/llvm-19)
+if(TECC_STATIC_LLVM)
+  llvm_map_components_to_libnames(tecc_llvm_libraries native orcjit passes bitreader bitwriter)
+else()
+  set(tecc_llvm_libraries LLVM)
+endif()
