@@ -197,9 +197,10 @@ class Machine {
     if (b.storage) {
       const Storage& st = *b.storage;
       for (std::size_t d = 0; d < at.size(); ++d) {
-        std::int64_t x = at[d] - st.origin[d] - (st.relative[d] ? value(still_part(t, index_exprs[d])) : 0);
-        if (x < 0 || x % st.grain[d] || x / st.grain[d] >= st.extent[d]) return fail("uses " + element() + " outside of its storage", block_), nullptr;
-        place += x / st.grain[d] * st.stride[d];
+        const std::int64_t rest = at[d] - st.dims[d].origin - (st.dims[d].relative ? value(still_part(t, index_exprs[d])) : 0);
+        const auto placed = st.dims[d].place_of(rest);
+        if (!placed) return fail("uses " + element() + " outside of its storage", block_), nullptr;
+        place += *placed;
       }
       if (b.slots > 1) {
         const auto& ahead = p_.block(block_).ahead;
