@@ -76,15 +76,27 @@ Value* KernelEmitter::shorten(LoopId id, Value* count, std::vector<Guard>& settl
   return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count, left);
 }
 
+bool KernelEmitter::stays_a_loop(LoopId l) const {
+  const LoopKind kind = p_.loop(l).kind;
+  return kind != LoopKind::unrolled && kind != LoopKind::vectorized && !indexes_registers(l);
+}
+
 /// The guards that do not change with loop `id` and whose own loops inside of it make a tile.
 std::vector<KernelEmitter::Guard> KernelEmitter::tile_guards(LoopId id) const {
   std::vector<Guard> out;
   for (Guard& g : guards_under(id)) {
     if (!g.bound || depends_on(p_, g.bound->position, id)) continue;
     std::int64_t instances = 1;
-    for (LoopId l : loops_around(p_, g.block))
-      if (l != id && is_inside(p_, l, id) && depends_on(p_, g.bound->position, l))
-        instances = std::min(instances * std::clamp<std::int64_t>(constant_extent(p_, l).value_or(tile_instances + 1), 1, tile_instances + 1), tile_instances + 1);
+    std::optional<LoopId> innermost;
+    for (LoopId l : loops_around(p_, g.block)) {
+      if (l == id || !is_inside(p_, l, id) || !depends_on(p_, g.bound->position, l)) continue;
+      innermost = l;
+      instances = std::min(instances * std::clamp<std::int64_t>(constant_extent(p_, l).value_or(tile_instances + 1), 1, tile_instances + 1), tile_instances + 1);
+    }
+    if (innermost && g.bound->upper && stays_a_loop(*innermost)) {  // it will be shortened
+      const auto& digits = g.bound->position.digits;
+      if (std::count(digits.begin(), digits.end(), Digit{*innermost, 1, 0, 1}) == 1) continue;
+    }
     if (instances <= tile_instances) out.push_back(std::move(g));
   }
   return out;
