@@ -19,7 +19,7 @@ TEST_CASE("cpu: speed of a matrix product on one core", "[.][speed]") {
   const test::Prepared p = test::prepare({text, "M=" + dim + ",N=" + dim + ",K=" + dim, "", schedule});
   const char* cpu = std::getenv("TECC_CPU");
   const auto module = test::require(codegen::cpu::emit(p.lowered, {"", cpu ? cpu : "", ""}));
-  if (std::getenv("TECC_SHOW")) std::cerr << print(p.lowered) << *codegen::cpu::assembly(module);
+  if (std::getenv("TECC_SHOW")) std::cerr << print(p.lowered) << codegen::cpu::text(module) << *codegen::cpu::assembly(module);
   const auto jit = test::require(codegen::cpu::Jit::make(module));
   std::vector<std::vector<float>> memory;
   for (int b = 0; b < 3; ++b) memory.emplace_back(static_cast<std::size_t>(n * n), 0.5f);
