@@ -30,7 +30,8 @@ Value make(std::string text, int level, std::initializer_list<const Value*> part
     t.nodes += p->term().nodes;
     if (!t.mistake) t.mistake = p->term().mistake;
   }
-  if (!t.mistake && (t.nodes > most_nodes || t.text.size() > longest_text)) t.mistake = refuse(Code::expression_too_large, most_nodes);
+  if (!t.mistake && (t.nodes > most_nodes || t.text.size() > longest_text))
+    t.mistake = refuse(Code::expression_too_large, most_nodes);
   if (t.mistake) t.text.clear();
   return Value(std::make_shared<const Term>(std::move(t)));
 }
@@ -67,13 +68,16 @@ Value named(std::string_view name, CallSite at = {}) {
 
 std::string axes_text(Axes axes) {
   std::string out;
-  for (const Axis& a : axes) out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", a.term().text, a.extent.term().text);
+  for (const Axis& a : axes)
+    out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", a.term().text, a.extent.term().text);
   return out;
 }
 
 Value reduction(std::string_view reducer, Axes axes, const Value& body) {
-  Term t{fmt::format("{}[{}]({})", reducer, axes_text(axes), body.term().text), level_primary, 1 + body.term().nodes, body.term().mistake};
-  if (axes.size() == 0) t.mistake = refuse(Code::expected, "an axis", fmt::format("an empty list of axes for '{}'", reducer));
+  Term t{fmt::format("{}[{}]({})", reducer, axes_text(axes), body.term().text), level_primary, 1 + body.term().nodes,
+         body.term().mistake};
+  if (axes.size() == 0)
+    t.mistake = refuse(Code::expected, "an axis", fmt::format("an empty list of axes for '{}'", reducer));
   for (const Axis& a : axes) {
     if (!t.mistake) t.mistake = a.term().mistake;
     if (!t.mistake) t.mistake = a.extent.term().mistake;
@@ -94,7 +98,8 @@ Value Value::decimal_literal(double value) {
   std::string text = fmt::format("{}", value);
   if (text.find_first_of(".e") == std::string::npos) text += ".0";
   Term t{text, std::signbit(value) ? level_unary : level_primary};
-  if (!std::isfinite(value)) t.mistake = refuse(Code::number_too_large, fmt::format("{}", value), "a literal is finite");
+  if (!std::isfinite(value))
+    t.mistake = refuse(Code::number_too_large, fmt::format("{}", value), "a literal is finite");
   return Value(std::make_shared<const Term>(std::move(t)));
 }
 
@@ -131,7 +136,8 @@ Read Tensor::read(std::initializer_list<Value> index) const {
     if (!t.mistake) t.mistake = i.term().mistake;
   }
   t.text = text + "]";
-  if (!t.mistake && (t.nodes > most_nodes || t.text.size() > longest_text)) t.mistake = refuse(Code::expression_too_large, most_nodes);
+  if (!t.mistake && (t.nodes > most_nodes || t.text.size() > longest_text))
+    t.mistake = refuse(Code::expression_too_large, most_nodes);
   return Read(std::make_shared<const Term>(std::move(t)));
 }
 
@@ -237,7 +243,9 @@ namespace {
 class Relocator {
  public:
   explicit Relocator(const std::vector<CallSite>& lines) : lines_(lines) {}
-  CallSite operator()(CallSite at) const { return at.line >= 1 && at.line <= lines_.size() ? lines_[at.line - 1] : lines_.front(); }
+  CallSite operator()(CallSite at) const {
+    return at.line >= 1 && at.line <= lines_.size() ? lines_[at.line - 1] : lines_.front();
+  }
 
   void operator()(te::Kernel& k) const {
     k.at = (*this)(k.at);

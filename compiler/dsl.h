@@ -30,8 +30,7 @@ class Value {
  public:
   template <std::integral I>
   Value(I literal) : Value(integer_literal(static_cast<std::int64_t>(literal), std::same_as<I, bool>)) {}
-  template <std::floating_point F>
-  Value(F literal) : Value(decimal_literal(static_cast<double>(literal))) {}
+  template <std::floating_point F> Value(F literal) : Value(decimal_literal(static_cast<double>(literal))) {}
   explicit Value(std::shared_ptr<const Term> term) : term_(std::move(term)) {}
   const Term& term() const { return *term_; }
 
@@ -80,16 +79,13 @@ class Type {
  private:
   std::string name_;
 };
-inline const Type boolean("bool"), i8("i8"), u8("u8"), i16("i16"), i32("i32"), i64("i64"), f16("f16"), bf16("bf16"), f32("f32"),
-    f64("f64"), e4m3("e4m3"), e5m2("e5m2"), tf32("tf32");  // tf32: casts only
+inline const Type boolean("bool"), i8("i8"), u8("u8"), i16("i16"), i32("i32"), i64("i64"), f16("f16"), bf16("bf16"),
+    f32("f32"), f64("f64"), e4m3("e4m3"), e5m2("e5m2"), tf32("tf32");  // tf32: casts only
 
 class Tensor {
  public:
   explicit Tensor(std::string_view name) : name_(name) {}
-  template <class... I>
-  Read operator()(I... index) const {
-    return read({Value(index)...});
-  }
+  template <class... I> Read operator()(I... index) const { return read({Value(index)...}); }
   const std::string& name() const { return name_; }
 
  private:
@@ -98,10 +94,12 @@ class Tensor {
 };
 
 Value sum(Axes axes, Value body), prod(Axes axes, Value body), min(Axes axes, Value body), max(Axes axes, Value body);
-Value any(Axes axes, Value body), all(Axes axes, Value body), argmax(Axes axes, Value body), argmin(Axes axes, Value body);
+Value any(Axes axes, Value body), all(Axes axes, Value body), argmax(Axes axes, Value body),
+    argmin(Axes axes, Value body);
 Value mean(Axes axes, Value body);
 Value select(Value condition, Value a, Value b), min(Value a, Value b), max(Value a, Value b), pow(Value a, Value b);
-Value abs(Value x), exp(Value x), log(Value x), sqrt(Value x), rsqrt(Value x), tanh(Value x), erf(Value x), sin(Value x), cos(Value x);
+Value abs(Value x), exp(Value x), log(Value x), sqrt(Value x), rsqrt(Value x), tanh(Value x), erf(Value x),
+    sin(Value x), cos(Value x);
 Value sigmoid(Value x), floor(Value x), ceil(Value x), round(Value x), square(Value x);
 
 class Kernel {
@@ -110,9 +108,11 @@ class Kernel {
   ~Kernel();
   Kernel(Kernel&&) noexcept;
 
-  Type type(std::string_view name, CallSite at = here());      // a type parameter
-  Value dim(std::string_view name, CallSite at = here());      // introduced by the first shape of which it is a whole extent
-  Value integer(std::string_view name, CallSite at = here());  // fixed when the kernel is built; 0 and negatives allowed
+  Type type(std::string_view name, CallSite at = here());  // a type parameter
+  Value dim(std::string_view name,
+            CallSite at = here());  // introduced by the first shape of which it is a whole extent
+  Value integer(std::string_view name,
+                CallSite at = here());  // fixed when the kernel is built; 0 and negatives allowed
   Value let(std::string_view name, Value value, CallSite at = here());
   Tensor input(std::string_view name, Type type, std::initializer_list<Value> shape, CallSite at = here());
   Value scalar(std::string_view name, Type type, CallSite at = here());

@@ -4,7 +4,7 @@
 
 #include "ir/base/errors.h"
 
-// Trees are as deep as their longest chain of operators (te::parse refuses more than te::deepest_tree levels), so plain
+// Trees are as deep as their longest chain of operators (te::parse refuses more than te::longest_chain levels), so plain
 // recursion is fine here.
 namespace tecc {
 namespace {
@@ -198,6 +198,32 @@ Expr substitute(const Expr& e, const std::function<Expr(VarId)>& value) {
   });
 }
 
+Expr substitute_folded(const Expr& e, const std::function<Expr(VarId)>& value) {
+  return rewrite(e, [&](const Expr& node) {
+    if (const auto* v = node.as<Var>())
+      if (Expr now = value(v->id)) return now;
+    const auto* b = node.as<Binary>();
+    if (!b || node->type != DType::i64) return node;
+    const auto placed = [&](const Expr& out) {
+      return out->at.file ? out : Expr(std::make_shared<const ExprNode>(ExprNode{out->kind, out->type, node->at}));
+    };
+    switch (b->op) {
+      case BinOp::add:
+        return placed(b->a + b->b);
+      case BinOp::sub:
+        return placed(b->a - b->b);
+      case BinOp::mul:
+        return placed(b->a * b->b);
+      case BinOp::div:
+        return placed(floor_div(b->a, b->b));
+      case BinOp::mod:
+        return placed(floor_mod(b->a, b->b));
+      default:
+        return node;
+    }
+  });
+}
+
 bool uses(const Expr& e, VarId v) {
   bool found = false;
   walk(e, [&](const Expr& node) {
@@ -229,7 +255,8 @@ bool same_value(const Expr& a, const Expr& b) {
       [&](const Binary& x) { return x.op == peer(x).op && same_value(x.a, peer(x).a) && same_value(x.b, peer(x).b); },
       [&](const Select& x) {
         const Select& y = peer(x);
-        return same_value(x.condition, y.condition) && same_value(x.then, y.then) && same_value(x.otherwise, y.otherwise);
+        return same_value(x.condition, y.condition) && same_value(x.then, y.then) &&
+               same_value(x.otherwise, y.otherwise);
       },
       [&](const Cast& x) { return x.to == peer(x).to && same_value(x.a, peer(x).a); },
       [&](const Read& x) {

@@ -155,6 +155,8 @@ void walk(const Expr& e, const std::function<bool(const Expr&)>& f);
 Expr rewrite(const Expr& e, const std::function<Expr(const Expr&)>& f);
 /// Replaces variables; `value` returns an empty Expr to keep one.
 Expr substitute(const Expr& e, const std::function<Expr(VarId)>& value);
+/// The same, with i64 arithmetic around what was replaced folded again.
+Expr substitute_folded(const Expr& e, const std::function<Expr(VarId)>& value);
 bool uses(const Expr& e, VarId v);
 bool same_value(const Expr& a, const Expr& b);  // structural; types, not places
 std::int64_t count_nodes(const Expr& e, std::int64_t limit);

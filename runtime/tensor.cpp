@@ -50,9 +50,11 @@ Result<HostTensor> make_tensor(DType dtype, std::vector<std::int64_t> shape, con
   for (const std::int64_t extent : shape)
     if (extent < 0 || __builtin_mul_overflow(size, extent, &size))
       return refuse(Code::out_of_memory, fmt::format("{} x {}", shape_text(shape), bytes_of(dtype)), name);
+  constexpr std::int64_t beyond_any_machine = std::int64_t{1} << 46;  // address spaces have 47 bits
+  if (size > beyond_any_machine) return refuse(Code::out_of_memory, size, name);
   try {
     return HostTensor{dtype, std::move(shape), std::vector<unsigned char>(static_cast<std::size_t>(size))};
-  } catch (const std::exception&) {  // bad_alloc, or length_error for sizes beyond what a vector may have
+  } catch (const std::bad_alloc&) {
     return refuse(Code::out_of_memory, size, name);
   }
 }

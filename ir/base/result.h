@@ -52,7 +52,7 @@ class [[nodiscard]] Result {
   explicit operator bool() const { return u_.index() == 0; }
   const T& operator*() const& { return std::get<0>(u_); }
   T& operator*() & { return std::get<0>(u_); }
-  T operator*() && { return std::get<0>(std::move(u_)); }  // a value: `for (x : *f())` must not dangle
+  T operator*() && { return std::get<0>(std::move(u_)); }  // by value: for (auto x : *f()) must not dangle
   const T* operator->() const { return &std::get<0>(u_); }
   T* operator->() { return &std::get<0>(u_); }
   const Refusal& error() const { return std::get<1>(u_); }

@@ -10,16 +10,12 @@
 namespace tecc::interpreter {
 namespace {
 
-template <class F>
-struct Lambda final : Node {
+template <class F> struct Lambda final : Node {
   F f;
   explicit Lambda(F function) : f(std::move(function)) {}
   Value run(Frame& frame) const override { return f(frame); }
 };
-template <class F>
-NodePtr node(F f) {
-  return std::make_unique<Lambda<F>>(std::move(f));
-}
+template <class F> NodePtr node(F f) { return std::make_unique<Lambda<F>>(std::move(f)); }
 
 Value real(double v) {
   Value out;
@@ -36,46 +32,62 @@ Value integer(std::int64_t v) {
 std::int64_t wrapping(BinOp op, std::int64_t a, std::int64_t b) {
   const auto x = static_cast<std::uint64_t>(a), y = static_cast<std::uint64_t>(b);
   switch (op) {
-    case BinOp::add: return static_cast<std::int64_t>(x + y);
-    case BinOp::sub: return static_cast<std::int64_t>(x - y);
-    default: return static_cast<std::int64_t>(x * y);
+    case BinOp::add:
+      return static_cast<std::int64_t>(x + y);
+    case BinOp::sub:
+      return static_cast<std::int64_t>(x - y);
+    default:
+      return static_cast<std::int64_t>(x * y);
   }
 }
 
-template <class T>
-T smaller(T a, T b) {  // NaN propagates
+template <class T> T smaller(T a, T b) {  // NaN propagates
   return a != a ? a : b != b ? b : std::min(a, b);
 }
-template <class T>
-T larger(T a, T b) {
-  return a != a ? a : b != b ? b : std::max(a, b);
-}
+template <class T> T larger(T a, T b) { return a != a ? a : b != b ? b : std::max(a, b); }
 
 double function(UnOp op, double x) {
   switch (op) {
-    case UnOp::neg: return -x;
-    case UnOp::abs: return std::abs(x);
-    case UnOp::exp: return std::exp(x);
-    case UnOp::log: return std::log(x);
-    case UnOp::sqrt: return std::sqrt(x);
-    case UnOp::rsqrt: return 1 / std::sqrt(x);
-    case UnOp::tanh: return std::tanh(x);
-    case UnOp::erf: return std::erf(x);
-    case UnOp::sin: return std::sin(x);
-    case UnOp::cos: return std::cos(x);
-    case UnOp::sigmoid: return 1 / (1 + std::exp(-x));
-    case UnOp::floor: return std::floor(x);
-    case UnOp::ceil: return std::ceil(x);
-    case UnOp::round: return std::nearbyint(x);  // ties to even
-    case UnOp::square: return x * x;
-    case UnOp::logical_not: break;
+    case UnOp::neg:
+      return -x;
+    case UnOp::abs:
+      return std::abs(x);
+    case UnOp::exp:
+      return std::exp(x);
+    case UnOp::log:
+      return std::log(x);
+    case UnOp::sqrt:
+      return std::sqrt(x);
+    case UnOp::rsqrt:
+      return 1 / std::sqrt(x);
+    case UnOp::tanh:
+      return std::tanh(x);
+    case UnOp::erf:
+      return std::erf(x);
+    case UnOp::sin:
+      return std::sin(x);
+    case UnOp::cos:
+      return std::cos(x);
+    case UnOp::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case UnOp::floor:
+      return std::floor(x);
+    case UnOp::ceil:
+      return std::ceil(x);
+    case UnOp::round:
+      return std::nearbyint(x);  // ties to even
+    case UnOp::square:
+      return x * x;
+    case UnOp::logical_not:
+      break;
   }
   return x;
 }
 
 std::string element_text(const Frame& frame) {
   std::string out;
-  for (const std::uint32_t slot : frame.stage->axis_slots) out += fmt::format("{}{}", out.empty() ? "" : ", ", frame.variables[slot]);
+  for (const std::uint32_t slot : frame.stage->axis_slots)
+    out += fmt::format("{}{}", out.empty() ? "" : ", ", frame.variables[slot]);
   return "[" + out + "]";
 }
 
@@ -95,14 +107,21 @@ Value Accumulator::start() const {
   const std::int64_t highest = type == DType::u8 ? 255 : bits == 64 ? INT64_MAX : (std::int64_t{1} << (bits - 1)) - 1;
   switch (op) {
     case Reducer::sum:
-    case Reducer::mean: return is_float(type) ? real(0) : integer(0);
-    case Reducer::prod: return is_float(type) ? real(1) : integer(1);
-    case Reducer::max: return is_float(type) ? real(round_to(-infinity, type)) : integer(type == DType::u8 ? 0 : -highest - 1);
-    case Reducer::min: return is_float(type) ? real(round_to(infinity, type)) : integer(highest);
-    case Reducer::any: return integer(0);
-    case Reducer::all: return integer(1);
+    case Reducer::mean:
+      return is_float(type) ? real(0) : integer(0);
+    case Reducer::prod:
+      return is_float(type) ? real(1) : integer(1);
+    case Reducer::max:
+      return is_float(type) ? real(round_to(-infinity, type)) : integer(type == DType::u8 ? 0 : -highest - 1);
+    case Reducer::min:
+      return is_float(type) ? real(round_to(infinity, type)) : integer(highest);
+    case Reducer::any:
+      return integer(0);
+    case Reducer::all:
+      return integer(1);
     case Reducer::argmax:
-    case Reducer::argmin: return integer(-1);
+    case Reducer::argmin:
+      return integer(-1);
   }
   return {};
 }
@@ -127,13 +146,18 @@ void Accumulator::add(Value& sum, Value x, Value& best, std::int64_t count) cons
       if (floats) sum.f = larger(sum.f, x.f);
       else sum.i = std::max(sum.i, x.i);
       break;
-    case Reducer::any: sum.i = sum.i || x.i; break;
-    case Reducer::all: sum.i = sum.i && x.i; break;
+    case Reducer::any:
+      sum.i = sum.i || x.i;
+      break;
+    case Reducer::all:
+      sum.i = sum.i && x.i;
+      break;
     case Reducer::argmax:
     case Reducer::argmin: {  // the first of the best; a NaN is better than any number
       const bool more = op == Reducer::argmax;
-      const bool better = count == 0 || (floats ? (best.f == best.f && (x.f != x.f || (more ? x.f > best.f : x.f < best.f)))
-                                                : (more ? x.i > best.i : x.i < best.i));
+      const bool better =
+          count == 0 || (floats ? (best.f == best.f && (x.f != x.f || (more ? x.f > best.f : x.f < best.f)))
+                                : (more ? x.i > best.i : x.i < best.i));
       if (better) {
         best = x;
         sum.i = count;
@@ -156,22 +180,29 @@ NodePtr Compiler::compile(const Expr& e) const {
   return match(
       e,
       [&](const Literal& l) -> NodePtr {
-        const Value v = is_float(e->type) ? real(Rounding{e->type, wide_}(l.decimal ? l.real : static_cast<double>(l.integer))) : integer(l.integer);
+        const Value v = is_float(e->type)
+                            ? real(Rounding{e->type, wide_}(l.decimal ? l.real : static_cast<double>(l.integer)))
+                            : integer(l.integer);
         return node([v](Frame&) { return v; });
       },
       [&](const Var& v) -> NodePtr { return node([slot = v.id.n](Frame& f) { return integer(f.variables[slot]); }); },
       [&](const Unary& u) { return unary(u, e->type); }, [&](const Binary& b) { return binary(b, e); },
       [&](const Select& s) -> NodePtr {
-        return node([c = compile(s.condition), a = compile(s.then), b = compile(s.otherwise)](Frame& f) { return c->run(f).i ? a->run(f) : b->run(f); });
+        return node([c = compile(s.condition), a = compile(s.then), b = compile(s.otherwise)](Frame& f) {
+          return c->run(f).i ? a->run(f) : b->run(f);
+        });
       },
-      [&](const Cast& c) { return cast(c.a->type, c.to.concrete(), compile(c.a)); }, [&](const Read& r) { return read(r); },
-      [&](const Reduce& r) { return reduce(r); });
+      [&](const Cast& c) { return cast(c.a->type, c.to.concrete(), compile(c.a)); },
+      [&](const Read& r) { return read(r); }, [&](const Reduce& r) { return reduce(r); });
 }
 
 NodePtr Compiler::unary(const Unary& u, DType type) const {
   NodePtr a = compile(u.a);
   if (u.op == UnOp::logical_not) return node([a = std::move(a)](Frame& f) { return integer(!a->run(f).i); });
-  if (is_float(type)) return node([a = std::move(a), op = u.op, round = Rounding{type, wide_}](Frame& f) { return real(round(function(op, a->run(f).f))); });
+  if (is_float(type))
+    return node([a = std::move(a), op = u.op, round = Rounding{type, wide_}](Frame& f) {
+      return real(round(function(op, a->run(f).f)));
+    });
   return node([a = std::move(a), op = u.op, type](Frame& f) {
     const std::int64_t x = a->run(f).i;
     if (op == UnOp::square) return integer(wrap(wrapping(BinOp::mul, x, x), type));
@@ -181,8 +212,10 @@ NodePtr Compiler::unary(const Unary& u, DType type) const {
 
 NodePtr Compiler::binary(const Binary& b, const Expr& e) const {
   NodePtr x = compile(b.a), y = compile(b.b);
-  if (b.op == BinOp::logical_and) return node([x = std::move(x), y = std::move(y)](Frame& f) { return integer(x->run(f).i && y->run(f).i); });
-  if (b.op == BinOp::logical_or) return node([x = std::move(x), y = std::move(y)](Frame& f) { return integer(x->run(f).i || y->run(f).i); });
+  if (b.op == BinOp::logical_and)
+    return node([x = std::move(x), y = std::move(y)](Frame& f) { return integer(x->run(f).i && y->run(f).i); });
+  if (b.op == BinOp::logical_or)
+    return node([x = std::move(x), y = std::move(y)](Frame& f) { return integer(x->run(f).i || y->run(f).i); });
   if (is_float(b.a->type)) return float_binary(b.op, b.a->type, e->type, std::move(x), std::move(y));
   return integer_binary(b.op, e->type, std::move(x), std::move(y), std::string(symbol(b.op)));
 }
@@ -206,18 +239,30 @@ NodePtr Compiler::float_binary(BinOp op, DType operands, DType type, NodePtr x, 
     });
   };
   switch (op) {
-    case BinOp::add: return make_node([](double a, double b) { return a + b; });
-    case BinOp::sub: return make_node([](double a, double b) { return a - b; });
-    case BinOp::mul: return make_node([](double a, double b) { return a * b; });
-    case BinOp::div: return make_node([](double a, double b) { return a / b; });
-    case BinOp::min: return make_node([](double a, double b) { return smaller(a, b); });
-    case BinOp::max: return make_node([](double a, double b) { return larger(a, b); });
-    case BinOp::pow: return make_node([](double a, double b) { return std::pow(a, b); });
-    case BinOp::less: return compare([](double a, double b) { return a < b; });
-    case BinOp::less_equal: return compare([](double a, double b) { return a <= b; });
-    case BinOp::equal: return compare([](double a, double b) { return a == b; });
-    case BinOp::not_equal: return compare([](double a, double b) { return a != b; });
-    default: break;
+    case BinOp::add:
+      return make_node([](double a, double b) { return a + b; });
+    case BinOp::sub:
+      return make_node([](double a, double b) { return a - b; });
+    case BinOp::mul:
+      return make_node([](double a, double b) { return a * b; });
+    case BinOp::div:
+      return make_node([](double a, double b) { return a / b; });
+    case BinOp::min:
+      return make_node([](double a, double b) { return smaller(a, b); });
+    case BinOp::max:
+      return make_node([](double a, double b) { return larger(a, b); });
+    case BinOp::pow:
+      return make_node([](double a, double b) { return std::pow(a, b); });
+    case BinOp::less:
+      return compare([](double a, double b) { return a < b; });
+    case BinOp::less_equal:
+      return compare([](double a, double b) { return a <= b; });
+    case BinOp::equal:
+      return compare([](double a, double b) { return a == b; });
+    case BinOp::not_equal:
+      return compare([](double a, double b) { return a != b; });
+    default:
+      break;
   }
   invariant(false, "an operator on floats");
   return nullptr;
@@ -236,13 +281,20 @@ NodePtr Compiler::integer_binary(BinOp op, DType type, NodePtr x, NodePtr y, std
   return node([x = std::move(x), y = std::move(y), op, type](Frame& f) {
     const std::int64_t a = x->run(f).i, b = y->run(f).i;
     switch (op) {
-      case BinOp::min: return integer(std::min(a, b));
-      case BinOp::max: return integer(std::max(a, b));
-      case BinOp::less: return integer(a < b);
-      case BinOp::less_equal: return integer(a <= b);
-      case BinOp::equal: return integer(a == b);
-      case BinOp::not_equal: return integer(a != b);
-      default: return integer(wrap(wrapping(op, a, b), type));
+      case BinOp::min:
+        return integer(std::min(a, b));
+      case BinOp::max:
+        return integer(std::max(a, b));
+      case BinOp::less:
+        return integer(a < b);
+      case BinOp::less_equal:
+        return integer(a <= b);
+      case BinOp::equal:
+        return integer(a == b);
+      case BinOp::not_equal:
+        return integer(a != b);
+      default:
+        return integer(wrap(wrapping(op, a, b), type));
     }
   });
 }
@@ -250,13 +302,15 @@ NodePtr Compiler::integer_binary(BinOp op, DType type, NodePtr x, NodePtr y, std
 NodePtr Compiler::cast(DType from, DType to, NodePtr a) const {
   const TypeInfo &source = info(from), &target = info(to);
   if (source.is_float && target.is_float) {
-    const bool exact = target.mantissa_bits >= source.mantissa_bits && target.exponent_bits >= source.exponent_bits && to != DType::e5m2;
+    const bool exact = target.mantissa_bits >= source.mantissa_bits && target.exponent_bits >= source.exponent_bits &&
+                       to != DType::e5m2;
     if (exact) return a;
     return node([a = std::move(a), to](Frame& f) { return real(round_to(a->run(f).f, to)); });
   }
   if (source.is_float) return node([a = std::move(a), to](Frame& f) { return integer(to_integer(a->run(f).f, to)); });
   if (!target.is_float) return node([a = std::move(a), to](Frame& f) { return integer(wrap(a->run(f).i, to)); });
-  if (to == DType::f32) return node([a = std::move(a)](Frame& f) { return real(static_cast<float>(a->run(f).i)); });  // one rounding
+  if (to == DType::f32)
+    return node([a = std::move(a)](Frame& f) { return real(static_cast<float>(a->run(f).i)); });  // one rounding
   return node([a = std::move(a), to](Frame& f) { return real(round_to(static_cast<double>(a->run(f).i), to)); });
 }
 
@@ -301,7 +355,8 @@ NodePtr Compiler::read(const Read& r) const {
   for (std::size_t d = 0; affine && d < r.index.size(); ++d) affine = offset.add(r.index[d], storage.strides[d]);
   if (affine && offset.terms.size() == 2)  // matrices: the inner loop of most references
     return node([tensor, constant = offset.constant, x = offset.terms[0], y = offset.terms[1]](Frame& f) {
-      return f.tensors[tensor].elements[static_cast<std::size_t>(constant + x.second * f.variables[x.first] + y.second * f.variables[y.first])];
+      return f.tensors[tensor].elements[static_cast<std::size_t>(constant + x.second * f.variables[x.first] +
+                                                                 y.second * f.variables[y.first])];
     });
   if (affine)
     return node([tensor, offset = std::move(offset)](Frame& f) {

@@ -26,8 +26,10 @@ class Machine {
       const auto it = dims.find(name);
       if (it == dims.end()) return refuse(Code::dim_missing, "runtime dim", name);
       const std::int64_t value = it->second;
-      if (value < r.min || value > r.max) return refuse(Code::runtime_dim, name, value, fmt::format("its range is {}..{}", r.min, r.max));
-      if (value % r.multiple_of) return refuse(Code::runtime_dim, name, value, fmt::format("it must be a multiple of {}", r.multiple_of));
+      if (value < r.min || value > r.max)
+        return refuse(Code::runtime_dim, name, value, fmt::format("its range is {}..{}", r.min, r.max));
+      if (value % r.multiple_of)
+        return refuse(Code::runtime_dim, name, value, fmt::format("it must be a multiple of {}", r.multiple_of));
       frame_.variables[v.n] = value;
       exact_[v] = {value, value, 1};
     }
@@ -35,14 +37,16 @@ class Machine {
   }
 
   Check set_inputs(std::span<const Array> inputs) {
-    if (inputs.size() != kernel_.inputs.size()) return refuse(Code::input_count, kernel_.name, kernel_.inputs.size(), inputs.size());
+    if (inputs.size() != kernel_.inputs.size())
+      return refuse(Code::input_count, kernel_.name, kernel_.inputs.size(), inputs.size());
     for (std::size_t n = 0; n < inputs.size(); ++n) {
       const te::Tensor& t = kernel_[kernel_.inputs[n]];
       std::vector<std::int64_t> shape;
       for (const Expr& extent : t.shape) shape.push_back(Compiler(frame_, false).compile(extent)->run(frame_).i);
       const Array& a = inputs[n];
       if (a.type != t.type.concrete() || a.shape != shape)
-        return refuse(Code::argument_shape, t.name, fmt::format("[{}]", fmt::join(a.shape, ", ")), std::string(name(a.type)), describe(t.type.concrete(), shape));
+        return refuse(Code::argument_shape, t.name, fmt::format("[{}]", fmt::join(a.shape, ", ")),
+                      std::string(name(a.type)), describe(t.type.concrete(), shape));
       Storage& s = prepare(kernel_.inputs[n], std::move(shape));
       for (std::size_t i = 0; i < s.elements.size(); ++i) {
         if (is_float(a.type)) s.elements[i].f = a.get(static_cast<std::int64_t>(i));
@@ -117,7 +121,8 @@ class Machine {
     Storage& s = prepare(stage.tensor, std::move(extents));
     for (const Axis& a : stage.axes) {
       s.axis_slots.push_back(a.var.n);
-      const bool ragged = std::any_of(stage.axes.begin(), stage.axes.end(), [&](const Axis& b) { return uses(a.extent, b.var); });
+      const bool ragged =
+          std::any_of(stage.axes.begin(), stage.axes.end(), [&](const Axis& b) { return uses(a.extent, b.var); });
       s.ragged.push_back(ragged ? Compiler(frame_, false).compile(a.extent) : nullptr);
     }
     return s;
@@ -170,8 +175,10 @@ class Machine {
   std::map<VarId, te::DimRange> exact_;
 };
 
-Result<std::vector<Array>> run(const te::Kernel& kernel, const std::map<VarId, te::DimRange>& runtime, const std::vector<te::LiftedStage>& stages,
-                               const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs, const InterpretOptions& options) {
+Result<std::vector<Array>> run(const te::Kernel& kernel, const std::map<VarId, te::DimRange>& runtime,
+                               const std::vector<te::LiftedStage>& stages,
+                               const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs,
+                               const InterpretOptions& options) {
   Machine machine(kernel, runtime, options);
   TECC_CHECK(machine.set_dims(dims));
   TECC_CHECK(machine.set_inputs(inputs));
@@ -181,8 +188,8 @@ Result<std::vector<Array>> run(const te::Kernel& kernel, const std::map<VarId, t
 
 }  // namespace
 
-Result<std::vector<Array>> interpret(const te::Bound& bound, const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs,
-                                     InterpretOptions options) {
+Result<std::vector<Array>> interpret(const te::Bound& bound, const std::map<std::string, std::int64_t>& dims,
+                                     std::span<const Array> inputs, InterpretOptions options) {
   const te::Kernel& k = bound.kernel;
   std::vector<bool> used(k.tensors.size());
   for (const TensorId o : k.outputs) used[o.n] = true;
@@ -199,8 +206,8 @@ Result<std::vector<Array>> interpret(const te::Bound& bound, const std::map<std:
   return run(k, bound.runtime, stages, dims, inputs, options);
 }
 
-Result<std::vector<Array>> interpret(const te::Lifted& lifted, const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs,
-                                     InterpretOptions options) {
+Result<std::vector<Array>> interpret(const te::Lifted& lifted, const std::map<std::string, std::int64_t>& dims,
+                                     std::span<const Array> inputs, InterpretOptions options) {
   return run(lifted.kernel, lifted.runtime, lifted.stages, dims, inputs, options);
 }
 

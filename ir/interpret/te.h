@@ -18,9 +18,9 @@ struct InterpretOptions {
 
 /// `inputs` in the order of the parameters, scalars as arrays of rank 0; `dims` gives the runtime dims. The outputs in order.
 /// Running the Bound kernel checks lift(); its prefix sums cost quadratic time.
-Result<std::vector<Array>> interpret(const te::Bound& bound, const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs,
-                                     InterpretOptions options = {});
-Result<std::vector<Array>> interpret(const te::Lifted& lifted, const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs,
-                                     InterpretOptions options = {});
+Result<std::vector<Array>> interpret(const te::Bound& bound, const std::map<std::string, std::int64_t>& dims,
+                                     std::span<const Array> inputs, InterpretOptions options = {});
+Result<std::vector<Array>> interpret(const te::Lifted& lifted, const std::map<std::string, std::int64_t>& dims,
+                                     std::span<const Array> inputs, InterpretOptions options = {});
 
 }  // namespace tecc

@@ -63,7 +63,8 @@ class Facts {
         const std::int64_t a = l.coefficient(v), b = u.coefficient(v);
         if (b == INT64_MIN) continue;
         const std::int64_t g = std::gcd(a, b);
-        if (auto f = combine(-b / g, l, a / g, u); f && add(*std::move(f))) return true;  // overflow: a fact is lost, not gained
+        if (auto f = combine(-b / g, l, a / g, u); f && add(*std::move(f)))
+          return true;  // overflow: a fact is lost, not gained
       }
     return false;
   }
@@ -86,7 +87,8 @@ std::optional<Affine> combine(std::int64_t a, const Affine& x, std::int64_t b, c
   Affine out;
   const auto mix = [&](std::int64_t p, std::int64_t q, std::int64_t& r) {
     std::int64_t ap, bq;
-    return !__builtin_mul_overflow(a, p, &ap) && !__builtin_mul_overflow(b, q, &bq) && !__builtin_add_overflow(ap, bq, &r);
+    return !__builtin_mul_overflow(a, p, &ap) && !__builtin_mul_overflow(b, q, &bq) &&
+           !__builtin_add_overflow(ap, bq, &r);
   };
   if (!mix(x.constant, y.constant, out.constant)) return std::nullopt;
   auto i = x.terms.begin();

@@ -50,8 +50,10 @@ class Binder {
       types_.push_back(it->second);
     }
     for (const auto& [name, type] : bindings_.types)
-      if (std::find(source_.type_parameters.begin(), source_.type_parameters.end(), name) == source_.type_parameters.end())
-        return at(source_.at, refuse(Code::type_binding_unknown, source_.name, name, did_you_mean(name, source_.type_parameters)));
+      if (std::find(source_.type_parameters.begin(), source_.type_parameters.end(), name) ==
+          source_.type_parameters.end())
+        return at(source_.at,
+                  refuse(Code::type_binding_unknown, source_.name, name, did_you_mean(name, source_.type_parameters)));
     return Ok{};
   }
 
@@ -69,8 +71,10 @@ class Binder {
     }
     for (const VarId v : source_.integers) {
       const auto it = bindings_.dims.find(source_[v].name);
-      if (it == bindings_.dims.end()) return at(source_[v].at, refuse(Code::dim_missing, "integer parameter", source_[v].name));
-      if (!it->second.fixed()) return at(source_[v].at, refuse(Code::integer_range, source_[v].name, range_text(it->second)));
+      if (it == bindings_.dims.end())
+        return at(source_[v].at, refuse(Code::dim_missing, "integer parameter", source_[v].name));
+      if (!it->second.fixed())
+        return at(source_[v].at, refuse(Code::integer_range, source_[v].name, range_text(it->second)));
       values_[v] = index_literal(it->second.min);
     }
     return Ok{};
@@ -131,7 +135,8 @@ class Binder {
     if (prover.at_least(extent, 1)) return Ok{};
     const auto r = prover.range(extent);
     if (!r) return at(written->at, refuse(Code::index_overflow, text, " for some values of the runtime dims"));
-    return at(written->at, refuse(Code::extent_below_one, text, whose, fmt::format("{} for some runtime dims", static_cast<std::int64_t>(r->first))));
+    return at(written->at, refuse(Code::extent_below_one, text, whose,
+                                  fmt::format("{} for some runtime dims", static_cast<std::int64_t>(r->first))));
   }
 
   Check countable(const Tensor& t) {
@@ -140,7 +145,8 @@ class Binder {
     for (const Expr& extent : t.shape) {
       const auto r = prover.range(extent);
       if (!r) return at(extent->at, refuse(Code::index_overflow, t.name, ""));
-      if (r->last < INT64_MAX) elements *= std::max<__int128>(r->last, 1);  // a ragged extent is bounded by check_bounds
+      if (r->last < INT64_MAX)
+        elements *= std::max<__int128>(r->last, 1);  // a ragged extent is bounded by check_bounds
       if (elements > INT64_MAX) return at(t.at, refuse(Code::tensor_too_large, t.name));
     }
     return Ok{};
@@ -165,8 +171,9 @@ class Binder {
       for (std::size_t d = 0; d < s.axes.size(); ++d)
         for (const Axis& other : s.axes)
           if (uses(s.axes[d].extent, other.var))
-            return at(written.axes[d].extent->at, refuse(Code::output_ragged, source_[s.axes[d].var].name, source_[id].name,
-                                                         print(written.axes[d].extent, names_of(source_))));
+            return at(written.axes[d].extent->at,
+                      refuse(Code::output_ragged, source_[s.axes[d].var].name, source_[id].name,
+                             print(written.axes[d].extent, names_of(source_))));
     }
     return Ok{};
   }
@@ -181,7 +188,10 @@ class Binder {
         const Expr& extent = s.axes[d].extent;
         bool ragged = false;
         for (const Axis& other : s.axes) ragged = ragged || uses(extent, other.var);
-        if (!ragged) TECC_CHECK(at_least_one(extent, written.axes[d].extent, fmt::format("axis '{}' of '{}'", source_[s.axes[d].var].name, source_[s.tensor].name)));
+        if (!ragged)
+          TECC_CHECK(
+              at_least_one(extent, written.axes[d].extent,
+                           fmt::format("axis '{}' of '{}'", source_[s.axes[d].var].name, source_[s.tensor].name)));
         const auto r = prover.range(extent);
         elements *= r ? std::max<__int128>(r->last, 1) : INT64_MAX;
         if (elements > INT64_MAX) return at(s.at, refuse(Code::tensor_too_large, source_[s.tensor].name));
@@ -209,7 +219,8 @@ class Binder {
         });
     }
     for (const Stage& s : k.stages)
-      if (!used[s.tensor.n]) out_.warnings.push_back(fmt::format("stage '{}' is not used by any output and is dropped", k[s.tensor].name));
+      if (!used[s.tensor.n])
+        out_.warnings.push_back(fmt::format("stage '{}' is not used by any output and is dropped", k[s.tensor].name));
   }
 
   const Kernel& source_;

@@ -15,7 +15,8 @@ std::string_view trimmed(std::string_view s) {
 
 bool is_name(std::string_view s) {
   if (s.empty() || (s[0] >= '0' && s[0] <= '9')) return false;
-  return s.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == std::string_view::npos;
+  return s.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") ==
+         std::string_view::npos;
 }
 
 std::optional<std::int64_t> integer(std::string_view s) {
@@ -40,8 +41,7 @@ std::optional<DimRange> range(std::string_view s) {
 }
 
 /// name=value,... with each pair given to `take`, which refuses by returning false.
-template <class F>
-Check each_pair(const std::string& text, Code code, F&& take) {
+template <class F> Check each_pair(const std::string& text, Code code, F&& take) {
   std::string_view rest = text;
   if (trimmed(rest).empty()) return Ok{};
   for (;;) {

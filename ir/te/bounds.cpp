@@ -59,7 +59,8 @@ class BoundsChecker {
         },
         [&](const Binary& b) -> Check {
           TECC_CHECK(check(b.a));
-          if (b.op == BinOp::logical_and || b.op == BinOp::logical_or) return under(b.a, b.op == BinOp::logical_and, b.b);
+          if (b.op == BinOp::logical_and || b.op == BinOp::logical_or)
+            return under(b.a, b.op == BinOp::logical_and, b.b);
           TECC_CHECK(check(b.b));
           return own_arithmetic(e);
         },
@@ -111,7 +112,7 @@ class BoundsChecker {
   Expr extent_at(const Tensor& tensor, const Read& r, std::size_t d) const {
     const Stage* stage = kernel_.stage_of(r.tensor);
     if (!stage) return tensor.shape[d];
-    return substitute(tensor.shape[d], [&](VarId v) {
+    return substitute_folded(tensor.shape[d], [&](VarId v) {
       for (std::size_t k = 0; k < d; ++k)
         if (stage->axes[k].var == v) return r.index[k];
       return Expr();
@@ -126,10 +127,13 @@ class BoundsChecker {
     const std::string dimension = fmt::format("dimension {} of its shape [{}]", d, shape);
     const auto limit = prover_.range(extent);
     std::string runs = "which is not proved to be inside";
-    if (span && (span->first > INT64_MIN && span->last < INT64_MAX)) runs = fmt::format("which runs from {} to {}", digits(span->first), digits(span->last));
+    if (span && (span->first > INT64_MIN && span->last < INT64_MAX))
+      runs = fmt::format("which runs from {} to {}", digits(span->first), digits(span->last));
     std::string allowed;
     if (const auto c = constant_of(extent)) allowed = fmt::format("allowed is 0 to {}", *c - 1);
-    else if (limit && limit->last < INT64_MAX) allowed = fmt::format("allowed is 0 to {} - 1 ({} is {}..{})", text(extent), text(extent), digits(limit->first), digits(limit->last));
+    else if (limit && limit->last < INT64_MAX)
+      allowed = fmt::format("allowed is 0 to {} - 1 ({} is {}..{})", text(extent), text(extent), digits(limit->first),
+                            digits(limit->last));
     else allowed = fmt::format("allowed is 0 to {} - 1", text(extent));
     return refuse(Code::read_out_of_bounds, tensor.name, dimension, text(i),
                   fmt::format("{}; {}; write {}[...] else 0 if a value outside is meant", runs, allowed, tensor.name));
@@ -142,20 +146,24 @@ class BoundsChecker {
   Check own_arithmetic(const Expr& e) {
     if (e->type != DType::i64) {
       const auto* b = e.as<Binary>();
-      if (forbid_integer_division && b && is_integer(e->type) && (b->op == BinOp::div || b->op == BinOp::mod)) return refuse(Code::zero_division);
+      if (forbid_integer_division && b && is_integer(e->type) && (b->op == BinOp::div || b->op == BinOp::mod))
+        return refuse(Code::zero_division);
       return Ok{};
     }
     const auto* b = e.as<Binary>();
     if (reads_data(e)) {
-      if (forbid_integer_division && b && (b->op == BinOp::div || b->op == BinOp::mod)) return refuse(Code::zero_division);
+      if (forbid_integer_division && b && (b->op == BinOp::div || b->op == BinOp::mod))
+        return refuse(Code::zero_division);
       return Ok{};
     }
-    if (!prover_.range(e)) return at(e->at, refuse(Code::index_overflow, text(e), " for some values of its axes and dims"));
+    if (!prover_.range(e))
+      return at(e->at, refuse(Code::index_overflow, text(e), " for some values of its axes and dims"));
     if (!b || (b->op != BinOp::div && b->op != BinOp::mod)) return Ok{};
     const auto divisor = prover_.range(b->b);
     if (divisor && (divisor->first > 0 || divisor->last < 0)) return Ok{};
     if (prover_.at_least(b->b, 1) || prover_.at_least(index_literal(-1), b->b)) return Ok{};
-    return at(e->at, refuse(Code::zero_division, text(e), fmt::format(": '{}' can be 0", text(b->b)), fmt::format("write max({}, 1) or guard it with select", text(b->b))));
+    return at(e->at, refuse(Code::zero_division, text(e), fmt::format(": '{}' can be 0", text(b->b)),
+                            fmt::format("write max({}, 1) or guard it with select", text(b->b))));
   }
 
   std::string text(const Expr& e) const {
@@ -194,7 +202,8 @@ Check check_bounds(const Kernel& kernel, const std::map<VarId, DimRange>& runtim
   return Ok{};
 }
 
-bool safe_everywhere(const Kernel& kernel, const std::map<VarId, DimRange>& runtime, const std::vector<Axis>& axes, const Expr& body) {
+bool safe_everywhere(const Kernel& kernel, const std::map<VarId, DimRange>& runtime, const std::vector<Axis>& axes,
+                     const Expr& body) {
   BoundsChecker checker(kernel, runtime);
   checker.forbid_integer_division = true;
   return static_cast<bool>(checker.stage(axes, body));

@@ -10,7 +10,8 @@ Check check_bounds(const Kernel& kernel, const std::map<VarId, DimRange>& runtim
 
 /// True if every read in `body`, evaluated for all points of `axes` without regard to any enclosing condition, is proved
 /// in bounds, and nothing in it divides tensor integers: such a body may be evaluated where it was not asked for.
-bool safe_everywhere(const Kernel& kernel, const std::map<VarId, DimRange>& runtime, const std::vector<Axis>& axes, const Expr& body);
+bool safe_everywhere(const Kernel& kernel, const std::map<VarId, DimRange>& runtime, const std::vector<Axis>& axes,
+                     const Expr& body);
 
 /// The coefficients of `e` on `axes` are constants (the rest may be any formula of dims).
 bool is_affine_in(const Expr& e, const std::vector<VarId>& axes);

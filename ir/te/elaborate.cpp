@@ -15,24 +15,38 @@ bool wants_float(UnOp op) {
 
 std::string type_text(DType type) { return std::string(name(type)); }
 
-Expr at_place(const Expr& e, const Expr& place) { return Expr(std::make_shared<const ExprNode>(ExprNode{e->kind, e->type, place->at})); }
+Expr at_place(const Expr& e, const Expr& place) {
+  return Expr(std::make_shared<const ExprNode>(ExprNode{e->kind, e->type, place->at}));
+}
 
 /// Operators that exist for integers and are exact on index values.
 std::optional<std::int64_t> exact(BinOp op, std::int64_t a, std::int64_t b) {
   std::int64_t out;
   switch (op) {
-    case BinOp::add: return __builtin_add_overflow(a, b, &out) ? std::nullopt : std::optional(out);
-    case BinOp::sub: return __builtin_sub_overflow(a, b, &out) ? std::nullopt : std::optional(out);
-    case BinOp::mul: return __builtin_mul_overflow(a, b, &out) ? std::nullopt : std::optional(out);
-    case BinOp::div: return a == INT64_MIN && b == -1 ? std::nullopt : std::optional(floor_div(a, b));
-    case BinOp::mod: return floor_mod(a, b);
-    case BinOp::min: return std::min(a, b);
-    case BinOp::max: return std::max(a, b);
-    case BinOp::less: return a < b;
-    case BinOp::less_equal: return a <= b;
-    case BinOp::equal: return a == b;
-    case BinOp::not_equal: return a != b;
-    default: return std::nullopt;
+    case BinOp::add:
+      return __builtin_add_overflow(a, b, &out) ? std::nullopt : std::optional(out);
+    case BinOp::sub:
+      return __builtin_sub_overflow(a, b, &out) ? std::nullopt : std::optional(out);
+    case BinOp::mul:
+      return __builtin_mul_overflow(a, b, &out) ? std::nullopt : std::optional(out);
+    case BinOp::div:
+      return a == INT64_MIN && b == -1 ? std::nullopt : std::optional(floor_div(a, b));
+    case BinOp::mod:
+      return floor_mod(a, b);
+    case BinOp::min:
+      return std::min(a, b);
+    case BinOp::max:
+      return std::max(a, b);
+    case BinOp::less:
+      return a < b;
+    case BinOp::less_equal:
+      return a <= b;
+    case BinOp::equal:
+      return a == b;
+    case BinOp::not_equal:
+      return a != b;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -55,7 +69,8 @@ Result<Expr> Elaborator::body(const Expr& e) {
 Result<Expr> Elaborator::formula(const Expr& e, std::string_view what) {
   TECC_TRY(const Typed t, typed(e));
   if (t.kind == Class::decimal_literal || t.e->type == DType::boolean)
-    return at(e->at, refuse(Code::integer_needed, std::string(what), text(e), t.e->type == DType::boolean ? "bool" : "a decimal",
+    return at(e->at, refuse(Code::integer_needed, std::string(what), text(e),
+                            t.e->type == DType::boolean ? "bool" : "a decimal",
                             t.e->type == DType::boolean ? "write select(..., 1, 0)" : "write an integer"));
   return settle(t, DType::i64, e);
 }
@@ -68,7 +83,8 @@ Result<Elaborator::Typed> Elaborator::typed(const Expr& e) {
         return Typed{e, l.decimal ? Class::decimal_literal : Class::integer_literal};
       },
       [&](const Var& v) -> Result<Typed> {
-        if (const auto it = values_.find(v.id); it != values_.end()) return Typed{at_place(it->second, e), Class::index};
+        if (const auto it = values_.find(v.id); it != values_.end())
+          return Typed{at_place(it->second, e), Class::index};
         return Typed{var(v.id, e->at), Class::index};
       },
       [&](const Unary& u) { return unary(u, e); }, [&](const Binary& b) { return binary(b, e); },
@@ -84,13 +100,15 @@ Result<Expr> Elaborator::settle(const Typed& t, DType type, const Expr& where) {
     return at(place->at, refuse(Code::literal_misfit, std::move(literal), type_text(type), std::move(remedy)));
   };
   if (type == DType::boolean) return refused(where, text(t.e), "compare it, for example x != 0");
-  if (t.kind == Class::decimal_literal && !is_float(type)) return refused(where, text(t.e), "cast the other operand to a float type, f32(x)");
+  if (t.kind == Class::decimal_literal && !is_float(type))
+    return refused(where, text(t.e), "cast the other operand to a float type, f32(x)");
   // The tree holds nothing but literals, operators and the conditions of selects, which have types already.
   return match(
       t.e,
       [&](const Literal& l) -> Result<Expr> {
         if (is_integer(type) && wrap(l.integer, type) != l.integer)
-          return refused(t.e->at.file ? t.e : where, fmt::format("{}", l.integer), "cast the other operand to a wider type, i64(x)");
+          return refused(t.e->at.file ? t.e : where, fmt::format("{}", l.integer),
+                         "cast the other operand to a wider type, i64(x)");
         return make(l, type, t.e->at);
       },
       [&](const Unary& u) -> Result<Expr> {
@@ -119,7 +137,8 @@ Result<Expr> Elaborator::settled_alone(const Typed& t, const Expr& where) {
 Result<Expr> Elaborator::truth(const Expr& e, std::string_view who) {
   TECC_TRY(const Typed t, typed(e));
   TECC_TRY(Expr out, settled_alone(t, e));
-  if (out->type != DType::boolean) return at(e->at, refuse(Code::truth_needed, std::string(who), text(e), type_text(out->type)));
+  if (out->type != DType::boolean)
+    return at(e->at, refuse(Code::truth_needed, std::string(who), text(e), type_text(out->type)));
   return out;
 }
 
@@ -134,12 +153,14 @@ Result<Elaborator::Typed> Elaborator::unary(const Unary& u, const Expr& e) {
     return at(e->at, refuse(Code::number_needed, word, text(u.a), fmt::format("i32({})", text(u.a))));
   if (wants_float(u.op)) {
     if (!open(a) && !is_float(a.e->type))
-      return at(e->at, refuse(Code::float_needed, word, text(u.a), a.kind == Class::index ? "an integer" : type_text(a.e->type),
+      return at(e->at, refuse(Code::float_needed, word, text(u.a),
+                              a.kind == Class::index ? "an integer" : type_text(a.e->type),
                               fmt::format("write {}(f32({}))", word, text(u.a))));
     if (open(a)) a.kind = Class::decimal_literal;
   } else if (const auto* l = a.e.as<Literal>(); l && (a.kind == Class::index || a.kind == Class::integer_literal)) {
-    const auto v = u.op == UnOp::square ? exact(BinOp::mul, l->integer, l->integer)
-                   : u.op == UnOp::neg || l->integer < 0 ? exact(BinOp::sub, 0, l->integer) : std::optional(l->integer);
+    const auto v = u.op == UnOp::square                  ? exact(BinOp::mul, l->integer, l->integer)
+                   : u.op == UnOp::neg || l->integer < 0 ? exact(BinOp::sub, 0, l->integer)
+                                                         : std::optional(l->integer);
     if (!v) return at(e->at, refuse(Code::index_overflow, text(e), ""));
     return Typed{at_place(index_literal(*v), e), a.kind};
   }
@@ -171,13 +192,16 @@ Check Elaborator::agree(Typed& a, Typed& b, const Expr& e, const Expr& left, con
   }
   const std::string word = text(e);
   for (auto [x, y, xe, ye] : {std::tuple(&a, &b, &left, &right), std::tuple(&b, &a, &right, &left)}) {
-    if (y->kind == Class::index && (x->kind == Class::decimal_literal || (x->kind == Class::value && is_float(x->e->type)))) {
+    if (y->kind == Class::index &&
+        (x->kind == Class::decimal_literal || (x->kind == Class::value && is_float(x->e->type)))) {
       const auto* quotient = ye->as<Binary>();  // of two literals: meant as a constant
       if (const auto* l = y->e.as<Literal>(); l && quotient && quotient->a.as<Literal>() && quotient->b.as<Literal>())
-        return at((*ye)->at, refuse(Code::literal_division, text(*ye), l->integer, type_text(x->kind == Class::value ? x->e->type : DType::f32)));
+        return at((*ye)->at, refuse(Code::literal_division, text(*ye), l->integer,
+                                    type_text(x->kind == Class::value ? x->e->type : DType::f32)));
       const std::string type = x->kind == Class::value ? type_text(x->e->type) : "f32";
       return at(e->at, refuse(Code::index_with_float, word, text(*ye),
-                              x->kind == Class::value ? fmt::format("'{}' of type {}", text(*xe), type) : fmt::format("the decimal {}", text(*xe)),
+                              x->kind == Class::value ? fmt::format("'{}' of type {}", text(*xe), type)
+                                                      : fmt::format("the decimal {}", text(*xe)),
                               fmt::format("{}({})", type, text(*ye))));
     }
     if (open(*x)) {
@@ -196,29 +220,40 @@ Check Elaborator::agree(Typed& a, Typed& b, const Expr& e, const Expr& left, con
   // Propose the cast that loses nothing, if there is one.
   const bool cast_left = is_float(y) != is_float(x) ? is_float(y) : bytes_of(x) < bytes_of(y);
   std::string remedy = fmt::format("write {}({})", name(cast_left ? y : x), text(cast_left ? left : right));
-  if (is_narrow_float(x) && is_narrow_float(y)) remedy = fmt::format("write f32({}) and f32({})", text(left), text(right));
+  if (is_narrow_float(x) && is_narrow_float(y))
+    remedy = fmt::format("write f32({}) and f32({})", text(left), text(right));
   return at(e->at, refuse(Code::type_mismatch, word, type_text(x), type_text(y), remedy));
 }
 
 Result<Expr> Elaborator::fold(BinOp op, const Expr& a, const Expr& b, const Expr& e) const {
   const auto x = constant_of(a), y = constant_of(b);
-  if ((op == BinOp::div || op == BinOp::mod) && y == 0) return at(e->at, refuse(Code::zero_division, text(e), "", "the divisor must not be 0"));
+  if ((op == BinOp::div || op == BinOp::mod) && y == 0)
+    return at(e->at, refuse(Code::zero_division, text(e), "", "the divisor must not be 0"));
   if (x && y) {
     const auto value = exact(op, *x, *y);
     if (!value) return at(e->at, refuse(Code::index_overflow, text(e), fmt::format(" ({} {} {})", *x, symbol(op), *y)));
-    if (op == BinOp::less || op == BinOp::less_equal || op == BinOp::equal || op == BinOp::not_equal) return truth_literal(*value);
+    if (op == BinOp::less || op == BinOp::less_equal || op == BinOp::equal || op == BinOp::not_equal)
+      return truth_literal(*value);
     return at_place(index_literal(*value), e);
   }
   const auto placed = [&](const Expr& out) { return out->at.file ? out : at_place(out, e); };
   switch (op) {
-    case BinOp::add: return placed(a + b);
-    case BinOp::sub: return placed(a - b);
-    case BinOp::mul: return placed(a * b);
-    case BinOp::div: return placed(floor_div(a, b));
-    case BinOp::mod: return placed(floor_mod(a, b));
-    case BinOp::min: return placed(index_min(a, b));
-    case BinOp::max: return placed(index_max(a, b));
-    default: return make(Binary{op, a, b}, DType::boolean, e->at);
+    case BinOp::add:
+      return placed(a + b);
+    case BinOp::sub:
+      return placed(a - b);
+    case BinOp::mul:
+      return placed(a * b);
+    case BinOp::div:
+      return placed(floor_div(a, b));
+    case BinOp::mod:
+      return placed(floor_mod(a, b));
+    case BinOp::min:
+      return placed(index_min(a, b));
+    case BinOp::max:
+      return placed(index_max(a, b));
+    default:
+      return make(Binary{op, a, b}, DType::boolean, e->at);
   }
 }
 
@@ -227,12 +262,14 @@ Result<Elaborator::Typed> Elaborator::arithmetic(BinOp op, Typed a, Typed b, con
   const auto* source = e.as<Binary>();
   const bool compares = op == BinOp::less || op == BinOp::less_equal || op == BinOp::equal || op == BinOp::not_equal;
   if (a.e->type == DType::boolean) {
-    if (op == BinOp::equal || op == BinOp::not_equal) return Typed{make(Binary{op, a.e, b.e}, DType::boolean, e->at), Class::value};
+    if (op == BinOp::equal || op == BinOp::not_equal)
+      return Typed{make(Binary{op, a.e, b.e}, DType::boolean, e->at), Class::value};
     return at(e->at, refuse(Code::number_needed, word, text(source->a), fmt::format("i32({})", text(source->a))));
   }
   if (op == BinOp::pow) {
     if (!open(a) && !is_float(a.e->type))
-      return at(e->at, refuse(Code::float_needed, word, text(source->a), a.kind == Class::index ? "an integer" : type_text(a.e->type),
+      return at(e->at, refuse(Code::float_needed, word, text(source->a),
+                              a.kind == Class::index ? "an integer" : type_text(a.e->type),
                               fmt::format("write pow(f32({}), ...)", text(source->a))));
     if (open(a)) a.kind = Class::decimal_literal;
     return Typed{make(Binary{op, a.e, b.e}, a.e->type, e->at), a.kind};
@@ -271,9 +308,12 @@ Result<Elaborator::Typed> Elaborator::select(const Select& s, const Expr& e) {
 Result<Elaborator::Typed> Elaborator::cast(const Cast& c, const Expr& e) {
   const DType to = type_of(c.to);
   TECC_TRY(Typed a, typed(c.a));
-  if (const auto* l = a.e.as<Literal>(); l && (a.kind == Class::index || a.kind == Class::integer_literal) && to != DType::boolean) {
+  if (const auto* l = a.e.as<Literal>();
+      l && (a.kind == Class::index || a.kind == Class::integer_literal) && to != DType::boolean) {
     const DType type = to == DType::tf32 ? DType::f32 : to;  // f32(N) of a fixed dim is a constant
-    if (is_integer(to)) return Typed{make(Literal{wrap(l->integer, to), static_cast<double>(wrap(l->integer, to)), false}, to, e->at), Class::value};
+    if (is_integer(to))
+      return Typed{make(Literal{wrap(l->integer, to), static_cast<double>(wrap(l->integer, to)), false}, to, e->at),
+                   Class::value};
     a.e = make(*l, type, e->at);
   } else if (open(a) && to != DType::boolean && (is_float(to) || a.kind == Class::integer_literal)) {
     const DType type = to == DType::tf32 ? DType::f32 : to;
@@ -301,7 +341,8 @@ Result<Elaborator::Typed> Elaborator::read(const Read& r, const Expr& e) {
     if (t.kind == Class::decimal_literal || (t.kind == Class::value && !is_integer(t.e->type)))
       return at(i->at, refuse(Code::integer_needed, fmt::format("an index of '{}'", tensor.name), text(i),
                               t.kind == Class::value ? type_text(t.e->type) : "a decimal",
-                              t.e->type == DType::boolean ? fmt::format("write i64({})", text(i)) : fmt::format("write i64(floor({}))", text(i))));
+                              t.e->type == DType::boolean ? fmt::format("write i64({})", text(i))
+                                                          : fmt::format("write i64(floor({}))", text(i))));
     TECC_TRY(Expr index, settle(t, DType::i64, i));
     if (index->type != DType::i64) index = make(Cast{DType::i64, index}, DType::i64, i->at);
     out.index.push_back(std::move(index));
@@ -311,8 +352,9 @@ Result<Elaborator::Typed> Elaborator::read(const Read& r, const Expr& e) {
     TECC_TRY(const Typed t, typed(r.otherwise));
     TECC_TRY(out.otherwise, settle(t, type, r.otherwise));
     if (out.otherwise->type != type)
-      return at(r.otherwise->at, refuse(Code::else_type, tensor.name, text(r.otherwise),
-                                        t.kind == Class::index ? "an integer" : type_text(out.otherwise->type), type_text(type)));
+      return at(r.otherwise->at,
+                refuse(Code::else_type, tensor.name, text(r.otherwise),
+                       t.kind == Class::index ? "an integer" : type_text(out.otherwise->type), type_text(type)));
   }
   return Typed{make(std::move(out), type, e->at), Class::value};
 }
@@ -331,7 +373,8 @@ Result<Elaborator::Typed> Elaborator::reduce(const Reduce& r, const Expr& e) {
     if (out.body->type == DType::boolean)
       return at(e->at, refuse(Code::number_needed, word, text(r.body), fmt::format("i32({})", text(r.body))));
     if (r.op == Reducer::mean && !is_float(out.body->type))
-      return at(e->at, refuse(Code::float_needed, word, text(r.body), type_text(out.body->type), fmt::format("write f32({})", text(r.body))));
+      return at(e->at, refuse(Code::float_needed, word, text(r.body), type_text(out.body->type),
+                              fmt::format("write f32({})", text(r.body))));
   }
   const bool indexes = r.op == Reducer::argmax || r.op == Reducer::argmin;
   const DType type = indexes ? DType::i64 : out.body->type;

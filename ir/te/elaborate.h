@@ -10,14 +10,17 @@ namespace tecc::te {
 class Elaborator {
  public:
   /// `values`: of integers, lets and fixed dims; `source` is only used to print. Tensor types are read from `bound`.
-  Elaborator(const Kernel& source, const Kernel& bound, const std::vector<DType>& types, const std::map<VarId, Expr>& values)
+  Elaborator(const Kernel& source, const Kernel& bound, const std::vector<DType>& types,
+             const std::map<VarId, Expr>& values)
       : names_(names_of(source)), bound_(bound), types_(types), values_(values) {}
 
   /// A stage's body, with the dtype of the stage.
   Result<Expr> body(const Expr& e);
   /// A shape, an extent or a let: an integer.
   Result<Expr> formula(const Expr& e, std::string_view what);
-  DType type_of(TypeRef t) const { return t.is_parameter() ? types_[static_cast<std::size_t>(t.parameter_index())] : t.concrete(); }
+  DType type_of(TypeRef t) const {
+    return t.is_parameter() ? types_[static_cast<std::size_t>(t.parameter_index())] : t.concrete();
+  }
 
  private:
   /// Literals and formulas of literals wait for the type of their neighbour: i64 or f32 if there is none.

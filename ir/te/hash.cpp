@@ -16,8 +16,9 @@ void append_canonical(std::string& out, const Expr& e, const Numbering& numbers)
       e,
       [&](const Literal& l) {  // the value as its type holds it: 0.1 and 0.10000000149 are one f32
         const bool real = is_float(e->type);
-        out += fmt::format("{} {:x}", name(e->type), real ? encode(l.decimal ? l.real : static_cast<double>(l.integer), e->type)
-                                                         : static_cast<std::uint64_t>(l.integer));
+        out += fmt::format("{} {:x}", name(e->type),
+                           real ? encode(l.decimal ? l.real : static_cast<double>(l.integer), e->type)
+                                : static_cast<std::uint64_t>(l.integer));
       },
       [&](const Var& v) { out += fmt::format("v{}", numbers.var(v.id)); },
       [&](const Unary& u) {
@@ -80,13 +81,15 @@ std::string hash(const Lifted& lifted) {
   const Kernel& k = lifted.kernel;
   const Numbering numbers{[](VarId v) { return v.n; }, [](TensorId t) { return t.n; }};  // lift() numbers by first use
   std::string text = "tecc 1\n";
-  for (const auto& [v, r] : lifted.runtime) text += fmt::format("dim v{} {}..{}:{}\n", v.n, r.min, r.max, r.multiple_of);
+  for (const auto& [v, r] : lifted.runtime)
+    text += fmt::format("dim v{} {}..{}:{}\n", v.n, r.min, r.max, r.multiple_of);
   for (const TensorId t : k.inputs) {
     text += fmt::format("in t{} {}{}", t.n, name(k[t].type.concrete()), k[t].by_value ? " value" : "");
     for (const Expr& extent : k[t].shape) append_canonical(text, extent, numbers);
     text += '\n';
   }
-  for (const LiftedStage& s : lifted.stages) text += fmt::format("t{} {}\n", s.tensor.n, canonical(s, k[s.tensor].type.concrete(), numbers));
+  for (const LiftedStage& s : lifted.stages)
+    text += fmt::format("t{} {}\n", s.tensor.n, canonical(s, k[s.tensor].type.concrete(), numbers));
   for (const TensorId t : k.outputs) text += fmt::format("out t{}\n", t.n);
   return sha256(text);
 }

@@ -97,16 +97,17 @@ Result<Bound> bind(const Kernel& kernel, const Bindings& bindings);
 /// whether a reduction has a stage of its own makes no difference.
 struct LiftedStage {
   TensorId tensor;
-  std::vector<Axis> axes;         // spatial
-  std::optional<Reducer> reducer; // absent: elementwise
-  std::vector<Axis> reduce_axes;  // for a scan: empty, its axis is axes.back()
-  bool scan = false;              // running reduction along axes.back(): value[.., k] = value[.., k-1] (+) body
-  Expr body;                      // free of Reduce
+  std::vector<Axis> axes;          // spatial
+  std::optional<Reducer> reducer;  // absent: elementwise
+  std::vector<Axis> reduce_axes;   // for a scan: empty, its axis is axes.back()
+  bool scan = false;               // running reduction along axes.back(): value[.., k] = value[.., k-1] (+) body
+  Expr body;                       // free of Reduce
   bool hidden = false;
   CallSite at;
 };
 struct Lifted {
-  Kernel kernel;  // tables of variables (dims first) and tensors (inputs first), numbered in order of use; `stages` is empty
+  Kernel
+      kernel;  // tables of variables (dims first) and tensors (inputs first), numbered in order of use; `stages` is empty
   std::map<VarId, DimRange> runtime;
   Bindings bindings;
   std::vector<std::string> constraints;

@@ -110,10 +110,14 @@ class Lexer {
   }
   std::string advice() const {
     switch (text_[position_]) {
-      case '&': return "write '&&'";
-      case '|': return "write '||'";
-      case '.': return "a number has a digit before or after its point";
-      default: return "names and operators are plain ASCII";
+      case '&':
+        return "write '&&'";
+      case '|':
+        return "write '||'";
+      case '.':
+        return "a number has a digit before or after its point";
+      default:
+        return "names and operators are plain ASCII";
     }
   }
 

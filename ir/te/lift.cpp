@@ -15,7 +15,7 @@ namespace {
 /// Substitutes variables in the extents and the body alike.
 using Rename = std::map<VarId, Expr>;
 Expr renamed(const Expr& e, const Rename& names) {
-  return substitute(e, [&](VarId v) {
+  return substitute_folded(e, [&](VarId v) {
     const auto it = names.find(v);
     return it == names.end() ? Expr() : it->second;
   });
@@ -27,7 +27,8 @@ bool mentions(const Expr& e, const std::vector<Axis>& axes) {
 
 Expr conjunction(const std::vector<Expr>& conditions) {
   Expr out = conditions.front();
-  for (std::size_t i = 1; i < conditions.size(); ++i) out = make(Binary{BinOp::logical_and, out, conditions[i]}, DType::boolean);
+  for (std::size_t i = 1; i < conditions.size(); ++i)
+    out = make(Binary{BinOp::logical_and, out, conditions[i]}, DType::boolean);
   return out;
 }
 
@@ -130,10 +131,14 @@ class Lifter {
 
   /// An output that is nothing but a copy of a reduction is the reduction, and all read the output.
   void become_what_it_copies(TensorId output) {
-    const auto stage_of = [&](TensorId t) { return std::find_if(out_.begin(), out_.end(), [&](const LiftedStage& s) { return s.tensor == t; }); };
+    const auto stage_of = [&](TensorId t) {
+      return std::find_if(out_.begin(), out_.end(), [&](const LiftedStage& s) { return s.tensor == t; });
+    };
     const auto copy = stage_of(output);
     const auto* read = copy->body.as<Read>();
-    if (!read || read->otherwise || copy->reducer || std::count(kernel_.outputs.begin(), kernel_.outputs.end(), read->tensor)) return;
+    if (!read || read->otherwise || copy->reducer ||
+        std::count(kernel_.outputs.begin(), kernel_.outputs.end(), read->tensor))
+      return;
     const auto original = stage_of(read->tensor);
     if (original == out_.end() || !original->reducer || original->axes.size() != copy->axes.size()) return;
     for (std::size_t d = 0; d < copy->axes.size(); ++d) {
@@ -170,7 +175,9 @@ class Lifter {
     };
     return match(
         e, [&](const Literal&) { return e; }, [&](const Var&) { return e; },
-        [&](const Unary& u) { return same(e, Unary{u.op, inside(u.a)}); },
+        [&](const Unary& u) {
+          return same(e, Unary{u.op, inside(u.a)});
+        },
         [&](const Binary& b) {
           const Expr a = inside(b.a);
           const bool lazy = b.op == BinOp::logical_and || b.op == BinOp::logical_or;
@@ -181,7 +188,9 @@ class Lifter {
           const Expr x = under(s.then, c, true);
           return same(e, Select{c, x, under(s.otherwise, c, false)});
         },
-        [&](const Cast& c) { return same(e, Cast{c.to, inside(c.a)}); },
+        [&](const Cast& c) {
+          return same(e, Cast{c.to, inside(c.a)});
+        },
         [&](const Read& r) {
           Read out{r.tensor, {}, {}};
           for (const Expr& i : r.index) out.index.push_back(inside(i));
@@ -195,10 +204,7 @@ class Lifter {
         },
         [&](const Reduce&) { return e; });
   }
-  template <class Kind>
-  static Expr same(const Expr& e, Kind kind) {
-    return make(std::move(kind), e->type, e->at);
-  }
+  template <class Kind> static Expr same(const Expr& e, Kind kind) { return make(std::move(kind), e->type, e->at); }
   static bool has_reduction(const Expr& e) {
     bool found = false;
     walk(e, [&](const Expr& n) {
@@ -279,7 +285,8 @@ class Lifter {
     return out_.back().tensor;
   }
 
-  Expr hidden_stage(Reducer op, const std::vector<Axis>& own, const Expr& body, DType type, const Context& at, const std::string& name, const Expr& e) {
+  Expr hidden_stage(Reducer op, const std::vector<Axis>& own, const Expr& body, DType type, const Context& at,
+                    const std::string& name, const Expr& e) {
     const std::vector<Axis> used = used_axes(at, own, body);
     Rename names;
     LiftedStage s;
@@ -304,7 +311,8 @@ class Lifter {
     if (const auto n = constant_of(length); n && *n <= 0) return empty;
     const Axis running{r.axes[0].var, length, r.axes[0].at};
     const std::vector<Axis> used = used_axes(at, {running}, body);
-    if (std::any_of(used.begin(), used.end(), [&](const Axis& a) { return a.var == j.var; })) return {};  // an extent follows j
+    if (std::any_of(used.begin(), used.end(), [&](const Axis& a) { return a.var == j.var; }))
+      return {};  // an extent follows j
     Rename names;
     LiftedStage s;
     s.axes = copy_axes(used, names);
@@ -327,7 +335,9 @@ class Lifter {
     Expr n = index_literal(1);
     for (const Axis& a : r.axes) {
       box = box && !mentions(a.extent, r.axes);
-      n = n * (a.extent.as<Var>() && kernel_[a.extent.as<Var>()->id].kind == VarKind::dim ? a.extent : index_max(a.extent, index_literal(0)));
+      n = n * (a.extent.as<Var>() && kernel_[a.extent.as<Var>()->id].kind == VarKind::dim
+                   ? a.extent
+                   : index_max(a.extent, index_literal(0)));
     }
     if (!box) n = hidden_stage(Reducer::sum, r.axes, index_literal(1), DType::i64, at, next_name(Reducer::sum), e);
     if (const auto c = constant_of(n)) return make(Literal{*c, static_cast<double>(*c), false}, type, e->at);
@@ -357,14 +367,21 @@ Expr neutral(Reducer op, DType type) {
   const std::int64_t highest = type == DType::u8 ? 255 : bits == 64 ? INT64_MAX : (std::int64_t{1} << (bits - 1)) - 1;
   switch (op) {
     case Reducer::sum:
-    case Reducer::mean: return is_float(type) ? literal(0, type) : integer(0);
-    case Reducer::prod: return is_float(type) ? literal(1, type) : integer(1);
-    case Reducer::any: return integer(0);
-    case Reducer::all: return integer(1);
-    case Reducer::max: return is_float(type) ? literal(round_to(-infinity, type), type) : integer(type == DType::u8 ? 0 : -highest - 1);
-    case Reducer::min: return is_float(type) ? literal(round_to(infinity, type), type) : integer(highest);
+    case Reducer::mean:
+      return is_float(type) ? literal(0, type) : integer(0);
+    case Reducer::prod:
+      return is_float(type) ? literal(1, type) : integer(1);
+    case Reducer::any:
+      return integer(0);
+    case Reducer::all:
+      return integer(1);
+    case Reducer::max:
+      return is_float(type) ? literal(round_to(-infinity, type), type) : integer(type == DType::u8 ? 0 : -highest - 1);
+    case Reducer::min:
+      return is_float(type) ? literal(round_to(infinity, type), type) : integer(highest);
     case Reducer::argmax:
-    case Reducer::argmin: return make(Literal{-1, -1, false}, DType::i64);
+    case Reducer::argmin:
+      return make(Literal{-1, -1, false}, DType::i64);
   }
   return {};
 }

@@ -10,7 +10,8 @@ namespace {
 
 class Orderer {
  public:
-  Orderer(const Kernel& kernel, std::vector<LiftedStage> stages, const Bound& bound) : old_(kernel), stages_(std::move(stages)) {
+  Orderer(const Kernel& kernel, std::vector<LiftedStage> stages, const Bound& bound)
+      : old_(kernel), stages_(std::move(stages)) {
     for (std::size_t n = 0; n < stages_.size(); ++n) stage_number_[stages_[n].tensor.n] = n;
     Kernel& k = out_.kernel;
     k.name = kernel.name;
@@ -60,7 +61,8 @@ class Orderer {
   static std::vector<TensorId> reads_of(const Expr& body) {
     std::vector<TensorId> out;
     walk(body, [&](const Expr& e) {
-      if (const auto* r = e.as<Read>(); r && std::find(out.begin(), out.end(), r->tensor) == out.end()) out.push_back(r->tensor);
+      if (const auto* r = e.as<Read>(); r && std::find(out.begin(), out.end(), r->tensor) == out.end())
+        out.push_back(r->tensor);
       return true;
     });
     return out;

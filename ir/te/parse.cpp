@@ -37,7 +37,8 @@ class KernelParser {
       do {
         TECC_TRY(const Token t, in_.name("the name of a type parameter"));
         const int index = static_cast<int>(kernel_.type_parameters.size());
-        if (index >= most_type_parameters) return at(t.at, refuse(Code::too_many, "type parameters", most_type_parameters));
+        if (index >= most_type_parameters)
+          return at(t.at, refuse(Code::too_many, "type parameters", most_type_parameters));
         TECC_CHECK(scope_.declare(t.text, TypeParameter{index}, "a type parameter", t.at));
         kernel_.type_parameters.emplace_back(t.text);
       } while (in_.accept(","));
@@ -57,7 +58,8 @@ class KernelParser {
     do {
       TECC_TRY(const Token t, in_.name("the name of an output"));
       const auto same = [&](const Token& o) { return o.text == t.text; };
-      if (std::any_of(outputs_.begin(), outputs_.end(), same)) return at(t.at, refuse(Code::output_twice, std::string(t.text)));
+      if (std::any_of(outputs_.begin(), outputs_.end(), same))
+        return at(t.at, refuse(Code::output_twice, std::string(t.text)));
       outputs_.push_back(t);
     } while (in_.accept(","));
     return in_.expect(")");
@@ -140,7 +142,8 @@ class KernelParser {
     }
     if (!in_.accept("]")) return in_.unexpected(s.axes.empty() ? "an axis or ']'" : "',' or ']'");
     for (const Axis& a : s.axes)
-      if (kernel_[a.var].name == name.text) return at(a.at, refuse(Code::name_taken, std::string(name.text), "a stage"));
+      if (kernel_[a.var].name == name.text)
+        return at(a.at, refuse(Code::name_taken, std::string(name.text), "a stage"));
     TECC_CHECK(in_.expect("="));
     TECC_TRY(s.body, in_.body());
     in_.forget(s.axes);

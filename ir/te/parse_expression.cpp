@@ -23,12 +23,12 @@ constexpr Operator operators[] = {
     {"-", BinOp::sub, 3},         {"*", BinOp::mul, 4},          {"/", BinOp::div, 4},
     {"%", BinOp::mod, 4},
 };
-constexpr int compare_level = 2, last_level = 4;
+constexpr int compare_level = 2;
 
-const Operator* operator_at(const Token& t, int level) {
+const Operator* operator_at(const Token& t) {
   if (t.kind != Token::mark) return nullptr;
   for (const Operator& o : operators)
-    if (o.level == level && o.mark == t.text) return &o;
+    if (o.mark == t.text) return &o;
   return nullptr;
 }
 
@@ -96,15 +96,15 @@ Result<TypeRef> ExpressionParser::type() {
     if (t.type != DType::tf32) known.emplace_back(t.name);
   const std::string advice =
       type ? "; tf32 is a cast: declare f32 and write tf32(x)"
-           : did_you_mean(word.text, known) + fmt::format("; to leave it open, write 'kernel {}<{}>(...)'", kernel_.name, word.text);
+           : did_you_mean(word.text, known) +
+                 fmt::format("; to leave it open, write 'kernel {}<{}>(...)'", kernel_.name, word.text);
   return tecc::at(at, refuse(Code::type_unknown, std::string(word.text), advice));
 }
 
 // ---- expressions ------------------------------------------------------------------------------------------------------
 
-template <class F>
-auto ExpressionParser::nested(F&& f) -> decltype(f()) {
-  if (++nesting_ > deepest_nesting) return at(now().at, refuse(Code::nesting_too_deep, deepest_nesting));
+template <class F> auto ExpressionParser::nested(F&& f, int spare) -> decltype(f()) {
+  if (++nesting_ > deepest_nesting + spare) return at(now().at, refuse(Code::nesting_too_deep, deepest_nesting));
   auto result = f();
   --nesting_;
   return result;
@@ -132,20 +132,19 @@ Result<Expr> ExpressionParser::formula(std::string_view where) {
   return std::move(t.e);
 }
 
-Result<ExpressionParser::Term> ExpressionParser::expression() { return binary_chain(0); }
-
-Result<ExpressionParser::Term> ExpressionParser::binary_chain(int level) {
-  if (level > last_level) return unary();
-  TECC_TRY(Term left, binary_chain(level + 1));
-  const std::string_view first = now().text;
-  bool compared = false;
-  while (const Operator* o = operator_at(now(), level)) {
+/// Precedence climbing: operators of `level` and above. One frame a bracket, not one a level of the grammar.
+Result<ExpressionParser::Term> ExpressionParser::expression(int level) {
+  TECC_TRY(Term left, unary());
+  std::string_view compared;  // the comparison before, which another may not follow
+  for (const Operator* o; (o = operator_at(now())) && o->level >= level;) {
     const CallSite at = now().at;
-    if (level == compare_level && compared)
-      return tecc::at(at, refuse(Code::comparison_chain, std::string(first), std::string(o->mark)));
-    compared = true;
+    if (o->level == compare_level) {
+      if (!compared.empty())
+        return tecc::at(at, refuse(Code::comparison_chain, std::string(compared), std::string(o->mark)));
+      compared = o->mark;
+    }
     advance();
-    TECC_TRY(Term right, binary_chain(level + 1));
+    TECC_TRY(Term right, expression(o->level + 1));
     const int a = left.depth, b = right.depth;
     if (o->swapped) std::swap(left, right);
     TECC_TRY(left, node(make(Binary{o->op, left.e, right.e}, DType::i64, at), {a, b}));
@@ -198,7 +197,8 @@ Result<ExpressionParser::Term> ExpressionParser::number() {
   const char* const last = first + t.text.size();
   if (t.kind == Token::integer) {
     if (std::from_chars(first, last, value.integer).ec != std::errc())
-      return at(t.at, refuse(Code::number_too_large, std::string(t.text.substr(0, 40)), "an integer is at most 9223372036854775807"));
+      return at(t.at, refuse(Code::number_too_large, std::string(t.text.substr(0, 40)),
+                             "an integer is at most 9223372036854775807"));
     value.real = static_cast<double>(value.integer);
     return node(make(value, DType::i64, t.at), {});
   }
@@ -207,7 +207,9 @@ Result<ExpressionParser::Term> ExpressionParser::number() {
   if (std::from_chars(first, last, value.real).ec != std::errc()) {
     const bool tiny = t.text.find("e-") != std::string_view::npos || t.text.find("E-") != std::string_view::npos ||
                       t.text.find_first_not_of("0.") != 0;
-    if (!tiny) return at(t.at, refuse(Code::number_too_large, std::string(t.text.substr(0, 40)), "a decimal number is at most about 1.8e308"));
+    if (!tiny)
+      return at(t.at, refuse(Code::number_too_large, std::string(t.text.substr(0, 40)),
+                             "a decimal number is at most about 1.8e308"));
     value.real = 0;
   }
   return node(make(value, DType::f32, t.at), {});
@@ -219,7 +221,8 @@ Result<ExpressionParser::Term> ExpressionParser::name_alone() {
   const auto meaning = scope_.find(word);
   if (!meaning) {
     if (later_stages.count(word)) return at(t.at, refuse(Code::stage_before_definition, word));
-    if (parse_type(word)) return at(t.at, refuse(Code::not_a_value, word, "a type", fmt::format("to cast, write {}(x)", word)));
+    if (parse_type(word))
+      return at(t.at, refuse(Code::not_a_value, word, "a type", fmt::format("to cast, write {}(x)", word)));
     if (is_reserved(word)) return unexpected("an expression");
     if (is_function(word))
       return at(t.at, refuse(Code::not_a_value, word, "a function", fmt::format("to call it, write {}(...)", word)));
@@ -231,17 +234,19 @@ Result<ExpressionParser::Term> ExpressionParser::name_alone() {
     return at(t.at, refuse(Code::not_a_value, word, "a type parameter", fmt::format("to cast, write {}(x)", word)));
   const TensorId id = std::get<TensorId>(*meaning);
   if (!kernel_[id].by_value)
-    return at(t.at, refuse(Code::not_a_value, word, scope_.describe(*meaning), fmt::format("to read it, write {}[...]", word)));
+    return at(t.at, refuse(Code::not_a_value, word, scope_.describe(*meaning),
+                           fmt::format("to read it, write {}[...]", word)));
   if (!formula_of_.empty())
-    return at(t.at, refuse(Code::not_in_extent, fmt::format("the scalar parameter '{}'", word), std::string(formula_of_)));
+    return at(t.at,
+              refuse(Code::not_in_extent, fmt::format("the scalar parameter '{}'", word), std::string(formula_of_)));
   return node(make(Read{id, {}, {}}, DType::i64, t.at), {});
 }
 
-Result<std::vector<ExpressionParser::Term>> ExpressionParser::arguments(std::string_view close) {
+Result<std::vector<ExpressionParser::Term>> ExpressionParser::arguments(std::string_view close, int spare) {
   std::vector<Term> out;
   if (accept(close)) return out;
   do {
-    TECC_TRY(Term t, nested([&] { return expression(); }));
+    TECC_TRY(Term t, nested([&] { return expression(); }, spare));
     out.push_back(std::move(t));
   } while (accept(","));
   if (!accept(close)) return unexpected(fmt::format("',' or '{}'", close));
@@ -259,7 +264,8 @@ Result<ExpressionParser::Term> ExpressionParser::call() {
     return at(t.at, refuse(Code::function_unknown, word, did_you_mean(word, function_names())));
   }
   if (!type && parse_reducer(word) && !binary_function(word))
-    return at(t.at, refuse(Code::not_a_value, word, "a reducer", fmt::format("axes stand before its body, {}[k: K](...)", word)));
+    return at(t.at, refuse(Code::not_a_value, word, "a reducer",
+                           fmt::format("axes stand before its body, {}[k: K](...)", word)));
   if (type && !formula_of_.empty())
     return at(t.at, refuse(Code::not_in_extent, fmt::format("the cast '{}(...)'", word), std::string(formula_of_)));
   advance();
@@ -268,8 +274,10 @@ Result<ExpressionParser::Term> ExpressionParser::call() {
   const std::size_t wanted = type ? 1 : word == "select" ? 3 : binary_function(word) ? 2 : 1;
   if (a.size() != wanted) return at(t.at, refuse(Code::argument_count, word, wanted, a.size()));
   if (type) return node(make(Cast{*type, a[0].e}, DType::i64, t.at), {a[0].depth});
-  if (wanted == 3) return node(make(Select{a[0].e, a[1].e, a[2].e}, DType::i64, t.at), {a[0].depth, a[1].depth, a[2].depth});
-  if (const auto op = binary_function(word)) return node(make(Binary{*op, a[0].e, a[1].e}, DType::i64, t.at), {a[0].depth, a[1].depth});
+  if (wanted == 3)
+    return node(make(Select{a[0].e, a[1].e, a[2].e}, DType::i64, t.at), {a[0].depth, a[1].depth, a[2].depth});
+  if (const auto op = binary_function(word))
+    return node(make(Binary{*op, a[0].e, a[1].e}, DType::i64, t.at), {a[0].depth, a[1].depth});
   return node(make(Unary{*parse_function(word), a[0].e}, DType::i64, t.at), {a[0].depth});
 }
 
@@ -279,18 +287,21 @@ Result<ExpressionParser::Term> ExpressionParser::read() {
   const auto meaning = scope_.find(word);
   if (!meaning) {
     if (later_stages.count(word)) return at(t.at, refuse(Code::stage_before_definition, word));
-    if (parse_reducer(word)) return at(t.at, refuse(Code::not_a_value, word, "a reducer", fmt::format("write its axes with extents, {}[k: K](...)", word)));
+    if (parse_reducer(word))
+      return at(t.at, refuse(Code::not_a_value, word, "a reducer",
+                             fmt::format("write its axes with extents, {}[k: K](...)", word)));
     if (is_reserved(word)) return unexpected("an expression");
     return at(t.at, refuse(Code::name_unknown, word, suggestion(word)));
   }
   if (!std::holds_alternative<TensorId>(*meaning))
-    return at(t.at, refuse(Code::not_a_value, word, scope_.describe(*meaning) + " without elements", "only tensors and stages are read with brackets"));
+    return at(t.at, refuse(Code::not_a_value, word, scope_.describe(*meaning) + " without elements",
+                           "only tensors and stages are read with brackets"));
   if (!formula_of_.empty())
     return at(t.at, refuse(Code::not_in_extent, fmt::format("the read '{}[...]'", word), std::string(formula_of_)));
   const TensorId id = std::get<TensorId>(*meaning);
   advance();
   advance();
-  TECC_TRY(const std::vector<Term> index, arguments("]"));
+  TECC_TRY(const std::vector<Term> index, arguments("]", 1));  // a read may stand at the deepest level
   const Tensor& tensor = kernel_[id];
   if (index.size() != tensor.shape.size() || tensor.by_value) {
     std::string form = word;
@@ -323,10 +334,13 @@ Result<ExpressionParser::Term> ExpressionParser::reduction() {
   if (!reducer) {
     std::vector<std::string> reducers;
     for (int r = 0; r <= static_cast<int>(Reducer::mean); ++r) reducers.emplace_back(symbol(static_cast<Reducer>(r)));
-    return at(t.at, refuse(Code::function_unknown, word, did_you_mean(word, reducers) + "; reducers are sum prod min max any all argmax argmin mean"));
+    return at(t.at,
+              refuse(Code::function_unknown, word,
+                     did_you_mean(word, reducers) + "; reducers are sum prod min max any all argmax argmin mean"));
   }
   if (!formula_of_.empty())
-    return at(t.at, refuse(Code::not_in_extent, fmt::format("the reduction '{}[...]'", word), std::string(formula_of_)));
+    return at(t.at,
+              refuse(Code::not_in_extent, fmt::format("the reduction '{}[...]'", word), std::string(formula_of_)));
   advance();
   advance();
   TECC_TRY(std::vector<Axis> bound, axes());

@@ -8,7 +8,8 @@ namespace {
 
 constexpr std::size_t most_splits = 6;  // 64 cases
 
-void add_fact(std::vector<Affine>& facts, std::int64_t a, const Affine& x, std::int64_t b, const Affine& y, std::int64_t plus) {
+void add_fact(std::vector<Affine>& facts, std::int64_t a, const Affine& x, std::int64_t b, const Affine& y,
+              std::int64_t plus) {
   auto f = combine(a, x, b, y);
   if (f && !__builtin_add_overflow(f->constant, plus, &f->constant)) facts.push_back(*std::move(f));
 }
@@ -57,7 +58,8 @@ void Prover::facts_of(const Expr& c, bool holds, std::vector<Affine>& out) {
     facts_of(b->a, holds, out);
     return facts_of(b->b, holds, out);
   }
-  const bool compares = b->op == BinOp::less || b->op == BinOp::less_equal || b->op == (holds ? BinOp::equal : BinOp::not_equal);
+  const bool compares =
+      b->op == BinOp::less || b->op == BinOp::less_equal || b->op == (holds ? BinOp::equal : BinOp::not_equal);
   if (!compares || b->a->type != DType::i64) return;
   const auto x = form(b->a), y = form(b->b);
   if (!x || !y) return;
@@ -105,10 +107,14 @@ std::optional<Affine> Prover::new_form(const Expr& e) {
   const auto x = form(b->a), y = form(b->b);
   if (!x || !y) return std::nullopt;
   switch (b->op) {
-    case BinOp::add: return combine(1, *x, 1, *y);
-    case BinOp::sub: return combine(1, *x, -1, *y);
-    case BinOp::mul: return product(*x, *y, true);
-    case BinOp::div: return y->is_constant() && y->constant > 0 ? quotient(*x, y->constant) : std::nullopt;
+    case BinOp::add:
+      return combine(1, *x, 1, *y);
+    case BinOp::sub:
+      return combine(1, *x, -1, *y);
+    case BinOp::mul:
+      return product(*x, *y, true);
+    case BinOp::div:
+      return y->is_constant() && y->constant > 0 ? quotient(*x, y->constant) : std::nullopt;
     case BinOp::mod: {
       if (!y->is_constant() || y->constant <= 0) return std::nullopt;
       const auto q = quotient(*x, y->constant);
@@ -126,19 +132,21 @@ std::optional<Affine> Prover::new_form(const Expr& e) {
       splits_.push_back(std::move(split));
       return t;
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
 std::optional<Affine> Prover::quotient(const Affine& a, std::int64_t divisor) {
   Affine whole, rest;  // a = divisor * whole + rest
-  for (const auto& [v, c] : a.terms) (c % divisor == 0 ? whole : rest).terms.emplace_back(v, c % divisor == 0 ? c / divisor : c);
+  for (const auto& [v, c] : a.terms)
+    (c % divisor == 0 ? whole : rest).terms.emplace_back(v, c % divisor == 0 ? c / divisor : c);
   whole.constant = floor_div(a.constant, divisor);
   rest.constant = floor_mod(a.constant, divisor);
   if (rest.is_constant()) return whole;
   const Affine q = affine_variable(fresh_++);
-  add_fact(facts_, 1, rest, -divisor, q, 0);                // divisor * q <= rest
-  add_fact(facts_, divisor, q, -1, rest, divisor - 1);      // rest <= divisor * q + divisor - 1
+  add_fact(facts_, 1, rest, -divisor, q, 0);            // divisor * q <= rest
+  add_fact(facts_, divisor, q, -1, rest, divisor - 1);  // rest <= divisor * q + divisor - 1
   return combine(1, whole, 1, q);
 }
 
@@ -263,11 +271,16 @@ std::optional<Range> Prover::range(const Expr& e) const {
     return checked({*std::min_element(v, v + 4), *std::max_element(v, v + 4)});
   };
   switch (b->op) {
-    case BinOp::add: return checked({x->first + y->first, x->last + y->last});
-    case BinOp::sub: return checked({x->first - y->last, x->last - y->first});
-    case BinOp::mul: return corners([](__int128 p, __int128 q) { return p * q; });
-    case BinOp::min: return Range{std::min(x->first, y->first), std::min(x->last, y->last)};
-    case BinOp::max: return Range{std::max(x->first, y->first), std::max(x->last, y->last)};
+    case BinOp::add:
+      return checked({x->first + y->first, x->last + y->last});
+    case BinOp::sub:
+      return checked({x->first - y->last, x->last - y->first});
+    case BinOp::mul:
+      return corners([](__int128 p, __int128 q) { return p * q; });
+    case BinOp::min:
+      return Range{std::min(x->first, y->first), std::min(x->last, y->last)};
+    case BinOp::max:
+      return Range{std::max(x->first, y->first), std::max(x->last, y->last)};
     case BinOp::div:
       if (y->first <= 0) break;
       return corners([](__int128 p, __int128 q) { return p >= 0 ? p / q : -((-p + q - 1) / q); });
@@ -275,7 +288,8 @@ std::optional<Range> Prover::range(const Expr& e) const {
       if (y->first <= 0) break;
       if (x->first >= 0 && x->last < y->first) return *x;
       return Range{0, y->last - 1};
-    default: break;
+    default:
+      break;
   }
   return Range{INT64_MIN, INT64_MAX};
 }

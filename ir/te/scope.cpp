@@ -21,10 +21,14 @@ std::optional<Meaning> Scope::find(std::string_view name) const {
 std::string Scope::describe(const Meaning& meaning) const {
   if (std::holds_alternative<TypeParameter>(meaning)) return "a type parameter";
   if (const auto* v = std::get_if<VarId>(&meaning)) switch (kernel_[*v].kind) {
-      case VarKind::dim: return "a dim";
-      case VarKind::integer: return "an integer parameter";
-      case VarKind::let: return "a let";
-      case VarKind::axis: return "an axis";
+      case VarKind::dim:
+        return "a dim";
+      case VarKind::integer:
+        return "an integer parameter";
+      case VarKind::let:
+        return "a let";
+      case VarKind::axis:
+        return "an axis";
     }
   const TensorId t = std::get<TensorId>(meaning);
   if (kernel_[t].by_value) return "a scalar parameter";

@@ -11,8 +11,7 @@
 namespace tecc::test {
 
 /// The value, or a failed test that prints the refusal.
-template <class T>
-T require(Result<T> r) {
+template <class T> T require(Result<T> r) {
   if (!r) FAIL(render(r.error()));
   return *std::move(r);
 }

@@ -25,10 +25,12 @@ TEST_CASE("lift: reductions become hidden stages") {
   CHECK(lifted("kernel k(X: bf16[M, N]) -> (Y) { Y[i: M] = mean[j: N](X[i, j]) }", "M=4,N=8") ==
         "Y.sum[i: 4]: f32 = sum[j: 8](f32(X[i, j]))\n"
         "Y[i: 4]: bf16 = bf16(Y.sum[i] / 8)\n");
-  CHECK(lifted("kernel k(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j] - sum[k: N](X[i, k]) * sum[m: M](X[m, j])) }", "M=4,N=8") ==
-        "Y.sum2[i: 4]: f32 = sum[k: 8](X[i, k])\n"
-        "Y.sum3[j: 8]: f32 = sum[m: 4](X[m, j])\n"
-        "Y[i: 4]: f32 = sum[j: 8](X[i, j] - Y.sum2[i] * Y.sum3[j])\n");
+  CHECK(
+      lifted("kernel k(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j] - sum[k: N](X[i, k]) * sum[m: M](X[m, j])) }",
+             "M=4,N=8") ==
+      "Y.sum2[i: 4]: f32 = sum[k: 8](X[i, k])\n"
+      "Y.sum3[j: 8]: f32 = sum[m: 4](X[m, j])\n"
+      "Y[i: 4]: f32 = sum[j: 8](X[i, j] - Y.sum2[i] * Y.sum3[j])\n");
 }
 
 TEST_CASE("lift: prefix reductions are scans, read with a shift") {
@@ -59,11 +61,16 @@ TEST_CASE("lift: a reduction that leaves its condition takes it along where it m
 }
 
 TEST_CASE("hash: names and the order of independent stages do not matter, all else does") {
-  const std::string dims = "M=4,N=8", a = "kernel a(X: f32[M, N]) -> (Y) { p[i: M] = sum[j: N](X[i, j]) q[i: M] = max[j: N](X[i, j]) Y[i: M] = p[i] + q[i] }";
-  CHECK(hash(a, dims) == hash("kernel b(Z: f32[M, N]) -> (W) { f[u: M] = max[v: N](Z[u, v]) g[w: M] = sum[j: N](Z[w, j]) W[i: M] = g[i] + f[i] }", dims));
-  CHECK(hash(a, dims) == hash("kernel b(Z: f32[A, B]) -> (W) { W[i: A] = sum[j: B](Z[i, j]) + max[j: B](Z[i, j]) }", "A=4,B=8"));
+  const std::string dims = "M=4,N=8", a = "kernel a(X: f32[M, N]) -> (Y) { p[i: M] = sum[j: N](X[i, j]) q[i: M] = "
+                                          "max[j: N](X[i, j]) Y[i: M] = p[i] + q[i] }";
+  CHECK(hash(a, dims) == hash("kernel b(Z: f32[M, N]) -> (W) { f[u: M] = max[v: N](Z[u, v]) g[w: M] = sum[j: N](Z[w, "
+                              "j]) W[i: M] = g[i] + f[i] }",
+                              dims));
+  CHECK(hash(a, dims) ==
+        hash("kernel b(Z: f32[A, B]) -> (W) { W[i: A] = sum[j: B](Z[i, j]) + max[j: B](Z[i, j]) }", "A=4,B=8"));
   CHECK(hash(a, dims) != hash(a, "M=4,N=9"));
-  CHECK(hash(a, dims) != hash("kernel b(Z: f32[A, B]) -> (W) { W[i: A] = sum[j: B](Z[i, j]) - max[j: B](Z[i, j]) }", "A=4,B=8"));
+  CHECK(hash(a, dims) !=
+        hash("kernel b(Z: f32[A, B]) -> (W) { W[i: A] = sum[j: B](Z[i, j]) - max[j: B](Z[i, j]) }", "A=4,B=8"));
   CHECK(hash(a, dims).size() == 64);
 }
 
@@ -72,18 +79,23 @@ TEST_CASE("hash: a reduction with or without a stage of its own is the same comp
     const char *own, *inlined;
   };
   const Pair pairs[] = {
-      {"x[i: M, j: N] = sum[k: N](f32(X[i, k]) * f32(X[j, k])) Y[i: M, j: N] = T(x[i, j])", "Y[i: M, j: N] = T(sum[k: N](f32(X[i, k]) * f32(X[j, k])))"},
-      {"x[i: M] = mean[j: N](f32(X[i, j])) Y[i: M, j: N] = T(f32(X[i, j]) - x[i])", "Y[i: M, j: N] = T(f32(X[i, j]) - mean[j2: N](f32(X[i, j2])))"},
+      {"x[i: M, j: N] = sum[k: N](f32(X[i, k]) * f32(X[j, k])) Y[i: M, j: N] = T(x[i, j])",
+       "Y[i: M, j: N] = T(sum[k: N](f32(X[i, k]) * f32(X[j, k])))"},
+      {"x[i: M] = mean[j: N](f32(X[i, j])) Y[i: M, j: N] = T(f32(X[i, j]) - x[i])",
+       "Y[i: M, j: N] = T(f32(X[i, j]) - mean[j2: N](f32(X[i, j2])))"},
       {"x[i: M] = sum[j: N](X[i, j]) Y[i: M, j: N] = X[i, j] / x[i]", "Y[i: M, j: N] = X[i, j] / sum[k: N](X[i, k])"},
-      {"x[i: M, j: N] = sum[k: j](f32(X[i, k])) Y[i: M, j: N] = T(x[i, j])", "Y[i: M, j: N] = T(sum[k: j](f32(X[i, k])))"},
-      {"x[i: M, j: N] = max[k: N](X[i, k]) Y[i: M, j: N] = x[i, j] - x[i, 0]", "Y[i: M, j: N] = max[k: N](X[i, k]) - max[k: N](X[i, k])"},
+      {"x[i: M, j: N] = sum[k: j](f32(X[i, k])) Y[i: M, j: N] = T(x[i, j])",
+       "Y[i: M, j: N] = T(sum[k: j](f32(X[i, k])))"},
+      {"x[i: M, j: N] = max[k: N](X[i, k]) Y[i: M, j: N] = x[i, j] - x[i, 0]",
+       "Y[i: M, j: N] = max[k: N](X[i, k]) - max[k: N](X[i, k])"},
       {"x[i: M] = argmax[k: N](X[i, k]) Y[i: M] = x[i] + 1", "Y[i: M] = argmax[k: N](X[i, k]) + 1"},
   };
   for (const auto& [own, inlined] : pairs)
     for (const char* types : {"T=bf16", "T=f32"}) {
       const std::string head = "kernel k<T>(X: T[M, N]) -> (Y) { ";
       INFO(own);
-      const auto a = te::lift(test::bind(head + own + " }", "M=8,N=8", types)), b = te::lift(test::bind(head + inlined + " }", "M=8,N=8", types));
+      const auto a = te::lift(test::bind(head + own + " }", "M=8,N=8", types)),
+                 b = te::lift(test::bind(head + inlined + " }", "M=8,N=8", types));
       INFO(te::print(a) << te::print(b));
       CHECK(te::hash(a) == te::hash(b));
       REQUIRE(a.stages.size() == b.stages.size());
