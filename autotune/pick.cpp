@@ -2,7 +2,7 @@
 
 namespace tecc::autotune {
 
-Result<schedule::Trace> pick(const codegen::Workload& w, const codegen::Target& target) {
+Result<Candidate> pick_candidate(const codegen::Workload& w, const codegen::Target& target) {
   Rng rng(0);
   std::optional<Refusal> why;
   constexpr int attempts = 64;  // the first is the prior's; then random points until one fits
@@ -13,10 +13,15 @@ Result<schedule::Trace> pick(const codegen::Workload& w, const codegen::Target& 
       continue;
     }
     auto lowered = compiler::lower(candidate->state.program, target.limits);
-    if (lowered) return std::move(candidate->trace);
+    if (lowered) return candidate;
     if (!why) why = lowered.error();
   }
   return *why;
+}
+
+Result<schedule::Trace> pick(const codegen::Workload& w, const codegen::Target& target) {
+  TECC_TRY(Candidate c, pick_candidate(w, target));
+  return std::move(c.trace);
 }
 
 }  // namespace tecc::autotune
