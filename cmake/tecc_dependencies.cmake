@@ -10,3 +10,11 @@ find_library(XGBOOST_LIBRARY xgboost REQUIRED)
 add_library(tecc_xgboost INTERFACE)
 target_include_directories(tecc_xgboost INTERFACE ${XGBOOST_INCLUDE_DIR})
 target_link_libraries(tecc_xgboost INTERFACE ${XGBOOST_LIBRARY})
+
+# LLVM 19: one shared library, or the components that the CPU back end needs, linked in.
+find_package(LLVM 19.1 REQUIRED CONFIG PATHS /usr/lib/llvm-19)
+if(TECC_STATIC_LLVM)
+  llvm_map_components_to_libnames(tecc_llvm_libraries native orcjit passes bitreader bitwriter)
+else()
+  set(tecc_llvm_libraries LLVM)
+endif()

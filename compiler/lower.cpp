@@ -7,16 +7,26 @@
 namespace tecc::compiler {
 namespace {
 
+using loop::Level;
+
+Check verified(const loop::Program& p, Level level, std::string_view pass) {
+  Check done = verify(p, level);
+  if (done) return done;
+  Refusal why = done.error();
+  why.args[0] = std::string(pass);
+  return why;
+}
+
 constexpr Pass gpu_passes[] = {
-    {"check_groups", check_groups},       {"decompose_reductions", decompose_reductions},
-    {"combine_threads", combine_threads}, {"pipeline_copies", pipeline_copies},
-    {"place_buffers", place_buffers},     {"insert_guards", insert_guards},
-    {"insert_barriers", insert_barriers},
+    {"check_groups", check_groups, Level::scheduled},       {"decompose_reductions", decompose_reductions, Level::decomposed},
+    {"combine_threads", combine_threads, Level::decomposed}, {"pipeline_copies", pipeline_copies, Level::decomposed},
+    {"place_buffers", place_buffers, Level::placed},     {"insert_guards", insert_guards, Level::placed},
+    {"insert_barriers", insert_barriers, Level::placed},
 };
 constexpr Pass cpu_passes[] = {
-    {"decompose_reductions", decompose_reductions},
-    {"place_buffers", place_buffers},
-    {"insert_guards", insert_guards},
+    {"decompose_reductions", decompose_reductions, Level::decomposed},
+    {"place_buffers", place_buffers, Level::placed},
+    {"insert_guards", insert_guards, Level::placed},
 };
 
 }  // namespace
@@ -31,11 +41,13 @@ Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::st
     ++n;
   };
   write("scheduled");
+  TECC_CHECK(verified(p, Level::scheduled, "schedule"));
   for (const Pass& pass : limits.gpu ? gpu_pipeline() : cpu_pipeline()) {
     auto after = pass.function(std::move(p), limits);
     if (!after) return after.error();
     p = *std::move(after);
     write(pass.name);
+    TECC_CHECK(verified(p, pass.leaves, pass.name));
   }
   return p;
 }

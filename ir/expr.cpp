@@ -4,7 +4,7 @@
 
 #include "ir/base/errors.h"
 
-// Trees are as deep as their longest chain of operators (te::parse refuses more than te::deepest_tree levels), so plain
+// Trees are as deep as their longest chain of operators (te::parse refuses more than te::longest_chain levels), so plain
 // recursion is fine here.
 namespace tecc {
 namespace {

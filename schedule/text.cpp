@@ -267,6 +267,15 @@ Result<Step> build(const Call& call, const Handles& h) {
   std::optional<Refusal> why;
   const auto fill = [&](const auto& field) {
     if (why) return;
+    if constexpr (std::is_same_v<std::decay_t<decltype(step.*field.member)>, std::vector<Ref>> && std::tuple_size_v<decltype(S::fields())> == 1) {
+      if (call.arguments.size() > 1) {  // reorder(i, j, k): a step that takes only a list takes it without brackets, too
+        for (std::size_t n = 0; n < call.arguments.size() && !why && call.arguments[n].name.empty(); ++n) {
+          used[n] = true;
+          if (auto done = convert(call.arguments[n].value, h, S::name, field.name, (step.*field.member).emplace_back()); !done) why = done.error();
+        }
+        return;
+      }
+    }
     const Value* value = nullptr;
     for (std::size_t n = 0; n < call.arguments.size(); ++n)
       if (call.arguments[n].name == field.name) value = &call.arguments[n].value, used[n] = true;

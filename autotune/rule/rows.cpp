@@ -66,7 +66,16 @@ std::optional<Group_> group_of(const Context& c, std::uint32_t anchor) {
     g.reductions.push_back(s);
     inside.insert(s);
   }
-  if (g.reductions.empty()) return std::nullopt;
+  if (!g.reductions.empty()) return g;
+  // A reduction on its own, when neighbours in memory are neighbours in the reduction.
+  const Block& b = c.block(anchor);
+  const Form f = form_of(p, b);
+  if (!f.is_reduction || b.writes.size() != 1) return std::nullopt;
+  for (const Iter& i : b.iters) g.depth += i.kind == IterKind::spatial;
+  bool contiguous = false;
+  for (const Read& r : f.reads)
+    for (const Iter& i : b.iters) contiguous |= i.kind == IterKind::reduce && uses(r.index.back(), i.var);
+  if (g.depth == 0 || !contiguous) return std::nullopt;
   return g;
 }
 
@@ -74,10 +83,15 @@ Check schedule_group(Context& c, const Group_& g) {
   const bool gpu = c.target.kind == codegen::Target::Kind::cuda;
   const Ref anchor = Builder::stage(g.anchor);
   const Block final_block = c.block(g.anchor);
-  const Ref row_loop = Builder::axis(anchor, static_cast<std::size_t>(g.depth) - 1);
+  Ref row_loop = Builder::axis(anchor, static_cast<std::size_t>(g.depth) - 1);
   const std::string& name = final_block.name;
   std::vector<Member> members;
   c.done[g.anchor] = 1;
+
+  // A reduction that nobody of the group reads: its result is gathered in registers, then stored.
+  const Form own = form_of(c.program(), final_block);
+  if (own.is_reduction && gpu)
+    for (const Write& w : final_block.writes) TECC_CHECK(c.build.add(CacheWrite{anchor, *c.build.tensor(w.buffer), Scope::local, row_loop}));
 
   // The anchor's own loops along the row become one, if it has any.
   std::vector<Ref> along;
@@ -112,6 +126,7 @@ Check schedule_group(Context& c, const Group_& g) {
     auto fused = c.build.add(Fuse{rows, Builder::axis(anchor, static_cast<std::size_t>(a))}, {"rows"});
     if (!fused) break;
     rows = (*fused)[0];
+    if (a + 1 == g.depth) row_loop = rows;
   }
   if (!gpu) {
     TECC_CHECK(c.build.add(Parallel{{rows}}));

@@ -241,11 +241,27 @@ class KernelEmitter {
     }
     if (l.kind == LoopKind::vectorized && vector_loop(id)) return;
     const auto extent = constant_extent(p_, id);
+    const std::string v = loop_var(id);
+    std::set<LoopId> retired;
+    Binding named;  // retired loops in the extent of a ragged loop
+    walk(l.extent, [&](const Expr& e) {
+      if (const auto* x = e.as<Var>())
+        if (const auto r = loop_of_var(p_, x->id); r && p_.loop(*r).retired) named.digits.push_back({*r});
+      return true;
+    });
+    if (!named.digits.empty()) {
+      line("{");
+      ++depth_;
+      declare_retired(named, retired);
+    }
     if (l.kind == LoopKind::unrolled || l.kind == LoopKind::vectorized || (extent && *extent <= 256 && indexes_private(id))) line("#pragma unroll");
     else if (!extent || *extent > 4) line("#pragma unroll 1");
-    const std::string v = loop_var(id);
     line(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1}) {{", index_type(), v, value(l.extent)));
     children(id);
+    if (!named.digits.empty()) {
+      --depth_;
+      line("}");
+    }
   }
 
   void children(StmtId s) {
@@ -541,7 +557,8 @@ class KernelEmitter {
       std::string term = value(g.index);
       if (!g.minus.digits.empty()) term = fmt::format("({} - ({}))", term, binding(g.minus));
       if (g.origin) term = fmt::format("({} - ({}))", term, literal_text(g.origin));
-      if (g.grain != 1) term = fmt::format("({} / {})", term, literal_text(g.grain));
+      if (g.unit != 1) term = fmt::format("({} / {})", term, literal_text(g.unit));
+      if (g.count) term = fmt::format("({} % {})", term, literal_text(g.count));
       if (const auto c = constant_of(g.stride); !c || *c != 1) term = fmt::format("{} * {}", term, value(g.stride));
       add(term);
     }

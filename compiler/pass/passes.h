@@ -5,6 +5,7 @@
 
 #include "ir/base/result.h"
 #include "ir/loop/program.h"
+#include "ir/loop/verify.h"
 
 /// Lowering: from a `scheduled` program (what steps leave) to what an emitter prints. A pipeline is a table of passes; each
 /// pass is one file, named as its function and its log word.
@@ -22,6 +23,7 @@ using PassFunction = Result<loop::Program> (*)(loop::Program, const Limits&);
 struct Pass {
   std::string_view name;
   PassFunction function;
+  loop::Level leaves;  // verified after it
 };
 
 /// Every reduction that initialises itself gets a block that stores the identity before its outermost reduction loop.
@@ -44,7 +46,7 @@ Result<loop::Program> check_groups(loop::Program p, const Limits& limits);
 
 std::span<const Pass> gpu_pipeline();
 std::span<const Pass> cpu_pipeline();
-/// Runs a pipeline; with `dump` not empty every stage is written to DIR/NN_name.ir.
+/// Runs a pipeline and the verifier after every pass (B0902); with `dump` not empty every stage is written to DIR/NN_name.ir.
 Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump = {});
 
 // ---- questions about a kernel that passes and emitters share ----------------------------------------------------------

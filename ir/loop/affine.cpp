@@ -273,6 +273,55 @@ Binding expand(const Program& p, const Binding& b, LoopId l) {
   return normal(p, std::move(out));
 }
 
+std::optional<LoopId> loop_of_var(const Program& p, VarId v) {
+  for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
+    if (p.stmts.has({n}))
+      if (const auto* l = p[StmtId{n}].as<Loop>(); l && l->var == v) return StmtId{n};
+  return std::nullopt;
+}
+
+Expr relaxed(const Program& p, const Expr& extent, const std::function<bool(LoopId)>& eliminate) {
+  if (constant_of(extent)) return extent;
+  // Retired loops that contain an eliminated one are written as what they were made of.
+  Expr e = extent;
+  for (int depth = 0; depth < 8; ++depth) {
+    const Expr next = substitute(e, [&](VarId v) -> Expr {
+      const auto l = loop_of_var(p, v);
+      if (!l || !p.loop(*l).retired) return Expr();
+      bool contains = false;
+      for (const Digit& d : p.loop(*l).retired->digits) contains |= p.loop(d.loop).retired || eliminate(d.loop);
+      if (!contains) return Expr();
+      Expr sum = index_literal(p.loop(*l).retired->offset);
+      for (const Digit& d : p.loop(*l).retired->digits) {
+        Expr term = floor_div(var(p.loop(d.loop).var), index_literal(d.div));
+        if (d.mod) term = floor_mod(term, index_literal(d.mod));
+        sum = sum + term * d.stride;
+      }
+      return sum;
+    });
+    if (next == e) break;
+    e = next;
+  }
+  // The largest value of a monotone expression is at one of the ends.
+  std::vector<LoopId> gone;
+  walk(e, [&](const Expr& x) {
+    if (const auto* v = x.as<Var>())
+      if (const auto l = loop_of_var(p, v->id); l && eliminate(*l) && std::find(gone.begin(), gone.end(), *l) == gone.end()) gone.push_back(*l);
+    return true;
+  });
+  for (LoopId l : gone) {
+    const auto at = [&](const Expr& value) { return substitute(e, [&](VarId v) { return v == p.loop(l).var ? value : Expr(); }); };
+    const Expr low = at(index_literal(0)), high = at(index_literal(range_of(p, l).high));
+    const auto a = constant_of(low), b = constant_of(high);
+    const auto grows = affine_of(e);
+    if (a && b) e = index_literal(std::max(*a, *b));
+    else if (grows && std::any_of(grows->terms.begin(), grows->terms.end(), [&](const auto& t) { return t.first == p.loop(l).var && t.second > 0; })) e = high;
+    else e = index_max(low, high);
+  }
+  const std::int64_t most = largest(p, extent);
+  return most < huge && !constant_of(e) && !gone.empty() ? index_min(e, index_literal(most)) : e;
+}
+
 bool stays_above(const Program& p, const Iter& i) { return range_of(p, i.binding).low >= i.lower; }
 
 bool stays_below(const Program& p, const Block& b, const Iter& i) {

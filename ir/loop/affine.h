@@ -39,6 +39,12 @@ std::optional<Interval> range_of(const Program& p, const Block* b, const Expr& e
 /// The largest value of an extent.
 std::int64_t largest(const Program& p, const Expr& extent);
 
+/// The extent with the variables of some loops eliminated by its largest value over their iterations (constant for extents
+/// that grow or fall with them; the blocks' guards cut what is too much).
+Expr relaxed(const Program& p, const Expr& extent, const std::function<bool(LoopId)>& eliminate);
+/// The loop whose variable this is; nullopt for dims and iteration variables.
+std::optional<LoopId> loop_of_var(const Program& p, VarId v);
+
 /// True if binding < upper always holds / binding >= lower always holds.
 bool stays_below(const Program& p, const Block& b, const Iter& i);
 bool stays_above(const Program& p, const Iter& i);

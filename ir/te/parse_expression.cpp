@@ -23,12 +23,12 @@ constexpr Operator operators[] = {
     {"-", BinOp::sub, 3},         {"*", BinOp::mul, 4},          {"/", BinOp::div, 4},
     {"%", BinOp::mod, 4},
 };
-constexpr int compare_level = 2, last_level = 4;
+constexpr int compare_level = 2;
 
-const Operator* operator_at(const Token& t, int level) {
+const Operator* operator_at(const Token& t) {
   if (t.kind != Token::mark) return nullptr;
   for (const Operator& o : operators)
-    if (o.level == level && o.mark == t.text) return &o;
+    if (o.mark == t.text) return &o;
   return nullptr;
 }
 
@@ -132,20 +132,19 @@ Result<Expr> ExpressionParser::formula(std::string_view where) {
   return std::move(t.e);
 }
 
-Result<ExpressionParser::Term> ExpressionParser::expression() { return binary_chain(0); }
-
-Result<ExpressionParser::Term> ExpressionParser::binary_chain(int level) {
-  if (level > last_level) return unary();
-  TECC_TRY(Term left, binary_chain(level + 1));
-  const std::string_view first = now().text;
-  bool compared = false;
-  while (const Operator* o = operator_at(now(), level)) {
+/// Precedence climbing: operators of `level` and above. One frame a bracket, not one a level of the grammar.
+Result<ExpressionParser::Term> ExpressionParser::expression(int level) {
+  TECC_TRY(Term left, unary());
+  std::string_view compared;  // the comparison before, which another may not follow
+  for (const Operator* o; (o = operator_at(now())) && o->level >= level;) {
     const CallSite at = now().at;
-    if (level == compare_level && compared)
-      return tecc::at(at, refuse(Code::comparison_chain, std::string(first), std::string(o->mark)));
-    compared = true;
+    if (o->level == compare_level) {
+      if (!compared.empty())
+        return tecc::at(at, refuse(Code::comparison_chain, std::string(compared), std::string(o->mark)));
+      compared = o->mark;
+    }
     advance();
-    TECC_TRY(Term right, binary_chain(level + 1));
+    TECC_TRY(Term right, expression(o->level + 1));
     const int a = left.depth, b = right.depth;
     if (o->swapped) std::swap(left, right);
     TECC_TRY(left, node(make(Binary{o->op, left.e, right.e}, DType::i64, at), {a, b}));

@@ -9,7 +9,7 @@ namespace tecc::te {
 
 // Limits of one expression. The tree's depth is what recursion over it costs, and chains of operators make deep trees.
 constexpr int deepest_nesting = 256;
-constexpr int longest_chain = 2000;
+constexpr int longest_chain = 1000;
 constexpr std::int64_t most_nodes = 100'000;
 
 /// Reads expressions by recursive descent and resolves their names; the kernel's reader (parse.cpp) shares its cursor.
@@ -52,8 +52,7 @@ class ExpressionParser {
     Expr e;
     int depth;
   };
-  Result<Term> expression();
-  Result<Term> binary_chain(int level);
+  Result<Term> expression(int level = 0);
   Result<Term> unary();
   Result<Term> primary();
   Result<Term> number();

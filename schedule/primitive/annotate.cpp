@@ -34,7 +34,13 @@ Check check(const State& state, const Bind& step) {
   return Ok{};
 }
 Applied apply(const State& state, const Bind& step) {
-  return change_loops(state, step.loops, [&](Loop& l) { l.group = step.group; });
+  Applied out = change_loops(state, step.loops, [&](Loop& l) { l.group = step.group; });
+  Program& p = out.program;
+  for (LoopId l : *loops_of(state, step.loops)) {  // a grid is rectangular: no extent follows another loop
+    const Expr extent = loop::relaxed(p, p.loop(l).extent, [](LoopId) { return true; });
+    if (extent != p.loop(l).extent) p.stmts.edit(l, [&](Stmt& s) { std::get<Loop>(s.node).extent = extent; });
+  }
+  return out;
 }
 
 Check check(const State& state, const Parallel& step) {

@@ -1,8 +1,9 @@
 /// reorder(l1, .., ln): the named loops of one chain change places, l1 becomes the outermost (also called: interchange)
 /// Results  none.
 /// Keeps    every instance, once; reductions may be re-associated.
-/// Refuses  E0341 the loops are not on one chain without other statements; E0317 a loop would leave one that its extent
-///          follows; E0315 the loops of a scan would change their order.
+/// A loop whose extent follows one that is now inside of it (a triangle) runs to the largest extent; what does not exist is
+/// left out by the blocks' guards.
+/// Refuses  E0341 the loops are not on one chain without other statements; E0315 the loops of a scan would change their order.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -40,15 +41,6 @@ Check check(const State& state, const Reorder& step) {
       const LoopId x = after[outer], y = after[inner];
       if (std::find(before.begin(), before.end(), x) < std::find(before.begin(), before.end(), y)) continue;
       // x moved outside of y
-      bool follows = uses(p.loop(x).extent, p.loop(y).var);
-      walk(p.loop(x).extent, [&](const Expr& e) {  // a retired loop in the extent that y is part of
-        if (const auto* v = e.as<Var>())
-          for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
-            if (p.stmts.has({n}))
-              if (const auto* l = p[StmtId{n}].as<Loop>(); l && l->var == v->id && l->retired) follows |= loop::depends_on(p, *l->retired, y);
-        return true;
-      });
-      if (follows) return refuse(Code::ragged_order, say(p, y), say(p, x));
       for (BlockId b : loop::blocks_under(p, places.back()))
         if (loop::feeds(p, x, p.block(b), IterKind::scan) && loop::feeds(p, y, p.block(b), IterKind::scan))
           return refuse(Code::carries, say(p, x), "a scan", say_block(p, b), "moved outside of another of its loops; legal: to keep their order");
@@ -79,6 +71,11 @@ Applied apply(const State& state, const Reorder& step) {
       s.children = n + 1 == chain.size() ? below : std::vector<StmtId>{chain[n + 1]};
     });
   for (StmtId c : below) p.stmts.edit(c, [&](Stmt& s) { s.parent = chain.back(); });
+  for (std::size_t n = 0; n < chain.size(); ++n) {
+    const auto inside = [&](LoopId l) { return std::find(chain.begin() + static_cast<std::ptrdiff_t>(n), chain.end(), l) != chain.end(); };
+    const Expr extent = loop::relaxed(p, p.loop(chain[n]).extent, inside);
+    if (extent != p.loop(chain[n]).extent) p.stmts.edit(chain[n], [&](Stmt& s) { std::get<Loop>(s.node).extent = extent; });
+  }
   return out;
 }
 

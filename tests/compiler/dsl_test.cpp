@@ -106,7 +106,7 @@ TEST_CASE("dsl: mistakes") {
           Value x = X(i);
           for (int n = 0; n < 20000; ++n) x = x + 1;
           return x;
-        }) == "error E0142: a chain of over 2000 operators; make part of it a stage");
+        }) == "error E0142: a chain of over 1000 operators; make part of it a stage");
   CHECK(error_of([] { return Kernel("two words").outputs({}); }) ==
         "error E0109: 'two words' is not a name; use letters, digits and _, beginning with a letter or _");
   CHECK(error_of([] {

@@ -38,3 +38,11 @@ TEST_CASE("bind: runtime dims are proved for every allowed value") {
              "M=1..100,N=1..100");
   test::bind("kernel unflat(X: f32[M, N], Q: f32[M * N]) -> (Y) { Y[p: M * N] = X[p / N, p % N] }", "M=1..100,N=7");
 }
+
+TEST_CASE("bind: the deepest expression goes all the way") {
+  std::string body = "X[i]";
+  for (int n = 0; n < 990; ++n) body += " + X[i]";
+  const auto bound = test::bind("kernel k(X: f32[N]) -> (Y) { Y[i: N] = " + body + " }", "N=4");
+  CHECK(te::hash(te::lift(bound)).size() == 64);
+  CHECK(te::print(bound.kernel).size() > 990);
+}

@@ -1,0 +1,25 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "codegen/llvm/emit.h"
+
+namespace tecc::codegen::cpu {
+
+using Function = std::int32_t (*)(void* const* buffers, const std::int64_t* dims, std::int64_t task);
+
+/// Compiled code in this process; lives as long as a copy of the Jit does.
+class Jit {
+ public:
+  /// Optimises and compiles a copy of the module. E0441 if it was made for a machine that this one is not.
+  static Result<Jit> make(const Module& module);
+  /// Null if there is no kernel of that name.
+  Function function(const std::string& name) const;
+
+ private:
+  struct Inside;
+  std::shared_ptr<Inside> inside_;
+};
+
+}  // namespace tecc::codegen::cpu

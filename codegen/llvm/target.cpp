@@ -1,0 +1,85 @@
+#include <llvm/ADT/StringMap.h>
+#include <llvm/Bitcode/BitcodeReader.h>
+#include <llvm/Bitcode/BitcodeWriter.h>
+#include <llvm/MC/MCSubtargetInfo.h>
+#include <llvm/MC/TargetRegistry.h>
+#include <llvm/Passes/PassBuilder.h>
+#include <llvm/Support/TargetSelect.h>
+#include <llvm/TargetParser/Host.h>
+#include <llvm/TargetParser/SubtargetFeature.h>
+
+#include <algorithm>
+#include <mutex>
+
+#include "codegen/llvm/inside.h"
+
+namespace tecc::codegen::cpu {
+
+namespace {
+void initialise() {
+  static std::once_flag once;
+  std::call_once(once, [] {
+    llvm::InitializeNativeTarget();
+    llvm::InitializeNativeTargetAsmPrinter();
+    llvm::InitializeNativeTargetAsmParser();
+  });
+}
+}  // namespace
+
+Target resolved(const Target& target) {
+  initialise();
+  Target out = target;
+  if (out.triple.empty()) out.triple = llvm::sys::getProcessTriple();
+  if (out.cpu.empty() || out.cpu == "native") {
+    out.cpu = llvm::sys::getHostCPUName().str();
+    if (out.features.empty()) {
+      std::vector<std::string> words;
+      for (const auto& feature : llvm::sys::getHostCPUFeatures())
+        if (feature.getValue()) words.push_back("+" + feature.getKey().str());
+      std::sort(words.begin(), words.end());  // a string map has no order
+      for (const std::string& w : words) out.features += (out.features.empty() ? "" : ",") + w;
+    }
+  }
+  return out;
+}
+
+Result<std::unique_ptr<llvm::TargetMachine>> machine_of(const Target& asked) {
+  initialise();
+  const Target t = resolved(asked);
+  std::string error;
+  const llvm::Target* found = llvm::TargetRegistry::lookupTarget(t.triple, error);
+  if (!found) return refuse(Code::llvm_failed, error);
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Standard;  // as the instructions' flags say
+  std::unique_ptr<llvm::TargetMachine> machine(
+      found->createTargetMachine(t.triple, t.cpu, t.features, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+  if (!machine) return refuse(Code::llvm_failed, "no machine for " + t.triple);
+  if (!machine->getMCSubtargetInfo()->isCPUStringValid(t.cpu)) return refuse(Code::llvm_failed, "unknown processor '" + t.cpu + "'");
+  return machine;
+}
+
+void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager calls;
+  llvm::ModuleAnalysisManager modules;
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = tuning.SLPVectorization = tuning.LoopInterleaving = tuning.LoopUnrolling = true;
+  llvm::PassBuilder builder(&machine, tuning);
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(calls);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, calls, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+}
+
+std::unique_ptr<llvm::Module> copy_into(llvm::LLVMContext& context, const Module& module) {
+  llvm::SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream out(bytes);
+  llvm::WriteBitcodeToFile(*module.inside->module, out);
+  auto copy = llvm::parseBitcodeFile(llvm::MemoryBufferRef(llvm::StringRef(bytes.data(), bytes.size()), module.inside->module->getName()), context);
+  return llvm::cantFail(std::move(copy));
+}
+
+}  // namespace tecc::codegen::cpu

@@ -1,0 +1,220 @@
+#include "ir/loop/verify.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+
+#include "ir/loop/affine.h"
+
+namespace tecc::loop {
+namespace {
+
+class Verifier {
+ public:
+  Verifier(const Program& p, Level level) : p_(p), level_(level) {
+    for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
+      if (p.stmts.has({n}))
+        if (const auto* l = p[StmtId{n}].as<Loop>()) loop_of_[l->var] = {n};
+  }
+
+  Check run() {
+    for (StmtId root : p_.kernels) {
+      if (!p_.stmts.has(root) || !p_[root].as<Root>()) return wrong("a kernel is no root");
+      if (p_[root].parent != root) return wrong("a root has a parent");
+      if (p_[root].children.empty()) return wrong(fmt::format("kernel '{}' is empty", p_[root].as<Root>()->name));
+      TECC_CHECK(tree(root));
+    }
+    for (BlockId b : blocks_) TECC_CHECK(block(b));
+    for (TensorId t : p_.outputs)
+      if (!writers_.count(t)) return wrong(fmt::format("no block writes the output '{}'", p_[t].name));
+    for (const CrossThread& c : p_.cross_threads)
+      if (!p_.stmts.has(c.block) || !p_.stmts.has(c.at)) return wrong("a cross_thread_reduce names a row that is gone");
+    for (const Channel& c : p_.channels)
+      if (!p_.stmts.has(c.loop)) return wrong("a pipeline names a loop that is gone");
+    return Ok{};
+  }
+
+ private:
+  const Program& p_;
+  Level level_;
+  std::map<VarId, LoopId> loop_of_;
+  std::set<StmtId> seen_;
+  std::vector<BlockId> blocks_;                     // in program order
+  std::map<TensorId, std::vector<BlockId>> writers_;  // in program order
+
+  static Refusal wrong(const std::string& what) { return refuse(Code::bug_verify, "?", what); }
+  Refusal wrong(BlockId b, const std::string& what) const { return at(p_[b].at, wrong(fmt::format("block '{}' {}", p_.block(b).name, what))); }
+
+  Check tree(StmtId s) {
+    if (!seen_.insert(s).second) return wrong("a statement stands in two places");
+    const Stmt& row = p_[s];
+    for (StmtId c : row.children) {
+      if (!p_.stmts.has(c)) return wrong("a child is gone");
+      if (p_[c].parent != s) return wrong(fmt::format("parent and child disagree about '{}'", name(c)));
+      if (p_[c].as<Root>()) return wrong("a root stands inside a kernel");
+    }
+    if (const auto* l = row.as<Loop>()) {
+      if (l->retired) return wrong(fmt::format("the retired loop '{}' is live", name(s)));
+      if (row.children.empty()) return wrong(fmt::format("loop '{}' is empty", name(s)));
+      TECC_CHECK(extent(s, *l));
+    } else if (!row.as<Root>() && !row.children.empty()) {
+      return wrong(fmt::format("'{}' has children", name(s)));
+    }
+    if (const auto* b = row.as<Block>()) {
+      blocks_.push_back(s);
+      for (const Write& w : b->writes) writers_[w.buffer].push_back(s);
+    }
+    for (StmtId c : row.children) TECC_CHECK(tree(c));
+    return Ok{};
+  }
+
+  std::string name(StmtId s) const {
+    if (p_[s].as<Loop>()) return loop_name(p_, s);
+    const auto* b = p_[s].as<Block>();
+    return b ? b->name : "a statement";
+  }
+
+  /// The loop is around `s`, or is retired and follows from such.
+  bool reaches(LoopId l, StmtId s) const {
+    if (!p_.stmts.has(l) || !p_[l].as<Loop>()) return false;
+    const auto& retired = p_.loop(l).retired;
+    if (!retired) return l != s && seen_.count(l) && is_inside(p_, s, l);
+    return std::all_of(retired->digits.begin(), retired->digits.end(), [&](const Digit& d) { return reaches(d.loop, s); });
+  }
+
+  Check extent(LoopId id, const Loop& l) {
+    if (l.extent->type != DType::i64) return wrong(fmt::format("the extent of '{}' is no index", name(id)));
+    bool known = true;
+    walk(l.extent, [&](const Expr& e) {
+      if (const auto* v = e.as<Var>()) {
+        const auto loop = loop_of_.find(v->id);
+        known &= p_.dims.count(v->id) || (loop != loop_of_.end() && reaches(loop->second, id));
+      }
+      known &= !e.as<Read>() && !e.as<Reduce>();
+      return known;
+    });
+    if (!known) return wrong(fmt::format("the extent of loop '{}' names something that is not around it", name(id)));
+    return Ok{};
+  }
+
+  // ---- blocks ---------------------------------------------------------------------------------------------------------
+  Check block(BlockId id) {
+    const Block& b = p_.block(id);
+    std::set<VarId> vars;
+    for (const Iter& i : b.iters) {
+      for (const Digit& d : i.binding.digits) {
+        if (d.div < 1 || d.mod < 0) return wrong(id, "has a digit with a division by nothing");
+        if (!reaches(d.loop, id)) return wrong(id, fmt::format("binds '{}' to a loop that is not around it", p_.vars[i.var].name));
+      }
+      TECC_CHECK(expression(id, i.upper, vars));  // earlier iterations only
+      if (!vars.insert(i.var).second) return wrong(id, "has an iteration variable twice");
+    }
+    if (b.writes.empty()) return wrong(id, "writes nothing");
+    const bool pair = b.combiner == Reducer::argmax || b.combiner == Reducer::argmin;
+    if (b.combiner && b.writes.size() != (pair ? 2u : 1u)) return wrong(id, "combines into the wrong number of buffers");
+    for (const Write& w : b.writes) TECC_CHECK(write(id, b, w, vars));
+    for (const Expr& e : b.predicate) TECC_CHECK(condition(id, e, vars));
+    for (const Expr& e : b.guards) TECC_CHECK(condition(id, e, vars));
+    TECC_CHECK(init(id, b));
+    TECC_CHECK(parallel(id, b));
+    for (TensorId t : read_buffers(b)) TECC_CHECK(produced(id, t));
+    return Ok{};
+  }
+
+  Check write(BlockId id, const Block& b, const Write& w, const std::set<VarId>& vars) {
+    if (!p_.buffers.has(w.buffer)) return wrong(id, "writes a buffer that is gone");
+    const Buffer& buffer = p_[w.buffer];
+    if (buffer.role == Role::input) return wrong(id, fmt::format("writes the input '{}'", buffer.name));
+    if (w.index.size() != buffer.shape.size()) return wrong(id, fmt::format("writes '{}' with another rank", buffer.name));
+    if (w.value->type != buffer.type) return wrong(id, fmt::format("writes {} to '{}', which holds {}", tecc::name(w.value->type), buffer.name, tecc::name(buffer.type)));
+    for (const Expr& i : w.index) {
+      TECC_CHECK(expression(id, i, vars));
+      for (const Iter& iter : b.iters)
+        if (iter.kind == IterKind::reduce && uses(i, iter.var)) return wrong(id, fmt::format("writes '{}' where its reduction runs", buffer.name));
+    }
+    TECC_CHECK(expression(id, w.value, vars));
+    return storage(id, w.buffer);
+  }
+
+  Check condition(BlockId id, const Expr& e, const std::set<VarId>& vars) {
+    if (e->type != DType::boolean) return wrong(id, "has a condition that is no truth value");
+    return expression(id, e, vars);
+  }
+
+  Check expression(BlockId id, const Expr& e, const std::set<VarId>& vars) {
+    std::string what;
+    walk(e, [&](const Expr& x) {
+      if (const auto* v = x.as<Var>(); v && !vars.count(v->id) && !p_.dims.count(v->id))
+        what = fmt::format("names '{}', which is neither its iteration nor a dim", p_.vars.has(v->id) ? p_.vars[v->id].name : "?");
+      if (x.as<Reduce>()) what = "has a reduction in its body";
+      if (const auto* r = x.as<Read>()) {
+        if (!p_.buffers.has(r->tensor)) what = "reads a buffer that is gone";
+        else if (r->index.size() != p_[r->tensor].shape.size()) what = fmt::format("reads '{}' with another rank", p_[r->tensor].name);
+        else if (x->type != p_[r->tensor].type) what = fmt::format("reads '{}' as another type", p_[r->tensor].name);
+        else if (r->otherwise && r->otherwise->type != x->type) what = fmt::format("reads '{}' with a fill of another type", p_[r->tensor].name);
+      }
+      return what.empty();
+    });
+    if (!what.empty()) return wrong(id, what);
+    return Ok{};
+  }
+
+  Check storage(BlockId id, TensorId t) {
+    const Buffer& b = p_[t];
+    if (level_ < Level::placed || b.scope == Scope::global || b.role != Role::workspace) return Ok{};
+    if (!b.storage) return wrong(id, fmt::format("uses '{}', which has no storage", b.name));
+    const Storage& st = *b.storage;
+    const std::size_t rank = b.shape.size();
+    if (st.dims.size() != rank)
+      return wrong(id, fmt::format("uses '{}', whose storage has another rank", b.name));
+    if (!is_inside(p_, id, st.at)) return wrong(id, fmt::format("uses '{}' outside of its storage", b.name));
+    for (const Storage::Dimension& d : st.dims)
+      if (d.cuts.empty() || d.extent() < 1) return wrong(id, fmt::format("uses '{}', whose storage is empty", b.name));
+    return Ok{};
+  }
+
+  /// Who starts a reduction.
+  Check init(BlockId id, const Block& b) {
+    if (!b.combiner) return Ok{};
+    const bool scans = std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
+    if (b.init == Init::fused && !scans && level_ >= Level::decomposed) return wrong(id, "still initialises itself");
+    if (b.init == Init::apart)
+      for (const Write& w : b.writes) {
+        const auto& all = writers_.at(w.buffer);
+        if (all.front() == id) return wrong(id, fmt::format("finds nothing in '{}' to start from", p_[w.buffer].name));
+      }
+    return Ok{};
+  }
+
+  Check parallel(BlockId id, const Block& b) {
+    const bool across = std::any_of(p_.cross_threads.begin(), p_.cross_threads.end(), [&](const CrossThread& c) { return c.block == id; });
+    for (LoopId l : loops_around(p_, id)) {
+      const Loop& loop = p_.loop(l);
+      const bool free = loop.kind == LoopKind::parallel || loop.kind == LoopKind::vectorized || loop.group != Group::none;
+      if (!free) continue;
+      if (feeds(p_, l, b, IterKind::scan)) return wrong(id, fmt::format("has its scan run in parallel by '{}'", name(l)));
+      // Loops bound to threads: check_groups refuses what cross_thread_reduce does not cover, with the user's words.
+      if (feeds(p_, l, b, IterKind::reduce) && !across && loop.group == Group::none)
+        return wrong(id, fmt::format("has its reduction run in parallel by '{}'", name(l)));
+    }
+    return Ok{};
+  }
+
+  Check produced(BlockId id, TensorId t) {
+    TECC_CHECK(storage(id, t));
+    if (p_[t].role == Role::input) return Ok{};
+    const auto all = writers_.find(t);
+    if (all == writers_.end()) return wrong(id, fmt::format("reads '{}', which no block writes", p_[t].name));
+    // Copies that a pipeline runs ahead stand after their readers, in program order, too.
+    const bool before = std::any_of(all->second.begin(), all->second.end(), [&](BlockId w) { return w == id || p_.block(w).ahead || compare_order(p_, w, id) < 0; });
+    if (!before) return wrong(id, fmt::format("reads '{}' before any block writes it", p_[t].name));
+    return Ok{};
+  }
+};
+
+}  // namespace
+
+Check verify(const Program& p, Level level) { return Verifier(p, level).run(); }
+
+}  // namespace tecc::loop
