@@ -32,4 +32,4 @@ build/release/tecc build "${operator[@]}" --records "$out/records.db" --out-dir 
 echo
 echo "naive nest: $untuned GFLOP/s"
 echo "tuned:      $tuned GFLOP/s"
-echo "artifact:   $out/gemm (launch contract $out/gemm/gemm_nt.json, C header and example beside it)"
+echo "artifact:   $out/gemm (launch contract $out/gemm/gemm.json, C header and example beside it)"
