@@ -161,6 +161,8 @@ Check gpu_tiles(Context& c, std::uint32_t s, const Form& form) {
   TECC_CHECK(c.build.add(Bind{blocks, Group::block}));
   TECC_CHECK(c.build.add(Bind{{ti.thread, tj.thread}, Group::thread}));
 
+  if (c.choose.choose(name + " unroll k", {0, 1}, 1)) TECC_CHECK(c.build.add(Unroll{{kp[1]}}));
+
   // The elementwise stages that follow, on the tile while it is in registers.
   const TensorId result = b.writes[0].buffer;
   bool followed = false;
