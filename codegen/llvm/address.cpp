@@ -161,7 +161,7 @@ void KernelEmitter::store(const Place& where, Value* value, Value* mask) {
       at.varying = nullptr;
       at.uniform = b_.CreateNSWAdd(at.uniform, v_.index(*same));
     }
-  if (!at.varying && !Values::lanes(value) && (!mask || mask == exists_)) {
+  if (!at.varying && !Values::lanes(value) && !mask) {
     scoped(b_.CreateAlignedStore(value, element_pointer(at, at.uniform), align), at.buffer);
     return;
   }

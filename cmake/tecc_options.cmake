@@ -1,0 +1,22 @@
+# How to build, apart from what: developers' conveniences, sanitizers.
+option(TECC_TESTS "build the tests" ON)
+option(TECC_DEV "ccache and mold, where they are installed" OFF)
+option(TECC_STATIC_LLVM "link LLVM statically (for the relocatable archive)" OFF)
+option(TECC_RELOCATABLE "install the shared libraries that the tool needs beside it" OFF)
+set(TECC_SANITIZE "" CACHE STRING "sanitizers of the compiler, e.g. address,undefined")
+
+if(TECC_DEV)
+  find_program(TECC_CCACHE ccache)
+  if(TECC_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+    set(CMAKE_CXX_COMPILER_LAUNCHER ${TECC_CCACHE})
+  endif()
+  find_program(TECC_MOLD mold)
+  if(TECC_MOLD)
+    add_link_options(-fuse-ld=mold)
+  endif()
+endif()
+if(TECC_SANITIZE)
+  # vptr checks need type information of LLVM's classes, which not every build of LLVM has.
+  add_compile_options(-fsanitize=${TECC_SANITIZE} -fno-omit-frame-pointer -fno-sanitize=vptr)
+  add_link_options(-fsanitize=${TECC_SANITIZE})
+endif()
