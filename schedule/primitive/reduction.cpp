@@ -10,7 +10,7 @@
 /// after the statement under `at` that holds the block; afterwards every thread has the whole. Results none.
 ///
 /// Refuses  E0325 no reduction; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
-///          E0323 the block is not inside `at`.
+///          E0323 the block is not inside `at`; E0345 cross_thread_reduce a second time.
 #include <fmt/format.h>
 
 #include "schedule/primitive/common.h"
@@ -151,6 +151,8 @@ Check check(const State& state, const CrossThreadReduce& step) {
   const Program& p = state.program;
   for (BlockId id : blocks) {
     const Block& b = p.block(id);
+    for (const loop::CrossThread& c : p.cross_threads)
+      if (c.block == id) return refuse(Code::combined_already, b.name);
     if (!b.combiner || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, b.name);
     if (!loop::is_inside(p, id, l) || loop::feeds(p, l, b, IterKind::reduce)) {
       std::vector<std::string> names;
