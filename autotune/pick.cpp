@@ -6,7 +6,7 @@
 
 namespace tecc::autotune {
 
-Result<schedule::Trace> pick(const codegen::Workload& w, const codegen::Target& target) {
+Result<Candidate> pick_candidate(const codegen::Workload& w, const codegen::Target& target) {
   Rng rng(0);
   std::optional<Refusal> why;
   const char* log = std::getenv("TECC_LOG");  // words: passes, timing, search
@@ -23,10 +23,15 @@ Result<schedule::Trace> pick(const codegen::Workload& w, const codegen::Target& 
       continue;
     }
     auto lowered = compiler::lower(candidate->state.program, target.limits);
-    if (lowered) return std::move(candidate->trace);
+    if (lowered) return candidate;
     note(n, lowered.error());
   }
   return *why;
+}
+
+Result<schedule::Trace> pick(const codegen::Workload& w, const codegen::Target& target) {
+  TECC_TRY(Candidate c, pick_candidate(w, target));
+  return std::move(c.trace);
 }
 
 }  // namespace tecc::autotune

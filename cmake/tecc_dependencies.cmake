@@ -3,6 +3,13 @@ find_package(fmt REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(Threads REQUIRED)
 find_package(CLI11 REQUIRED)
+find_package(SQLite3 REQUIRED)
+# Debian's libxgboost-dev has no CMake package.
+find_path(XGBOOST_INCLUDE_DIR xgboost/c_api.h REQUIRED)
+find_library(XGBOOST_LIBRARY xgboost REQUIRED)
+add_library(tecc_xgboost INTERFACE)
+target_include_directories(tecc_xgboost INTERFACE ${XGBOOST_INCLUDE_DIR})
+target_link_libraries(tecc_xgboost INTERFACE ${XGBOOST_LIBRARY})
 
 # LLVM 19: one shared library, or the components that the CPU back end needs, linked in.
 find_package(LLVM 19.1 REQUIRED CONFIG PATHS /usr/lib/llvm-19)

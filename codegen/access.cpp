@@ -23,6 +23,34 @@ void add_affine(const Program& p, Address& a, const Binding& index, const Expr& 
   else if (!index.digits.empty() || index.offset) a.symbolic.push_back({index, stride});
 }
 
+/// Digits of a coordinate as digits of an address: each falls into one cut.
+std::optional<Binding> placed_digits(const Program& p, const Storage::Dimension& dim, const Binding& rest) {
+  Binding out;
+  const auto offset = dim.place_of(rest.offset);
+  if (rest.offset != 0 && dim.cuts.size() == 1) {  // a plain stride takes any offset, that of a row before the first, too
+    if (rest.offset % dim.cuts[0].unit) return std::nullopt;
+    out.offset = rest.offset / dim.cuts[0].unit * dim.cuts[0].place;
+  } else if (offset) {
+    out.offset = *offset;
+  } else {
+    return std::nullopt;
+  }
+  std::vector<std::int64_t> used(dim.cuts.size(), 0);
+  for (const Digit& x : rest.digits) {
+    bool placed = false;
+    for (std::size_t c = 0; c < dim.cuts.size() && !placed; ++c) {
+      const Storage::Cut& cut = dim.cuts[c];
+      if (x.stride % cut.unit || (x.stride < 0 && dim.cuts.size() > 1)) continue;
+      used[c] += x.stride / cut.unit * range_of(p, Digit{x.loop, x.div, x.mod, 1}).high;
+      if (dim.cuts.size() > 1 && used[c] >= cut.count) return std::nullopt;
+      out.digits.push_back({x.loop, x.div, x.mod, x.stride / cut.unit * cut.place});
+      placed = true;
+    }
+    if (!placed) return std::nullopt;
+  }
+  return out;
+}
+
 bool digit_varies(const Program& p, const Digit& d, LoopId v) {
   if (d.loop == v) return true;
   return p.loop(d.loop).retired && depends_on(p, *p.loop(d.loop).retired, v);
@@ -40,27 +68,24 @@ Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vec
     const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
     if (!buf.storage) {
       if (binding) add_affine(p, out, normal(p, *binding), strides[d]);
-      else out.general.push_back({index[d], {}, 0, 1, strides[d]});
+      else out.general.push_back({index[d], {}, 0, 1, 0, strides[d]});
       continue;
     }
-    const Storage& st = *buf.storage;
+    const Storage::Dimension& dim = buf.storage->dims[d];
     const auto still = [&](LoopId l) { return compiler::holds_still(p, buf, l); };
     if (binding) {
       Binding rest = normal(p, *binding);
-      if (st.relative[d]) std::erase_if(rest.digits, [&](const Digit& x) { return still(x.loop); });
-      rest.offset -= st.origin[d];
-      bool divides = rest.offset % st.grain[d] == 0;
-      for (const Digit& x : rest.digits) divides &= x.stride % st.grain[d] == 0;
-      if (divides) {
-        rest.offset /= st.grain[d];
-        for (Digit& x : rest.digits) x.stride /= st.grain[d];
-        out.linear = loop::add(p, out.linear, rest, st.stride[d]);
+      if (dim.relative) std::erase_if(rest.digits, [&](const Digit& x) { return still(x.loop); });
+      rest.offset -= dim.origin;
+      if (const auto placed = placed_digits(p, dim, rest)) {
+        out.linear = loop::add(p, out.linear, *placed);
         continue;
       }
     }
     Binding minus;
-    if (st.relative[d]) minus = Binding{region_of(p, b, index[d], still).fixed.digits, 0};
-    out.general.push_back({index[d], minus, st.origin[d], st.grain[d], index_literal(st.stride[d])});
+    if (dim.relative) minus = Binding{region_of(p, b, index[d], still).fixed.digits, 0};
+    for (std::size_t c = 0; c < dim.cuts.size(); ++c)
+      out.general.push_back({index[d], minus, dim.origin, dim.cuts[c].unit, c == 0 ? 0 : dim.cuts[c].count, index_literal(dim.cuts[c].place)});
   }
   if (buf.slots > 1) {
     Address::Slot slot{std::nullopt, 0, buf.slots, buf.storage->elements};

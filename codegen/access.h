@@ -15,10 +15,10 @@ struct Address {
     Expr stride;
   };
   std::vector<Symbolic> symbolic;
-  struct General {  // (index - minus - origin) / grain * stride, with an index that is no sum of digits
+  struct General {  // (index - minus - origin) / unit % count * stride, with an index that is no sum of digits
     Expr index;
     loop::Binding minus;
-    std::int64_t origin, grain;
+    std::int64_t origin, unit, count;  // count 0: no remainder is taken
     Expr stride;
   };
   std::vector<General> general;

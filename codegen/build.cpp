@@ -7,6 +7,7 @@
 #include "codegen/c_header.h"
 #include "codegen/cuda/emit.h"
 #include "codegen/cuda/nvrtc.h"
+#include "codegen/llvm/object.h"
 #include "ir/loop/affine.h"
 
 namespace tecc::codegen {
@@ -126,6 +127,33 @@ Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program&
   return v;
 }
 
+Result<Variant> cpu_variant(const Workload& w, const Plan& plan, const Program& p, const std::string& stem, const Emit& emit, Built& out) {
+  cpu::Target target;
+  target.cpu = plan.target.arch;
+  cpu::Places places;  // the contract lists every dim, runtime ones among fixed ones
+  for (const auto& [v, range] : p.dims)
+    for (std::size_t n = 0; n < out.contract.dims.size(); ++n)
+      if (out.contract.dims[n].name == p.vars[v].name) places.dims[v] = static_cast<int>(n);
+  TECC_TRY(const cpu::Module module, cpu::emit(p, target, places));
+  if (emit.object) {
+    TECC_TRY(out.files[stem + ".o"], cpu::object(module));
+  }
+  if (const auto c = constant_of(module.workspace_bytes); !c || *c > 0) {
+    ContractBuffer b;
+    b.name = free_name(p, workspace_name);
+    b.role = Role::workspace;
+    b.align = 256;
+    b.bytes = formula_of(p, module.workspace_bytes);
+    out.contract.buffers.push_back(b);
+  }
+  Variant v;
+  v.target = CpuIsa{module.target.triple, module.target.cpu + (module.target.features.empty() ? "" : "," + module.target.features)};
+  for (const cpu::Kernel& k : module.kernels) v.launches.push_back(CpuLaunch{stem + ".o", k.name, formula_of(p, k.tasks)});
+  out.modules.push_back(module);
+  (void)w;
+  return v;
+}
+
 }  // namespace
 
 Result<Workload> make_workload(const te::Kernel& kernel, const te::Bindings& bindings) {
@@ -157,6 +185,24 @@ Numerics numerics_of(const Workload& w) {
   return out;
 }
 
+double flops_of(const Program& p) {
+  double flops = 0;
+  for (loop::BlockId id : loop::all_blocks(p)) {
+    const loop::Block& b = p.block(id);
+    double instances = 1;
+    for (const loop::Iter& i : b.iters) instances *= static_cast<double>(std::max<std::int64_t>(loop::largest(p, i.upper) - i.lower, 0));
+    double operations = b.combiner ? 1 : 0;
+    for (const loop::Write& wr : b.writes)
+      walk(wr.value, [&](const Expr& e) {
+        if (e.as<Read>()) return false;  // index arithmetic does not count
+        operations += is_float(e->type) && (e.as<Binary>() || e.as<Unary>());
+        return true;
+      });
+    flops += instances * operations;
+  }
+  return flops;
+}
+
 Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump) {
   Built out;
   bool first = true;
@@ -169,7 +215,8 @@ Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emi
       TECC_TRY(Variant v, cuda_variant(w, plan, p, stem, emit, out));
       out.contract.variants.push_back(std::move(v));
     } else {
-      return refuse(Code::no_lowering, "CPU", "this program yet");
+      TECC_TRY(Variant v, cpu_variant(w, plan, p, stem, emit, out));
+      out.contract.variants.push_back(std::move(v));
     }
     const std::string schedule_text = schedule::print(plan.schedule, w.naive);
     std::string& all = out.files[w.kernel.name + ".schedule"];

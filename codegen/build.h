@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "codegen/artifact.h"
+#include "codegen/llvm/emit.h"
 #include "codegen/target.h"
 #include "ir/te/kernel.h"
 #include "schedule/step.h"
@@ -24,6 +25,7 @@ Result<Workload> make_workload(const te::Kernel& kernel, const te::Bindings& bin
 struct Built {
   Contract contract;
   std::map<std::string, std::string> files;
+  std::vector<cpu::Module> modules;  // one a CPU plan, for running in this process
 };
 struct Emit {
   bool cubin = true, ptx = true, cuda = false, header = true, json = true, object = true, ir = false;
@@ -46,6 +48,9 @@ Workspace plan_workspace(const loop::Program& p);
 
 /// An index expression over runtime dims as a contract formula.
 std::string formula_of(const loop::Program& p, const Expr& e);
+
+/// Floating-point operations of the expression, a multiplication and an addition counted as two; the largest runtime dims.
+double flops_of(const loop::Program& p);
 
 /// Relative and absolute tolerance for results of this workload: by the type of the outputs and the longest reduction.
 Numerics numerics_of(const Workload& workload);

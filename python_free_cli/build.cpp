@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "autotune/pick.h"
+#include "autotune/tune.h"
 #include "ir/base/files.h"
 #include "python_free_cli/options.h"
 
@@ -35,6 +36,26 @@ std::optional<codegen::Emit> parse_emit(const std::string& list, const Input& in
   return e;
 }
 
+/// The best recorded schedule; without one, the prior's first candidate, unless --locked forbids it.
+Result<schedule::Trace> choose(const Options& o, const codegen::Workload& w, const codegen::Target& t) {
+  const std::string path = o.records.empty() ? autotune::Database::default_path() : o.records;
+  if (!o.records.empty() || o.locked || std::filesystem::exists(path)) {
+    auto records = autotune::Database::open(path);
+    if (!records) {
+      // Records that nobody asked for must not stand in the way of a build.
+      if (o.records.empty() && !o.locked) std::cerr << "warning: " << message(records.error()) << "\n";
+      else return records.error();
+    } else {
+      auto trace = autotune::recorded(w, t, *records);
+      if (trace && *trace) return **std::move(trace);
+      if (o.locked && !trace) return trace.error();
+      if (o.locked) return refuse(Code::no_record, w.kernel.name, autotune::fingerprint(t), path);
+      if (!trace) std::cerr << "warning: " << message(trace.error()) << "\n";
+    }
+  }
+  return autotune::pick(w, t);
+}
+
 int run(const Options& o) {
   const auto loaded = load(o);
   if (!loaded) return 1;
@@ -46,7 +67,7 @@ int run(const Options& o) {
   for (const codegen::Target& t : *targets) {
     codegen::Plan plan{t, {}};
     if (o.schedule.empty()) {
-      auto trace = autotune::pick(loaded->workload, t);
+      auto trace = choose(o, loaded->workload, t);
       if (!trace) return fail(trace.error(), o, &loaded->source);
       plan.schedule = *std::move(trace);
     } else if (o.schedule != "naive") {

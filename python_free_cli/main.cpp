@@ -14,7 +14,11 @@ constexpr Command commands[] = {
     {"check", "parse, bind and prove bounds; print the expression and its naive nest", add_check},
     {"devices", "what this machine can run on", add_devices},
     {"explain", "explain an error number", add_explain},
+    {"run", "run an expression or an artifact on this machine", add_run},
     {"plan", "place the buffers of a program or of a CSV of lifetimes in one arena", add_plan},
+    {"records", "what tuning found out: list, export, import, merge, prune", add_records},
+    {"tune", "search for the fastest schedule, measured on the device", add_tune},
+    {"__runner", "", add_runner},  // measures candidates for tune in a process of its own
 };
 
 /// nvcc's spelling (-arch=sm_90a) beside the usual one.
@@ -39,6 +43,7 @@ int main(int argc, char** argv) {
   std::vector<std::pair<CLI::App*, std::function<int()>>> chosen;
   for (const Command& c : commands) {
     CLI::App* sub = app.add_subcommand(c.name, c.help);
+    if (!*c.help) sub->group("");  // hidden
     chosen.emplace_back(sub, c.add(*sub));
   }
   try {

@@ -50,5 +50,6 @@ std::function<int()> add_plan(CLI::App& app);
 std::function<int()> add_run(CLI::App& app);
 std::function<int()> add_tune(CLI::App& app);
 std::function<int()> add_records(CLI::App& app);
+std::function<int()> add_runner(CLI::App& app);
 
 }  // namespace tecc::cli

@@ -37,15 +37,73 @@ std::vector<std::uint32_t> epilogue_of(const Context& c, std::uint32_t s) {
   return out;
 }
 
+/// One tiled axis: x = block * (high * threads * vector) + high' * (threads * vector) + thread * vector + lane, so that the
+/// threads of a warp read neighbouring vectors of shared memory.
 struct Tile {
-  Ref block, thread, inner;  // inner: the part one thread keeps in registers
-  std::int64_t threads, registers;
+  std::size_t axis;  // of the block
+  Ref block, high, thread, lane;
+  std::int64_t threads, highs, vector;
+  std::int64_t size() const { return threads * highs * vector; }
 };
+
+/// The tile's cut of a loop that runs over size() elements of the axis: the threads own what they own of the sum.
+struct Followed {
+  std::vector<Ref> threads, inner;
+  std::optional<Ref> lane;
+};
+Check follow(Context& c, const Ref& loop, const Tile& t, Followed& out) {
+  TECC_TRY(const auto parts, c.build.add(Split{loop, {t.threads, t.vector}}));
+  out.threads.push_back(parts[1]);
+  out.inner.push_back(parts[0]);
+  out.inner.push_back(parts[2]);
+  out.lane = parts[2];
+  return Ok{};
+}
+Check place_followed(Context& c, const Followed& f) {
+  std::vector<Ref> order = f.threads;
+  order.insert(order.end(), f.inner.begin(), f.inner.end());
+  if (order.size() > 1) TECC_CHECK(c.build.add(Reorder{order}));
+  TECC_CHECK(c.build.add(Bind{f.threads, Group::thread}));
+  if (f.lane) (void)c.build.try_add(Vectorize{{*f.lane}});
+  return Ok{};
+}
+
+/// All loops of a copy as one.
+std::optional<Ref> fuse_copy(Context& c, const Ref& copy, std::size_t rank) {
+  std::optional<Ref> all;
+  for (std::size_t a = 0; a < rank; ++a) {
+    const Ref axis = Builder::axis(copy, a);
+    if (!c.build.present(axis)) continue;
+    if (!all) {
+      all = axis;
+      continue;
+    }
+    auto fused = c.build.add(Fuse{*all, axis});
+    if (!fused) return std::nullopt;
+    all = (*fused)[0];
+  }
+  return all;
+}
+
+/// The dimension of the operand that the axis runs along, when that is all its index says.
+std::optional<std::size_t> dimension_of(const Block& b, const Read& r, std::size_t axis) {
+  for (std::size_t d = 0; d < r.index.size(); ++d)
+    if (const auto* v = r.index[d].as<Var>(); v && v->id == b.iters[axis].var) return d;
+  return std::nullopt;
+}
+
+/// Choices of an expert for the register tile: the largest whose blocks still fill the machine.
+std::int64_t preferred_registers(const Context& c, std::int64_t m, std::int64_t n, std::int64_t batch) {
+  for (std::int64_t r : {8, 4, 2})
+    if (batch * ((m + 16 * r - 1) / (16 * r)) * ((n + 16 * r - 1) / (16 * r)) >= c.target.sm_count) return r;
+  return 1;
+}
 
 Check gpu_tiles(Context& c, std::uint32_t s, const Form& form) {
   const Block b = c.block(s);
   const Ref stage = Builder::stage(s);
   std::vector<Axis_> spatial;
+  std::vector<std::size_t> index;  // of each spatial axis among the block's iterations
   std::vector<Ref> reduce;
   for (std::size_t a = 0; a < b.iters.size(); ++a) {
     const Ref loop = Builder::axis(stage, a);
@@ -60,36 +118,37 @@ Check gpu_tiles(Context& c, std::uint32_t s, const Form& form) {
       else if (first) axis.side = r, first = false;
     }
     spatial.push_back(axis);
+    index.push_back(a);
   }
-  // The two axes to tile: on each side the longest; everything else is a block loop, except short ones, which stay serial.
-  std::size_t m = spatial.size(), n = spatial.size();
-  for (std::size_t a = 0; a < spatial.size(); ++a) {
-    if (spatial[a].batch) continue;
-    if (n == spatial.size() || (spatial[a].side == spatial[n].side && spatial[a].extent > spatial[n].extent)) {
-      if (n == spatial.size()) n = a;
-      else n = a;
-    }
-  }
+  // The longest axis of each side is tiled; the others become loops over blocks.
+  std::size_t n = spatial.size(), m = spatial.size();
   for (std::size_t a = 0; a < spatial.size(); ++a)
-    if (!spatial[a].batch && a != n && spatial[a].side != spatial[n].side && (m == spatial.size() || spatial[a].extent > spatial[m].extent)) m = a;
-  if (m == spatial.size() || n == spatial.size()) return Ok{};  // elementwise will take it
+    if (!spatial[a].batch && (n == spatial.size() || spatial[a].side != spatial[n].side || spatial[a].extent >= spatial[n].extent)) n = a;
+  for (std::size_t a = 0; a < spatial.size(); ++a)
+    if (!spatial[a].batch && n < spatial.size() && spatial[a].side != spatial[n].side && (m == spatial.size() || spatial[a].extent > spatial[m].extent)) m = a;
+  if (m == spatial.size() || n == spatial.size()) return Ok{};  // no two sides: other rules take it
   if (m > n) std::swap(m, n);
   c.done[s] = 1;
 
   const std::string& name = b.name;
-  const auto tile = [&](std::size_t a, const char* side, std::int64_t prefer_threads, std::int64_t prefer_registers) -> Result<Tile> {
+  std::int64_t batch = 1;
+  for (std::size_t a = 0; a < spatial.size(); ++a)
+    if (a != m && a != n) batch *= spatial[a].extent;
+  const std::int64_t registers = preferred_registers(c, spatial[m].extent, spatial[n].extent, batch);
+  const auto tile = [&](std::size_t a, const std::string& side) -> Result<Tile> {
     const std::int64_t extent = spatial[a].extent;
-    const std::int64_t threads = c.choose.choose(name + " " + side + " threads", powers(1, 32, extent), prefer_threads);
-    const std::int64_t registers = c.choose.choose(name + " " + side + " registers", powers(1, 16, (extent + threads - 1) / threads), prefer_registers);
-    TECC_TRY(const auto parts, c.build.add(Split{spatial[a].loop, {threads, registers}}, {side + std::string("0"), side + std::string("1"), side + std::string("2")}));
-    return Tile{parts[0], parts[1], parts[2], threads, registers};
+    const std::int64_t threads = c.choose.choose(name + " " + side + " threads", powers(2, 32, extent), 16);
+    const std::int64_t each = c.choose.choose(name + " " + side + " registers", powers(1, 16, (extent + threads - 1) / threads), registers);
+    const std::int64_t vector = std::min<std::int64_t>(each, 4);
+    TECC_TRY(const auto parts, c.build.add(Split{spatial[a].loop, {each / vector, threads, vector}}, {side + "0", side + "1", side + "2", side + "3"}));
+    return Tile{index[a], parts[0], parts[1], parts[2], parts[3], threads, each / vector, vector};
   };
-  TECC_TRY(const Tile ti, tile(m, "i", 16, 4));
-  TECC_TRY(const Tile tj, tile(n, "j", 16, 4));
-  if (ti.threads * tj.threads > c.target.limits.threads_per_block) return refuse(Code::too_many_threads, name, ti.threads * tj.threads, c.target.limits.threads_per_block);
-  const Ref k = reduce.back();
-  const std::int64_t steps = c.choose.choose(name + " k", {4, 8, 16, 32}, 16);
-  TECC_TRY(const auto kp, c.build.add(Split{k, {std::min(steps, c.build.extent(k))}}, {"k0", "k1"}));
+  TECC_TRY(const Tile ti, tile(m, "i"));
+  TECC_TRY(const Tile tj, tile(n, "j"));
+  const std::int64_t all_threads = ti.threads * tj.threads;
+  if (all_threads > c.target.limits.threads_per_block) return refuse(Code::too_many_threads, name, all_threads, c.target.limits.threads_per_block);
+  const std::int64_t steps = c.choose.choose(name + " k", {4, 8, 16, 32}, registers == 8 ? 8 : 16);
+  TECC_TRY(const auto kp, c.build.add(Split{reduce.back(), {std::min(steps, c.build.extent(reduce.back()))}}, {"k0", "k1"}));
   std::vector<Ref> order;
   for (std::size_t a = 0; a < spatial.size(); ++a)
     if (a != m && a != n) order.push_back(spatial[a].loop);
@@ -97,122 +156,101 @@ Check gpu_tiles(Context& c, std::uint32_t s, const Form& form) {
   order.push_back(tj.block);
   const std::vector<Ref> blocks = order;
   for (std::size_t r = 0; r + 1 < reduce.size(); ++r) order.push_back(reduce[r]);
-  for (const Ref& l : {kp[0], ti.thread, tj.thread, kp[1], ti.inner, tj.inner}) order.push_back(l);
+  for (const Ref& l : {kp[0], ti.thread, tj.thread, kp[1], ti.high, ti.lane, tj.high, tj.lane}) order.push_back(l);
   TECC_CHECK(c.build.add(Reorder{order}));
   TECC_CHECK(c.build.add(Bind{blocks, Group::block}));
   TECC_CHECK(c.build.add(Bind{{ti.thread, tj.thread}, Group::thread}));
 
   // The elementwise stages that follow, on the tile while it is in registers.
+  const TensorId result = b.writes[0].buffer;
   bool followed = false;
   for (std::uint32_t e : epilogue_of(c, s)) {
     auto loops = c.build.add(ReverseComputeAt{Builder::stage(e), tj.block});
     if (!loops) continue;
-    // Its loops over the tile: cut as the sum's, so that every thread finds its own elements.
-    std::vector<Ref> threads, inner;
-    std::vector<Ref> made;
     const Block eb = c.block(e);
-    std::size_t found = 0;
-    for (std::size_t a = 0; a < loops->size(); ++a) {
-      if (!c.build.present((*loops)[a])) continue;
-      const std::int64_t extent = c.build.extent((*loops)[a]);
-      made.push_back((*loops)[a]);
-      (void)extent;
-      ++found;
-    }
-    // Which of them is i, which is j: by the read of the sum.
-    std::optional<Ref> li, lj;
+    Followed f;
     for (const Read& r : form_of(c.program(), eb).reads) {
-      if (r.tensor != b.writes[0].buffer) continue;
-      const auto axis_at = [&](std::size_t dim) -> std::optional<Ref> {
-        const auto* v = r.index[dim].as<Var>();
-        for (std::size_t a = 0; v && a < eb.iters.size(); ++a)
-          if (eb.iters[a].var == v->id && c.build.present((*loops)[a])) return (*loops)[a];
-        return std::nullopt;
-      };
-      // Dimensions of the sum's buffer are its spatial iterations in order.
-      std::size_t dim = 0;
-      for (std::size_t a = 0; a < b.iters.size(); ++a) {
-        if (b.iters[a].kind != IterKind::spatial) continue;
-        if (a == m) li = axis_at(dim);
-        if (a == n) lj = axis_at(dim);
-        ++dim;
+      if (r.tensor != result || !f.threads.empty()) continue;
+      std::size_t dim = 0;  // dimensions of the sum's buffer are its spatial iterations in order
+      for (std::size_t a : index) {
+        const auto* v = r.index[dim++].as<Var>();
+        for (std::size_t l = 0; v && l < eb.iters.size(); ++l) {
+          if (eb.iters[l].var != v->id || !c.build.present((*loops)[l])) continue;
+          if (a == ti.axis) TECC_CHECK(follow(c, (*loops)[l], ti, f));
+          if (a == tj.axis) TECC_CHECK(follow(c, (*loops)[l], tj, f));
+        }
       }
     }
-    // An absent loop is a tile of extent 1 on that axis: then the thread loop has one iteration, too.
-    std::vector<Ref> final_order;
-    if (li) {
-      TECC_TRY(const auto parts, c.build.add(Split{*li, {ti.registers}}));
-      threads.push_back(parts[0]);
-      inner.push_back(parts[1]);
-    }
-    if (lj) {
-      TECC_TRY(const auto parts, c.build.add(Split{*lj, {tj.registers}}));
-      threads.push_back(parts[0]);
-      inner.push_back(parts[1]);
-    }
-    final_order = threads;
-    final_order.insert(final_order.end(), inner.begin(), inner.end());
-    if (final_order.size() > 1) TECC_CHECK(c.build.add(Reorder{final_order}));
-    TECC_CHECK(c.build.add(Bind{threads, Group::thread}));
+    if (!f.threads.empty()) TECC_CHECK(place_followed(c, f));
     c.done[e] = 1;
     followed = true;
   }
-  if (followed && readers_of(c.program(), b.writes[0].buffer).size() == 1 && c.program()[b.writes[0].buffer].role == loop::Role::workspace) {
+  if (followed && readers_of(c.program(), result).size() == 1 && c.program()[result].role == loop::Role::workspace) {
     TECC_CHECK(c.build.add(SetScope{{stage}, Scope::local}));
-  } else {
-    // The sum itself is the result: gather it in registers, then store.
-    auto copy = c.build.add(CacheWrite{stage, *c.build.tensor(b.writes[0].buffer), Scope::local, tj.block});
-    if (copy) {
-      std::vector<Ref> threads, inner;
-      std::size_t dim = 0;
-      for (std::size_t a = 0; a < b.iters.size(); ++a) {
-        if (b.iters[a].kind != IterKind::spatial) continue;
-        const Ref axis = Builder::axis((*copy)[1], dim++);
-        if ((a == m || a == n) && c.build.present(axis)) {
-          TECC_TRY(const auto parts, c.build.add(Split{axis, {a == m ? ti.registers : tj.registers}}));
-          threads.push_back(parts[0]);
-          inner.push_back(parts[1]);
-        }
-      }
-      std::vector<Ref> final_order = threads;
-      final_order.insert(final_order.end(), inner.begin(), inner.end());
-      if (final_order.size() > 1) TECC_CHECK(c.build.add(Reorder{final_order}));
-      TECC_CHECK(c.build.add(Bind{threads, Group::thread}));
+  } else if (auto copy = c.build.add(CacheWrite{stage, *c.build.tensor(result), Scope::local, tj.block})) {
+    Followed f;  // the sum itself is the result: gathered in registers, then stored
+    std::size_t dim = 0;
+    for (std::size_t a : index) {
+      const Ref axis = Builder::axis((*copy)[1], dim++);
+      if (!c.build.present(axis)) continue;
+      if (a == ti.axis) TECC_CHECK(follow(c, axis, ti, f));
+      if (a == tj.axis) TECC_CHECK(follow(c, axis, tj, f));
     }
+    if (!f.threads.empty()) TECC_CHECK(place_followed(c, f));
   }
 
-  // Operands in shared memory: the part that the block needs for one step of k, loaded by all its threads.
-  const std::int64_t all_threads = ti.threads * tj.threads;
-  std::vector<TensorId> operands;
-  for (const Read& r : form.reads)
-    if (std::find(operands.begin(), operands.end(), r.tensor) == operands.end()) operands.push_back(r.tensor);
-  for (TensorId t : operands) {
-    const auto handle = c.build.tensor(t);
+  // Operands in shared memory: what the block needs for one step of k, loaded by all its threads, the tiled axis fastest;
+  // from there vectors into registers. With two slots the loads of the next step run under the arithmetic of this one.
+  const bool pipelined = c.choose.choose(name + " slots", {1, 2}, 2) == 2;
+  std::vector<Ref> channel;
+  std::vector<TensorId> seen;
+  for (const Read& r : form.reads) {
+    if (std::find(seen.begin(), seen.end(), r.tensor) != seen.end()) continue;
+    seen.push_back(r.tensor);
+    const std::size_t rank = r.index.size();
+    const auto handle = c.build.tensor(r.tensor);
     bool along_k = false;
-    for (const Read& r : form.reads)
-      if (r.tensor == t)
-        for (const Expr& e : r.index)
-          for (const Iter& i : b.iters) along_k |= i.kind == IterKind::reduce && uses(e, i.var);
-    if (!handle || !along_k || c.choose.choose(name + " stage " + c.program()[t].name, {0, 1}, 1) == 0) continue;
+    for (const Expr& e : r.index) along_k |= uses(e, b.iters.back().var);
+    if (!handle || !along_k || c.choose.choose(name + " stage " + c.program()[r.tensor].name, {0, 1}, 1) == 0) continue;
     auto copy = c.build.add(CacheRead{{stage}, *handle, Scope::shared, kp[0]});
     if (!copy) continue;
-    std::optional<Ref> all;
-    for (std::size_t a = 0; a < c.program()[t].shape.size(); ++a) {
-      const Ref axis = Builder::axis((*copy)[1], a);
-      if (!c.build.present(axis)) continue;
-      if (!all) { all = axis; continue; }
-      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
-      all = fused[0];
+    const Ref shared = (*copy)[0];
+    const std::int64_t bytes = bytes_of(c.program()[r.tensor].type);
+    std::optional<Ref> staged;
+    if (pipelined)
+      if (auto global = c.build.add(CacheRead{{(*copy)[1]}, *handle, Scope::local, kp[0]})) staged = (*global)[1];
+    for (const std::optional<Ref>& one : {staged, std::optional((*copy)[1])}) {
+      if (!one) continue;
+      const auto all = fuse_copy(c, *one, rank);
+      if (!all) continue;
+      const std::int64_t elements = c.build.extent(*all);
+      std::int64_t width = 1;
+      while (2 * width * bytes <= c.target.vector_bytes && elements % (2 * width * all_threads) == 0) width *= 2;
+      TECC_TRY(const auto parts, c.build.add(Split{*all, {all_threads, width}}));
+      TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
+      if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
     }
-    if (!all) continue;
-    const std::int64_t elements = c.build.extent(*all);
-    std::vector<std::int64_t> widths{1};
-    for (std::int64_t w = 2; w * bytes_of(c.program()[t].type) <= c.target.vector_bytes && elements % (w * all_threads) == 0; w *= 2) widths.push_back(w);
-    const std::int64_t width = c.choose.choose(name + " load " + c.program()[t].name, widths, widths.back());
-    TECC_TRY(const auto parts, c.build.add(Split{*all, {all_threads, width}}));
-    TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
-    if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
+    if (pipelined) channel.push_back(shared);
+    // The tiled axis of this operand, and its layout.
+    for (const Tile* t : {&ti, &tj}) {
+      const auto dim = dimension_of(b, r, t->axis);
+      if (!dim) continue;
+      if (*dim + 1 != rank) {
+        std::vector<std::int64_t> layout;
+        for (std::size_t d = 0; d < rank; ++d)
+          if (d != *dim) layout.push_back(static_cast<std::int64_t>(d));
+        layout.push_back(static_cast<std::int64_t>(*dim));
+        TECC_CHECK(c.build.add(SetLayout{shared, layout, c.choose.choose(name + " pad " + c.program()[r.tensor].name, {0, 4, 8}, 4)}));
+      }
+      auto own = c.build.add(CacheRead{{stage}, shared, Scope::local, kp[1]});
+      if (!own) continue;
+      const Ref along = Builder::axis((*own)[1], *dim);
+      if (!c.build.present(along)) continue;
+      TECC_TRY(const auto parts, c.build.add(Split{along, {t->vector}}));
+      (void)c.build.try_add(Vectorize{{parts[1]}});
+    }
   }
+  if (!channel.empty()) (void)c.build.try_add(Pipeline{kp[0], channel, 2});
   return Ok{};
 }
 

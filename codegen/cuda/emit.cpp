@@ -557,7 +557,8 @@ class KernelEmitter {
       std::string term = value(g.index);
       if (!g.minus.digits.empty()) term = fmt::format("({} - ({}))", term, binding(g.minus));
       if (g.origin) term = fmt::format("({} - ({}))", term, literal_text(g.origin));
-      if (g.grain != 1) term = fmt::format("({} / {})", term, literal_text(g.grain));
+      if (g.unit != 1) term = fmt::format("({} / {})", term, literal_text(g.unit));
+      if (g.count) term = fmt::format("({} % {})", term, literal_text(g.count));
       if (const auto c = constant_of(g.stride); !c || *c != 1) term = fmt::format("{} * {}", term, value(g.stride));
       add(term);
     }

@@ -68,7 +68,8 @@ KernelEmitter::Place KernelEmitter::place(BlockId id, TensorId t, const std::vec
     };
     if (!g.minus.digits.empty()) subtract(binding(g.minus));
     if (g.origin) subtract(v_.index(g.origin));
-    if (g.grain != 1) term = v_.floor_div(term, g.grain, false);
+    if (g.unit != 1) term = v_.floor_div(term, g.unit, false);
+    if (g.count) term = v_.floor_mod(term, g.count, false);
     Value* stride = value(g.stride);
     v_.unify(term, stride);
     add_term(at, b_.CreateNSWMul(term, stride));
@@ -160,7 +161,7 @@ void KernelEmitter::store(const Place& where, Value* value, Value* mask) {
       at.varying = nullptr;
       at.uniform = b_.CreateNSWAdd(at.uniform, v_.index(*same));
     }
-  if (!at.varying && !Values::lanes(value) && (!mask || mask == exists_)) {
+  if (!at.varying && !Values::lanes(value) && !mask) {
     scoped(b_.CreateAlignedStore(value, element_pointer(at, at.uniform), align), at.buffer);
     return;
   }

@@ -47,6 +47,7 @@ class KernelEmitter {
   void writes(loop::BlockId id);
   /// Runs `body` where the conditions hold; in lanes, for those of them.
   void where(const std::vector<Expr>& conditions, const std::function<void()>& body);
+  bool must_run_a_lane(const loop::Block& b, const std::set<VarId>& masked) const;
 
   // ---- tails.cpp: guards of partial tiles
   struct Bound {  // position < limit, or limit <= position
@@ -63,6 +64,7 @@ class KernelEmitter {
   bool is_open(loop::LoopId l) const;
   std::vector<Guard> guards_under(loop::StmtId s) const;  // that are not settled
   llvm::Value* shorten(loop::LoopId id, llvm::Value* count, std::vector<Guard>& settled);
+  bool stays_a_loop(loop::LoopId l) const;
   std::vector<Guard> tile_guards(loop::LoopId id) const;
   llvm::Value* all_hold(const std::vector<Guard>& guards);
   void versioned(const std::vector<Guard>& guards, const std::function<void()>& body);

@@ -70,8 +70,7 @@ void KernelEmitter::loop(LoopId id) {
   const auto run = [&] {
     std::vector<Guard> settled;
     Value* count = value(l.extent);
-    const bool whole = l.kind == LoopKind::unrolled || indexes_registers(id);  // unrolled by its constant extent
-    if (!whole && !lanes_) count = shorten(id, count, settled);
+    if (stays_a_loop(id) && !lanes_) count = shorten(id, count, settled);
     for (const Guard& g : settled) settled_.insert({g.block, &*g.condition});
     counted(id, count, [&] { children(id); });
     for (const Guard& g : settled) settled_.erase({g.block, &*g.condition});
@@ -154,6 +153,32 @@ bool KernelEmitter::indexes_registers(LoopId l) const {
 }
 
 // ---- blocks -----------------------------------------------------------------------------------------------------------
+/// True if all lanes may read one element whose place follows from what decides about the lanes: where no lane runs, it may lie
+/// anywhere. An affine index with one such variable differs from lane to lane, and is masked.
+bool KernelEmitter::must_run_a_lane(const Block& b, const std::set<VarId>& masked) const {
+  bool must = false;
+  const auto check_index = [&](const Expr& i) {
+    const auto affine = affine_of(i);
+    int deciding = 0;
+    if (affine)
+      for (const auto& [v, c] : affine->terms) deciding += masked.count(v) != 0;
+    walk(i, [&](const Expr& x) {
+      if (const auto* v = x.as<Var>()) must |= masked.count(v->id) && (!affine || deciding > 1);
+      must |= x.as<Read>() != nullptr;
+      return !must;
+    });
+  };
+  for (const Write& w : b.writes) {
+    for (const Expr& i : w.index) check_index(i);
+    walk(w.value, [&](const Expr& e) {
+      if (const auto* r = e.as<Read>())
+        for (const Expr& i : r->index) check_index(i);
+      return !must;
+    });
+  }
+  return must;
+}
+
 void KernelEmitter::where(const std::vector<Expr>& conditions, const std::function<void()>& body) {
   auto& context = module_.getContext();
   auto* done = llvm::BasicBlock::Create(context, "done", function_);
@@ -163,6 +188,7 @@ void KernelEmitter::where(const std::vector<Expr>& conditions, const std::functi
     b_.SetInsertPoint(yes);
   };
   Value *scalar = nullptr, *by_lane = nullptr;
+  std::set<VarId> masked;  // what decides about lanes
   for (const Expr& c : conditions) {
     if (scalar && !harmless(c)) {
       only_if(scalar);
@@ -170,10 +196,17 @@ void KernelEmitter::where(const std::vector<Expr>& conditions, const std::functi
     }
     mask_ = by_lane;
     Value* holds = value(c);
-    if (Values::lanes(holds)) by_lane = and_mask(by_lane, holds);
-    else scalar = and_mask(scalar, holds);
+    if (Values::lanes(holds)) {
+      by_lane = and_mask(by_lane, holds);
+      walk(c, [&](const Expr& e) {
+        if (const auto* v = e.as<Var>()) masked.insert(v->id);
+        return true;
+      });
+    } else {
+      scalar = and_mask(scalar, holds);
+    }
   }
-  if (by_lane) {  // what all lanes read is read only if a lane runs
+  if (by_lane && must_run_a_lane(p_.block(block_), masked)) {
     Value* any = b_.CreateOrReduce(by_lane);
     scalar = and_mask(scalar, any);
   }

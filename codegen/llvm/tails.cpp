@@ -76,16 +76,36 @@ Value* KernelEmitter::shorten(LoopId id, Value* count, std::vector<Guard>& settl
   return b_.CreateBinaryIntrinsic(llvm::Intrinsic::smin, count, left);
 }
 
-/// The guards that do not change with loop `id` and whose own loops inside of it make a tile.
+bool KernelEmitter::stays_a_loop(LoopId l) const {
+  const LoopKind kind = p_.loop(l).kind;
+  return kind != LoopKind::unrolled && kind != LoopKind::vectorized && !indexes_registers(l);
+}
+
+/// The guards for which `id` is the innermost loop that they do not change with, and whose own loops inside of it make a tile:
+/// there the test is made often enough that few instances are tested one by one, and seldom enough to cost nothing.
 std::vector<KernelEmitter::Guard> KernelEmitter::tile_guards(LoopId id) const {
   std::vector<Guard> out;
+  if (!stays_a_loop(id)) return out;
   for (Guard& g : guards_under(id)) {
     if (!g.bound || depends_on(p_, g.bound->position, id)) continue;
+    const auto& parts = g.bound->position.digits;  // without an open one the test would be about the whole problem
+    if (std::none_of(parts.begin(), parts.end(), [&](const Digit& d) { return is_open(d.loop); })) continue;
     std::int64_t instances = 1;
-    for (LoopId l : loops_around(p_, g.block))
-      if (l != id && is_inside(p_, l, id) && depends_on(p_, g.bound->position, l))
-        instances = std::min(instances * std::clamp<std::int64_t>(constant_extent(p_, l).value_or(tile_instances + 1), 1, tile_instances + 1), tile_instances + 1);
-    if (instances <= tile_instances) out.push_back(std::move(g));
+    std::optional<LoopId> innermost, steady;
+    for (LoopId l : loops_around(p_, g.block)) {
+      if (l == id || !is_inside(p_, l, id)) continue;
+      if (!depends_on(p_, g.bound->position, l)) {
+        if (stays_a_loop(l)) steady = l;
+        continue;
+      }
+      innermost = l;
+      instances = std::min(instances * std::clamp<std::int64_t>(constant_extent(p_, l).value_or(tile_instances + 1), 1, tile_instances + 1), tile_instances + 1);
+    }
+    if (steady || instances > tile_instances) continue;
+    if (innermost && g.bound->upper && stays_a_loop(*innermost)) {  // it will be shortened
+      if (std::count(parts.begin(), parts.end(), Digit{*innermost, 1, 0, 1}) == 1) continue;
+    }
+    out.push_back(std::move(g));
   }
   return out;
 }

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <limits>
 #include <numeric>
 
 #include "compiler/pass/passes.h"
@@ -60,7 +61,8 @@ struct Part {
   bool whole = false;
   Binding still;  // digits only
   std::int64_t low = 0, high = 0;
-  std::int64_t grain = 0;
+  bool exact = true;
+  std::vector<std::pair<std::int64_t, std::int64_t>> digits;  // stride and largest value of each varying digit, if exact
 };
 
 Part part_of(const Program& p, const Block& b, const Expr& e, const std::function<bool(LoopId)>& still) {
@@ -73,10 +75,48 @@ Part part_of(const Program& p, const Block& b, const Expr& e, const std::functio
   out.still = normal(p, {r.fixed.digits, 0});
   out.low = r.fixed.offset;
   out.high = r.fixed.offset + r.span - 1;
-  if (r.exact)
-    for (const Digit& d : r.varying) out.grain = std::gcd(out.grain, d.stride);
-  else out.grain = 1;
+  out.exact = r.exact;
+  for (const Digit& d : r.varying) out.digits.push_back({d.stride, range_of(p, Digit{d.loop, d.div, d.mod, 1}).high});
   return out;
+}
+
+/// Mixed radix digits that hold all parts: strides that continue each other share a cut, gaps between them are left out.
+std::vector<Storage::Cut> cuts_of(const std::vector<Part>& parts, std::int64_t low, std::int64_t high) {
+  const std::vector<Storage::Cut> plain{{1, high - low + 1, 1}};
+  std::vector<std::pair<std::int64_t, std::int64_t>> digits;
+  for (const Part& part : parts) {
+    if (!part.exact || part.low != low) return plain;
+    digits.insert(digits.end(), part.digits.begin(), part.digits.end());
+  }
+  std::sort(digits.begin(), digits.end());
+  digits.erase(std::unique(digits.begin(), digits.end()), digits.end());
+  std::vector<Storage::Cut> cuts;  // from fast to slow while building
+  std::int64_t reach = 0;          // of the current cut
+  for (const auto& [stride, most] : digits) {
+    if (most == 0) continue;
+    if (cuts.empty() || stride > reach + cuts.back().unit) {
+      for (const Storage::Cut& c : cuts)
+        if (stride % c.unit) return plain;
+      cuts.push_back({stride, 1, 1});
+      reach = 0;
+    } else if (stride % cuts.back().unit) {
+      return plain;
+    }
+    reach += stride * most;
+  }
+  for (std::size_t n = 0; n < cuts.size(); ++n) {
+    const std::int64_t above = n + 1 < cuts.size() ? cuts[n + 1].unit : std::numeric_limits<std::int64_t>::max();
+    for (const Part& part : parts) {
+      std::int64_t sum = 0;
+      for (const auto& [stride, most] : part.digits)
+        if (stride >= cuts[n].unit && stride < above) sum += stride * most;
+      if (sum >= above) return plain;
+      cuts[n].count = std::max(cuts[n].count, sum / cuts[n].unit + 1);
+    }
+  }
+  if (cuts.empty()) cuts.push_back({1, 1, 1});
+  std::reverse(cuts.begin(), cuts.end());
+  return cuts;
 }
 
 /// Same still part: loops around the buffer by identity, loops bound to threads by the digits of the thread number.
@@ -128,6 +168,7 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
   };
   for (std::size_t d = 0; d < b.shape.size(); ++d) {
     std::optional<Part> all;
+    std::vector<Part> parts;
     bool whole = false;
     BlockId first = accesses[0].block;
     for (const Access& a : accesses) {
@@ -138,6 +179,7 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
         if (st.private_to_thread && has_thread(p, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
         continue;
       }
+      parts.push_back(one);
       if (!all) {
         all = one;
         first = a.block;
@@ -150,27 +192,19 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
         whole = true;
         continue;
       }
-      all->grain = std::gcd(std::gcd(all->grain, one.grain), all->low - one.low);
       all->high = std::max(all->high, one.high);
       all->low = std::min(all->low, one.low);
     }
     if (whole) {
       if (st.private_to_thread && all && std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); }))
         return refuse(Code::other_thread, b.name, p.block(accesses[0].block).name, p.block(first).name);
-      st.relative.push_back(0);
       std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
       for (const Access& a : accesses)
         if (const auto r = range_of(p, &p.block(a.block), a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
-      st.origin.push_back(low);
-      st.grain.push_back(1);
-      st.extent.push_back(high - low + 1);
+      st.dims.push_back({false, low, {{1, high - low + 1, 1}}});
       continue;
     }
-    st.relative.push_back(1);
-    const std::int64_t grain = all->grain == 0 ? 1 : all->grain;
-    st.origin.push_back(all->low);
-    st.grain.push_back(grain);
-    st.extent.push_back((all->high - all->low) / grain + 1);
+    st.dims.push_back({true, all->low, cuts_of(parts, all->low, all->high)});
   }
   // Strides: the last of the order is the fastest.
   std::vector<int> order = b.order;
@@ -178,12 +212,14 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
     order.resize(b.shape.size());
     std::iota(order.begin(), order.end(), 0);
   }
-  st.stride.assign(b.shape.size(), 0);
   std::int64_t stride = 1;
   for (std::size_t n = order.size(); n-- > 0;) {
-    const auto d = static_cast<std::size_t>(order[n]);
-    st.stride[d] = stride;
-    stride *= st.extent[d] + (n + 1 == order.size() ? b.pad : 0);
+    std::vector<Storage::Cut>& cuts = st.dims[static_cast<std::size_t>(order[n])].cuts;
+    for (auto c = cuts.rbegin(); c != cuts.rend(); ++c) {
+      c->place = stride;
+      stride *= c->count;
+    }
+    if (n + 1 == order.size()) stride += b.pad;
   }
   st.elements = stride;
   p.buffers.edit(id, [&](Buffer& row) { row.storage = std::move(st); });
@@ -207,12 +243,8 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
       if (!b.storage) {  // scratch of a Combine
         Storage st;
         st.at = root;
-        st.relative = {0};
-        st.origin = {0};
-        st.grain = {1};
-        st.extent = {*constant_of(b.shape[0])};
-        st.stride = {1};
-        st.elements = st.extent[0];
+        st.dims = {{false, 0, {{1, *constant_of(b.shape[0]), 1}}}};
+        st.elements = *constant_of(b.shape[0]);
         b.storage = st;
       }
       const std::int64_t bytes = b.storage->elements * b.slots * bytes_of(b.type);

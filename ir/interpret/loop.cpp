@@ -31,6 +31,7 @@ class Machine {
         if (const auto* l = p[StmtId{n}].as<Loop>(); l && l->retired) retired_.push_back({n});
     for (BlockId b : all_blocks(p)) {
       lowered_ |= !p.block(b).guards.empty();
+      note_empty(b);
       for (LoopId l : loops_around(p, b))
         if (feeds(p, l, p.block(b), IterKind::reduce)) {
           restarts_[l].push_back(b);
@@ -64,7 +65,10 @@ class Machine {
       for (StmtId c : p_[root].children) statement(c);
     }
     for (TensorId t : p_.outputs) {
-      const Memory& m = memory_[t.n];
+      Memory& m = memory_[t.n];
+      if (const auto empty = neutral_.find(t); empty != neutral_.end())
+        for (std::size_t i = 0; i < m.elements.size(); ++i)
+          if (!m.written[i]) m.elements[i] = empty->second, m.written[i] = true;
       if (!failed_ && !std::all_of(m.written.begin(), m.written.end(), [](bool w) { return w; })) fail(fmt::format("is not run for every element of the output '{}'", p_[t].name), writers_of(p_, t)[0]);
       Array a(p_[t].type, m.extents);
       for (std::size_t i = 0; i < m.elements.size(); ++i) {
@@ -87,10 +91,22 @@ class Machine {
   std::map<std::pair<const void*, std::size_t>, Binding> still_;  // by index expression and buffer: the part that holds still
   std::map<LoopId, std::vector<BlockId>> restarts_;  // the reductions whose outermost reduction loop it is
   std::map<BlockId, std::set<std::vector<std::int64_t>>> begun_;
+  std::map<TensorId, Scalar> neutral_;  // written by a reduction that may run over nothing and would then not run at all
   bool lowered_ = false;
   BlockId block_{};
   std::optional<Refusal> failed_;
   LoopRun out_;
+
+  void note_empty(BlockId id) {
+    const Block& b = p_.block(id);
+    if (!b.combiner || b.init == Init::apart) return;
+    for (const Iter& i : b.iters) {
+      const auto upper = range_of(p_, nullptr, i.upper);
+      if (i.kind != IterKind::reduce || (upper && upper->low > 0 && b.predicate.empty())) continue;
+      for (std::size_t n = 0; n < b.writes.size(); ++n)
+        neutral_[b.writes[n].buffer] = n == 1 ? Scalar{.integer = -1} : eval(identity_of(*b.combiner, p_[b.writes[n].buffer].type));
+    }
+  }
 
   void fail(const std::string& what, BlockId b) {
     if (!failed_) failed_ = at(p_[b].at, refuse(Code::bug_program, p_.name, p_.block(b).name, what));
@@ -197,9 +213,10 @@ class Machine {
     if (b.storage) {
       const Storage& st = *b.storage;
       for (std::size_t d = 0; d < at.size(); ++d) {
-        std::int64_t x = at[d] - st.origin[d] - (st.relative[d] ? value(still_part(t, index_exprs[d])) : 0);
-        if (x < 0 || x % st.grain[d] || x / st.grain[d] >= st.extent[d]) return fail("uses " + element() + " outside of its storage", block_), nullptr;
-        place += x / st.grain[d] * st.stride[d];
+        const std::int64_t rest = at[d] - st.dims[d].origin - (st.dims[d].relative ? value(still_part(t, index_exprs[d])) : 0);
+        const auto placed = st.dims[d].place_of(rest);
+        if (!placed) return fail("uses " + element() + " outside of its storage", block_), nullptr;
+        place += *placed;
       }
       if (b.slots > 1) {
         const auto& ahead = p_.block(block_).ahead;
@@ -221,6 +238,12 @@ class Machine {
     return &m.elements[n];
   }
   Scalar load(TensorId t, const std::vector<Expr>& index_exprs) {
+    if (const auto empty = neutral_.find(t); empty != neutral_.end()) {
+      const auto before = failed_;
+      if (const Scalar* from = cell(t, index_exprs, false)) return *from;
+      failed_ = before;
+      return empty->second;
+    }
     const Scalar* from = cell(t, index_exprs, false);
     return from ? *from : Scalar{};
   }

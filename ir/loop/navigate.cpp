@@ -29,6 +29,17 @@ bool expr_reads(const Expr& e, TensorId buffer) {
 
 }  // namespace
 
+std::optional<std::int64_t> Storage::Dimension::place_of(std::int64_t rest) const {
+  std::int64_t place = 0;
+  for (const Cut& c : cuts) {
+    if (rest < 0 || rest / c.unit >= c.count) return std::nullopt;
+    place += rest / c.unit * c.place;
+    rest %= c.unit;
+  }
+  if (rest != 0) return std::nullopt;
+  return place;
+}
+
 StmtId root_of(const Program& p, StmtId s) {
   while (!p[s].as<Root>()) s = p[s].parent;
   return s;

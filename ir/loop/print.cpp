@@ -74,9 +74,10 @@ class Printer {
     if (b.storage) {
       const Storage& st = *b.storage;
       out += " {";
-      for (std::size_t d = 0; d < st.extent.size(); ++d)
-        out += fmt::format("{}{}{} from {} by {} stride {}", d ? ", " : "", st.relative[d] ? "relative " : "", st.extent[d],
-                           st.origin[d], st.grain[d], st.stride[d]);
+      for (std::size_t d = 0; d < st.dims.size(); ++d) {
+        out += fmt::format("{}{}from {}", d ? ", " : "", st.dims[d].relative ? "relative " : "", st.dims[d].origin);
+        for (const Storage::Cut& c : st.dims[d].cuts) out += fmt::format(" {}x{}@{}", c.count, c.unit, c.place);
+      }
       out += fmt::format("; {} elements{}, offset {}}}", st.elements, st.private_to_thread ? " a thread" : "", st.offset_bytes);
     }
     return out;

@@ -125,13 +125,29 @@ enum class Role : std::uint8_t { input, output, workspace };
 
 /// Where the elements of a non-global buffer lie, set by the pass `place_buffers`. The buffer is allocated anew in every
 /// iteration of `at`; loops around `at` (and, where every thread has a copy of its own, loops bound to threads; and the slot
-/// loop of a pipelined buffer) hold still. Element x lies at sum_d ((x[d] - still part of x[d] - origin[d]) / grain[d]) *
-/// stride[d]; of a dimension that is not `relative` nothing is subtracted but the origin.
+/// loop of a pipelined buffer) hold still. Of a coordinate x, what holds still (if `relative`) and the origin are subtracted;
+/// the rest is cut into digits, rest / unit % count, which lie `place` elements apart. One cut is a plain stride; several
+/// leave out what the threads in between own.
 struct Storage {
+  struct Cut {
+    std::int64_t unit = 1, count = 1, place = 1;
+    bool operator==(const Cut&) const = default;
+  };
+  struct Dimension {
+    bool relative = false;
+    std::int64_t origin = 0;
+    std::vector<Cut> cuts;  // from slow to fast
+    std::int64_t extent() const {
+      std::int64_t n = 1;
+      for (const Cut& c : cuts) n *= c.count;
+      return n;
+    }
+    /// The place of a coordinate whose still part and origin were subtracted; nullopt outside of the storage.
+    std::optional<std::int64_t> place_of(std::int64_t rest) const;
+  };
   StmtId at;
   bool private_to_thread = false;
-  std::vector<std::uint8_t> relative;
-  std::vector<std::int64_t> origin, grain, extent, stride;
+  std::vector<Dimension> dims;
   std::int64_t elements = 0;      // of one slot
   std::int64_t offset_bytes = 0;  // shared: place in the block's shared memory
 };

@@ -166,11 +166,11 @@ class Verifier {
     if (!b.storage) return wrong(id, fmt::format("uses '{}', which has no storage", b.name));
     const Storage& st = *b.storage;
     const std::size_t rank = b.shape.size();
-    if (st.relative.size() != rank || st.origin.size() != rank || st.grain.size() != rank || st.extent.size() != rank || st.stride.size() != rank)
+    if (st.dims.size() != rank)
       return wrong(id, fmt::format("uses '{}', whose storage has another rank", b.name));
     if (!is_inside(p_, id, st.at)) return wrong(id, fmt::format("uses '{}' outside of its storage", b.name));
-    for (std::size_t d = 0; d < rank; ++d)
-      if (st.grain[d] < 1 || st.extent[d] < 1) return wrong(id, fmt::format("uses '{}', whose storage is empty", b.name));
+    for (const Storage::Dimension& d : st.dims)
+      if (d.cuts.empty() || d.extent() < 1) return wrong(id, fmt::format("uses '{}', whose storage is empty", b.name));
     return Ok{};
   }
 

@@ -1,0 +1,21 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "runtime/tensor.h"
+
+namespace tecc::autotune {
+
+/// What an output should be: one of the two has the elements.
+struct Expected {
+  std::vector<double> real;
+  std::vector<std::int64_t> integer;
+};
+
+/// E0524 where `got` is not `expected`. Floats: NaN and infinities in the same places; ||got - expected|| <= rtol * ||expected||;
+/// and no element off by more than rtol * (|its value| + root mean square of all). Integers: equal; where floats decided about them
+/// (`exact` false: an argmax of sums) one in a thousand may differ, since nearly equal values may swap.
+Check compare(const std::string& name, const HostTensor& got, const Expected& expected, double rtol, bool exact);
+
+}  // namespace tecc::autotune

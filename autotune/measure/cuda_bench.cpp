@@ -1,0 +1,154 @@
+#include <algorithm>
+
+#include "autotune/measure/compare.h"
+#include "autotune/measure/serve.h"
+#include "runtime/cuda/launch.h"
+#include "runtime/cuda/time.h"
+
+namespace tecc::autotune {
+namespace {
+
+constexpr std::int64_t guard_bytes = 64 << 10;  // on both sides: a tile that runs over lands here
+constexpr unsigned char poison = 0xff;          // a NaN in every float type, -1 in every integer
+
+std::int64_t size_of(DType type, const std::vector<std::int64_t>& shape) {
+  std::int64_t n = bytes_of(type);
+  for (const std::int64_t extent : shape) n *= extent;
+  return n;
+}
+
+/// Device memory between two guard zones, filled with poison. Reads outside of the buffer give NaN, writes are found.
+struct Guarded {
+  std::string name;
+  cuda::Memory memory;
+  std::int64_t bytes = 0, room = 0;  // room: rounded up, so that the second zone is aligned
+
+  static Result<Guarded> make(const std::string& name, std::int64_t bytes) {
+    Guarded g{name, {}, bytes, (bytes + 255) / 256 * 256};
+    TECC_TRY(g.memory, cuda::Memory::allocate(g.room + 2 * guard_bytes, name));
+    TECC_CHECK(g.memory.fill(poison));
+    return g;
+  }
+  BoundBuffer bound() const { return {memory.address() + guard_bytes, bytes}; }
+  Check upload(const void* from) const { return bytes ? memory.upload(from, bytes, guard_bytes) : Check(Ok{}); }
+  Check download(void* to) const { return bytes ? memory.download(to, bytes, guard_bytes) : Check(Ok{}); }
+  Check intact() const {
+    for (const bool after : {false, true}) {
+      const std::int64_t from = after ? guard_bytes + bytes : 0, length = after ? guard_bytes + room - bytes : guard_bytes;
+      std::vector<unsigned char> zone(static_cast<std::size_t>(length));
+      TECC_CHECK(memory.download(zone.data(), length, from));
+      for (std::int64_t n = 0; n < length; ++n)
+        if (zone[static_cast<std::size_t>(n)] != poison)
+          return refuse(Code::guard_touched, name, after ? n : guard_bytes - n, after ? "after its end" : "before its begin");
+    }
+    return Ok{};
+  }
+};
+
+class CudaBench final : public Bench {
+ public:
+  Result<std::string> prepare(const Message& m) override {
+    TECC_TRY(device_, cuda::Device::open(m.at("device").get<int>()));
+    task_ = task_from(m.at("task"));
+    TECC_TRY(const Contract contract, parse_contract(m.at("contract").get<std::string>(), "reference"));
+    for (const InputSpec& i : task_.inputs) {
+      if (i.by_value) {
+        const double v = scalar_input(i);
+        if (is_float(i.type)) binding_.scalars[i.name] = v;
+        else binding_.scalars[i.name] = static_cast<std::int64_t>(v);
+        continue;
+      }
+      TECC_TRY(const HostTensor x, random_input(i, task_.seed));
+      TECC_TRY(Guarded g, Guarded::make(i.name, static_cast<std::int64_t>(x.bytes.size())));
+      TECC_CHECK(g.upload(x.bytes.data()));
+      binding_.buffers[i.name] = g.bound();
+      inputs_.push_back(std::move(g));
+    }
+    binding_.dims = Env(task_.dims.begin(), task_.dims.end());
+    TECC_CHECK(run_reference(contract, m));
+    for (const OutputSpec& o : task_.outputs) {
+      TECC_TRY(Guarded g, Guarded::make(o.name, size_of(o.type, o.shape)));
+      binding_.buffers[o.name] = g.bound();
+      outputs_.push_back(std::move(g));
+    }
+    return device_.facts().name;
+  }
+
+  Result<std::unique_ptr<Loaded>> load(const Message& m) override {
+    TECC_TRY(const Contract contract, parse_contract(m.at("contract").get<std::string>(), "candidate"));
+    std::map<std::string, std::string> images;
+    for (const auto& [file, bytes] : m.at("images").items()) images[file] = unpack(bytes);
+    cuda::Artifact artifact = cuda::Artifact::of(device_, contract, std::move(images));
+    TECC_TRY(cuda::Call call, artifact.bind(binding_));
+    return std::unique_ptr<Loaded>(std::make_unique<OnDevice>(*this, std::move(call)));
+  }
+
+ private:
+  struct OnDevice final : Loaded {
+    const CudaBench& bench;
+    cuda::Call call;
+    OnDevice(const CudaBench& b, cuda::Call c) : bench(b), call(std::move(c)) {}
+
+    Check check(bool corrupt) override {
+      for (const Guarded& g : bench.outputs_) TECC_CHECK(g.memory.fill(poison));
+      const cuda::Stream stream;
+      TECC_CHECK(call.launch(stream));
+      TECC_CHECK(stream.synchronize());
+      for (std::size_t n = 0; n < bench.outputs_.size(); ++n) {
+        const OutputSpec& o = bench.task_.outputs[n];
+        TECC_TRY(HostTensor got, make_tensor(o.type, o.shape, o.name));
+        TECC_CHECK(bench.outputs_[n].download(got.bytes.data()));
+        if (corrupt && !got.bytes.empty()) std::fill(got.bytes.begin(), got.bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(64, got.bytes.size())), poison);
+        TECC_CHECK(compare(o.name, got, bench.expected_[n], bench.task_.rtol, bench.task_.exact_integers));
+        TECC_CHECK(bench.outputs_[n].intact());
+      }
+      for (const Guarded& g : bench.inputs_) TECC_CHECK(g.intact());
+      return Ok{};
+    }
+    Result<std::vector<double>> time_us(int warmups, int runs) override {
+      return cuda::time_us(bench.device_, [&](const cuda::Stream& s) { return call.launch(s); }, {warmups, runs, true});
+    }
+  };
+
+  Check run_reference(const Contract& contract, const Message& m) {
+    cuda::Artifact artifact = cuda::Artifact::of(device_, contract, {{"reference.cubin", unpack(m.at("image"))}});
+    Binding b = binding_;
+    std::vector<Guarded> results;  // in f64 or i64
+    for (const OutputSpec& o : task_.outputs) {
+      TECC_TRY(Guarded g, Guarded::make(o.name, size_of(DType::f64, o.shape)));
+      b.buffers[o.name] = g.bound();
+      results.push_back(std::move(g));
+    }
+    for (const Guarded& g : results) TECC_CHECK(g.memory.fill(0));  // outside of a ragged domain there is nothing
+    b.dims.clear();
+    TECC_TRY(const cuda::Call call, artifact.bind(b));
+    const cuda::Stream stream;
+    TECC_CHECK(call.launch(stream));
+    TECC_CHECK(stream.synchronize());
+    for (std::size_t n = 0; n < results.size(); ++n) {
+      Expected e;
+      const auto count = static_cast<std::size_t>(results[n].bytes / 8);
+      if (is_float(task_.outputs[n].type)) {
+        e.real.resize(count);
+        TECC_CHECK(results[n].download(e.real.data()));
+      } else {
+        e.integer.resize(count);
+        TECC_CHECK(results[n].download(e.integer.data()));
+      }
+      expected_.push_back(std::move(e));
+    }
+    return Ok{};
+  }
+
+  cuda::Device device_;
+  TaskSpec task_;
+  Binding binding_;
+  std::vector<Guarded> inputs_, outputs_;
+  std::vector<Expected> expected_;
+};
+
+}  // namespace
+
+std::unique_ptr<Bench> cuda_bench() { return std::make_unique<CudaBench>(); }
+
+}  // namespace tecc::autotune

@@ -1,0 +1,112 @@
+#include "autotune/measure/serve.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+#include "autotune/measure/measurer.h"
+#include "autotune/measure/process.h"
+
+namespace tecc::autotune {
+namespace {
+
+Message failure(Phase phase, const Refusal& why) {
+  const Failed f = failed(phase, why);
+  Message m{{"failed", {{"phase", name(f.phase)}, {"code", f.code}, {"message", f.message}}}};
+  // After an error of the driver the context may be lost: a fresh process is cheap, a wrong verdict is not.
+  m["restart"] = why.code == Code::driver_failed || why.code == Code::out_of_memory;
+  return m;
+}
+
+void inject(const Message& m) {
+  const std::string fault = m.value("inject", "none");
+  if (fault == "hang")
+    for (;;) ::pause();
+  if (fault == "die") ::raise(SIGKILL);
+}
+
+Message time_one(Bench& bench, const Message& m) {
+  inject(m);
+  auto loaded = bench.load(m.at("candidate"));
+  if (!loaded) return failure(Phase::load, loaded.error());
+  if (const Check right = (*loaded)->check(m.value("inject", "none") == "wrong"); !right) {
+    const Code code = right.error().code;
+    return failure(code == Code::wrong_result || code == Code::guard_touched ? Phase::wrong : Phase::run, right.error());
+  }
+  auto first = (*loaded)->time_us(0, 1);
+  if (!first) return failure(Phase::run, first.error());
+  const double best = m.value("best_us", 0.0);
+  if (best > 0 && (*first)[0] > give_up_ratio * best) return {{"us", *first}};
+  const int runs = std::clamp(static_cast<int>(sampling_ms * 1000 / std::max((*first)[0], 1.0)), least_runs, most_runs);
+  auto all = (*loaded)->time_us(1, runs);
+  if (!all) return failure(Phase::run, all.error());
+  return {{"us", *all}};
+}
+
+Message finals(Bench& bench, const Message& m) {
+  const Message& list = m.at("candidates");
+  std::vector<std::unique_ptr<Bench::Loaded>> loaded;
+  std::vector<Message> answers(list.size());
+  for (std::size_t n = 0; n < list.size(); ++n) {
+    auto one = bench.load(list[n]);
+    if (!one) answers[n] = failure(Phase::load, one.error());
+    loaded.push_back(one ? *std::move(one) : nullptr);
+    if (loaded.back()) answers[n]["us"] = Message::array();
+  }
+  std::mt19937_64 rng(m.at("seed").get<std::uint64_t>());
+  std::vector<std::size_t> order(list.size());
+  std::iota(order.begin(), order.end(), 0);
+  for (int round = 0; round < m.at("rounds").get<int>(); ++round) {
+    for (std::size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[rng() % n]);
+    for (const std::size_t n : order) {
+      if (!loaded[n]) continue;
+      auto us = loaded[n]->time_us(1, 2);
+      if (us) {
+        for (double t : *us) answers[n]["us"].push_back(t);
+        continue;
+      }
+      answers[n] = failure(Phase::run, us.error());
+      loaded[n] = nullptr;
+    }
+  }
+  Message out;
+  out["outcomes"] = answers;
+  return out;
+}
+
+}  // namespace
+
+int serve(int fd) {
+  die_with_parent();
+  std::unique_ptr<Bench> bench;
+  for (;;) {
+    const auto question = receive(fd, std::nullopt);
+    if (!question) return 0;
+    Message answer;
+    try {
+      const std::string op = question->at("op");
+      if (op == "prepare") {
+        bench = question->at("kind") == "cuda" ? cuda_bench() : cpu_bench();
+        const auto device = bench->prepare(*question);
+        answer = device ? Message{{"device", *device}} : failure(Phase::load, device.error());
+      } else if (!bench) {
+        answer = failure(Phase::load, refuse(Code::runner_words, "a question before 'prepare'"));
+      } else if (op == "time") {
+        answer = time_one(*bench, *question);
+      } else if (op == "finals") {
+        answer = finals(*bench, *question);
+      } else {
+        answer = failure(Phase::load, refuse(Code::runner_words, "an unknown question '" + op + "'"));
+      }
+    } catch (const nlohmann::json::exception& e) {
+      answer = failure(Phase::load, refuse(Code::runner_words, e.what()));
+    }
+    if (!send(fd, answer)) return 0;
+    if (answer.value("restart", false)) return 0;
+  }
+}
+
+}  // namespace tecc::autotune

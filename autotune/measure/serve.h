@@ -1,0 +1,33 @@
+#pragma once
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "autotune/measure/inputs.h"
+
+/// The runner's side: what `tecc __runner` does with its socket.
+namespace tecc::autotune {
+
+/// A device inside of the runner.
+class Bench {
+ public:
+  virtual ~Bench() = default;
+  /// Inputs and expected outputs. `device`: what to call it.
+  virtual Result<std::string> prepare(const Message& task) = 0;
+  /// A candidate, loaded and ready; it stays so as long as the value lives.
+  class Loaded {
+   public:
+    virtual ~Loaded() = default;
+    /// Runs once with poisoned outputs between guard zones. E0524 E0525 E0605. `corrupt`: an injected fault.
+    virtual Check check(bool corrupt) = 0;
+    virtual Result<std::vector<double>> time_us(int warmups, int runs) = 0;
+  };
+  virtual Result<std::unique_ptr<Loaded>> load(const Message& candidate) = 0;
+};
+std::unique_ptr<Bench> cuda_bench();
+std::unique_ptr<Bench> cpu_bench();
+
+/// Answers questions until the socket closes.
+int serve(int fd);
+
+}  // namespace tecc::autotune

@@ -1,0 +1,198 @@
+#include "autotune/search/search.h"
+
+#include <algorithm>
+#include <mutex>
+
+#include "runtime/cpu/pool.h"
+
+namespace tecc::autotune {
+namespace {
+
+constexpr std::size_t first_sample = 256;   // random points that the prior orders before anything was measured
+constexpr std::size_t prior_sample = 1024;  // mode prior
+constexpr std::size_t parents_kept = 24;    // the best measured points breed
+constexpr std::size_t brood = 128;          // children a generation
+constexpr int generations = 3;
+constexpr double random_share = 0.15;       // of every batch: the model does not know what it has not seen
+constexpr double step_share = 0.6;          // mutations that go to a neighbouring option rather than anywhere
+constexpr double cross_share = 0.4;
+constexpr std::size_t fewest_rows = 12;     // measured points before the model is asked
+
+std::size_t below(Rng& rng, std::size_t n) { return static_cast<std::size_t>(rng() % n); }
+bool chance(Rng& rng, double p) { return static_cast<double>(rng() >> 11) * 0x1p-53 < p; }
+
+}  // namespace
+
+std::optional<Mode> parse_mode(std::string_view name) {
+  if (name == "evolutionary") return Mode::evolutionary;
+  if (name == "random") return Mode::random;
+  if (name == "prior") return Mode::prior;
+  return std::nullopt;
+}
+
+Genome mutate(const Genome& genome, Rng& rng) {
+  Genome out = genome;
+  std::vector<std::size_t> open;
+  for (std::size_t n = 0; n < out.size(); ++n)
+    if (out[n].options.size() > 1) open.push_back(n);
+  if (open.empty()) return out;
+  Choice& c = out[open[below(rng, open.size())]];
+  const auto at = static_cast<std::size_t>(std::find(c.options.begin(), c.options.end(), c.value) - c.options.begin());
+  std::size_t to = below(rng, c.options.size() - 1);  // any other
+  if (to >= at) ++to;
+  if (chance(rng, step_share)) to = at == 0 ? 1 : at + 1 == c.options.size() || chance(rng, 0.5) ? at - 1 : at + 1;
+  c.value = c.options[to];
+  return out;
+}
+
+Genome cross(const Genome& a, const Genome& b, Rng& rng) {
+  Genome out = a;
+  for (Choice& c : out) {
+    if (!chance(rng, 0.5)) continue;
+    for (const Choice& other : b)
+      if (other.name == c.name) c.value = other.value;  // where it is no option any more, the Chooser answers anew
+  }
+  for (const Choice& other : b)  // decisions that only b came to
+    if (std::none_of(a.begin(), a.end(), [&](const Choice& c) { return c.name == other.name; })) out.push_back(other);
+  return out;
+}
+
+Search::Search(const Space& space, Mode mode, std::uint64_t seed, std::unique_ptr<Scorer> scorer)
+    : space_(space), mode_(mode), rng_(seed), scorer_(std::move(scorer)) {}
+
+/// Points of the genomes, in order, those already proposed left out. Each has its own generator, drawn in order, so that the number
+/// of threads does not matter.
+std::vector<Point> Search::make_all(const std::vector<Genome>& wanted, bool fill) {
+  std::vector<std::uint64_t> seeds;
+  for (std::size_t n = 0; n < wanted.size(); ++n) seeds.push_back(rng_());
+  std::vector<std::optional<Result<Point>>> made(wanted.size());
+  run_tasks(static_cast<std::int64_t>(wanted.size()), [&](std::int64_t n) {
+    const auto at = static_cast<std::size_t>(n);
+    Rng own(seeds[at]);
+    made[at] = space_.make(Chooser(wanted[at], fill ? &own : nullptr));
+  });
+  std::vector<Point> out;
+  std::set<std::string> here;
+  for (auto& each : made) {
+    ++attempts_;
+    Result<Point>& point = *each;
+    if (!point) {
+      Cluster& c = refused_[number(point.error().code)];
+      if (c.count++ == 0) c.code = number(point.error().code), c.message = message(point.error());
+    } else if (!seen_.count(point->program_hash) && here.insert(point->program_hash).second) {
+      out.push_back(*std::move(point));
+    }
+  }
+  return out;
+}
+
+std::vector<Point> Search::sample(std::size_t count) { return make_all(std::vector<Genome>(count), true); }
+
+std::vector<Point> Search::children(std::size_t count, const std::vector<const Genome*>& parents) {
+  std::vector<Genome> wanted;
+  for (std::size_t n = 0; n < count; ++n) {
+    // Better parents stand in front: the smaller of two draws prefers them.
+    const Genome& a = *parents[std::min(below(rng_, parents.size()), below(rng_, parents.size()))];
+    Genome child = chance(rng_, cross_share) ? cross(a, *parents[below(rng_, parents.size())], rng_) : a;
+    child = mutate(child, rng_);
+    if (chance(rng_, 0.3)) child = mutate(child, rng_);
+    wanted.push_back(std::move(child));
+  }
+  return make_all(wanted, true);
+}
+
+void Search::rank(std::vector<Point>& points) const {
+  std::vector<const Point*> all;
+  for (const Point& p : points) all.push_back(&p);
+  std::vector<float> scores = trained_ ? scorer_->score(all) : std::vector<float>();
+  std::vector<std::size_t> order(points.size());
+  for (std::size_t n = 0; n < order.size(); ++n) order[n] = n;
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
+    return scores.empty() ? points[a].prior_us < points[b].prior_us : scores[a] > scores[b];
+  });
+  std::vector<Point> sorted;
+  for (std::size_t n : order) sorted.push_back(std::move(points[n]));
+  points = std::move(sorted);
+}
+
+void Search::take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to) {
+  for (Point& p : from) {
+    if (to.size() >= count) return;
+    if (seen_.insert(p.program_hash).second) to.push_back(std::move(p));
+  }
+}
+
+std::vector<Point> Search::evolve(std::size_t count) {
+  std::vector<const Genome*> parents;
+  for (std::size_t n = 0; n < known_.size() && n < parents_kept; ++n) parents.push_back(&known_[n].point.genome);
+  std::vector<Point> pool, fresh = sample(brood / 4);
+  for (const Point& p : fresh) parents.push_back(&p.genome);
+  std::vector<Point> bred;  // parents points into it: replaced only after they are
+  for (int g = 0; g < generations && !parents.empty(); ++g) {
+    std::vector<Point> generation = children(brood, parents);
+    rank(generation);
+    pool.insert(pool.end(), generation.begin(), generation.end());
+    parents.clear();
+    for (std::size_t n = 0; n < known_.size() && n < parents_kept / 2; ++n) parents.push_back(&known_[n].point.genome);
+    bred = std::move(generation);
+    for (std::size_t n = 0; n < bred.size() && n < brood / 4; ++n) parents.push_back(&bred[n].genome);
+  }
+  rank(pool);
+  std::vector<Point> out;
+  const auto random = static_cast<std::size_t>(random_share * static_cast<double>(count) + 0.5);
+  take(pool, count - std::min(random, count), out);
+  take(fresh, count, out);
+  take(pool, count, out);
+  return out;
+}
+
+std::vector<Point> Search::next(std::size_t count) {
+  std::vector<Point> out;
+  if (!count) return out;
+  if (!began_) {
+    began_ = true;
+    if (auto first = space_.preferred()) {
+      std::vector<Point> one;
+      one.push_back(*std::move(first));
+      take(one, count, out);
+    }
+    if (mode_ == Mode::prior) {
+      queue_ = sample(prior_sample);
+      rank(queue_);
+    }
+  }
+  constexpr int attempts = 4;  // a small space is exhausted, not searched for ever
+  for (int n = 0; n < attempts && out.size() < count; ++n) {
+    std::vector<Point> more;
+    if (mode_ == Mode::prior) {
+      take(queue_, count, out);
+      return out;
+    }
+    if (mode_ == Mode::random) {
+      more = sample(2 * (count - out.size()));
+    } else if (known_.empty()) {
+      more = sample(first_sample);
+      rank(more);
+    } else {
+      more = evolve(count - out.size());
+      for (Point& p : more) out.push_back(std::move(p));
+      continue;
+    }
+    take(more, count, out);
+  }
+  return out;
+}
+
+void Search::learn(const Point& point, std::optional<double> us) {
+  seen_.insert(point.program_hash);
+  if (!us) return;
+  const auto at = std::upper_bound(known_.begin(), known_.end(), *us, [](double t, const Known& k) { return t < k.us; });
+  known_.insert(at, {point, *us});
+  if (!scorer_ || known_.size() < fewest_rows) return;
+  std::vector<Scorer::Row> rows;
+  for (const Known& k : known_)
+    if (!k.point.features.empty()) rows.push_back({k.point.features, k.us});
+  if (rows.size() >= fewest_rows) trained_ = static_cast<bool>(scorer_->train(rows));
+}
+
+}  // namespace tecc::autotune

@@ -1,0 +1,84 @@
+#pragma once
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "autotune/search/space.h"
+
+namespace tecc::autotune {
+
+enum class Mode : std::uint8_t { evolutionary, random, prior };
+std::optional<Mode> parse_mode(std::string_view name);
+
+/// Refusals by code: how often, and one of the texts.
+struct Cluster {
+  std::string code, message;
+  std::int64_t count = 0;
+};
+using Clusters = std::map<std::string, Cluster>;
+
+/// What ranks points that were not measured; trained on line (autotune/model). A larger score is a better point.
+class Scorer {
+ public:
+  virtual ~Scorer() = default;
+  struct Row {
+    std::vector<float> features;
+    double us;
+  };
+  virtual Check train(const std::vector<Row>& rows) = 0;
+  /// Empty before there was enough to learn from.
+  virtual std::vector<float> score(const std::vector<const Point*>& points) const = 0;
+};
+
+/// Proposes batches of points and learns from what became of them. The same seed and the same answers give the same batches.
+///   evolutionary  the first batch by the prior; then children of the best points (mutation of a choice, crossover by name),
+///                 ranked by the model, and a share of random points
+///   random        random points
+///   prior         a large random sample, in the prior's order
+class Search {
+ public:
+  Search(const Space& space, Mode mode, std::uint64_t seed, std::unique_ptr<Scorer> scorer = nullptr);
+
+  /// At most `count` points that were not proposed before; fewer, or none, when the space has no more.
+  std::vector<Point> next(std::size_t count);
+  /// What became of a point, of this run or of an earlier one: its time, or nothing for a failure.
+  void learn(const Point& point, std::optional<double> us);
+  /// Points of earlier runs whose features are not known any more are only not to be proposed again.
+  void skip(const std::string& program_hash) { seen_.insert(program_hash); }
+
+  /// Points refused before measuring.
+  const Clusters& refused() const { return refused_; }
+  std::int64_t attempts() const { return attempts_; }
+
+ private:
+  struct Known {
+    Point point;
+    double us;
+  };
+  std::vector<Point> make_all(const std::vector<Genome>& wanted, bool fill);
+  std::vector<Point> sample(std::size_t count);
+  std::vector<Point> children(std::size_t count, const std::vector<const Genome*>& parents);
+  std::vector<Point> evolve(std::size_t count);
+  void rank(std::vector<Point>& points) const;
+  void take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
+
+  const Space& space_;
+  Mode mode_;
+  Rng rng_;
+  std::unique_ptr<Scorer> scorer_;
+  bool trained_ = false, began_ = false;
+  std::vector<Known> known_;  // by time
+  std::set<std::string> seen_;
+  std::vector<Point> queue_;  // prior: what is left of the sample
+  Clusters refused_;
+  std::int64_t attempts_ = 0;
+};
+
+// Exposed for tests.
+Genome mutate(const Genome& genome, Rng& rng);
+Genome cross(const Genome& a, const Genome& b, Rng& rng);
+
+}  // namespace tecc::autotune

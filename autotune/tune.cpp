@@ -1,0 +1,236 @@
+#include "autotune/tune.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+
+namespace tecc::autotune {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr const char* tool_version = "0.1.0";
+constexpr int features_version = 1;
+
+std::string trace_hash(const schedule::Trace& t) { return fmt::format("{:016x}", schedule::hash(t)); }
+
+std::vector<Cluster> by_count(const Clusters& clusters) {
+  std::vector<Cluster> out;
+  for (const auto& [code, c] : clusters) out.push_back(c);
+  std::stable_sort(out.begin(), out.end(), [](const Cluster& a, const Cluster& b) { return a.count > b.count; });
+  return out;
+}
+
+/// One run of tune().
+class Run {
+ public:
+  Run(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
+      const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
+      : workload_(w), target_(t), measurer_(m), records_(records), options_(o), report_(progress), stop_(stop),
+        space_(w, t), search_(space_, o.mode, o.seed) {
+    progress_.of = o.trials;
+  }
+
+  Result<Tuned> go() {
+    TECC_CHECK(resume());
+    if (auto first = space_.preferred()) first_ = *std::move(first);
+    report();
+    int since_better = 0;
+    while (progress_.trials < options_.trials && !over()) {
+      const auto room = static_cast<std::size_t>(std::min(options_.batch, options_.trials - progress_.trials));
+      const std::vector<Point> batch = search_.next(room);
+      if (batch.empty()) break;
+      const std::optional<double> before = progress_.best_us;
+      TECC_CHECK(measure(batch));
+      since_better = progress_.best_us == before ? since_better + static_cast<int>(batch.size()) : 0;
+      if (options_.plateau && since_better >= options_.plateau) break;
+    }
+    if (measured_.empty()) return nothing();
+    if (!stop_()) TECC_CHECK(finals());
+    return result();
+  }
+
+ private:
+  struct Entry {
+    Point point;
+    double us;
+    std::optional<double> final_us;
+  };
+
+  bool over() const { return stop_() || (options_.seconds && seconds() >= *options_.seconds); }
+  double seconds() const { return std::chrono::duration<double>(Clock::now() - begin_).count(); }
+  void report() {
+    progress_.seconds = seconds();
+    if (report_) report_(progress_);
+  }
+
+  void note(const Point& p, const Outcome& outcome) {
+    if (const auto* m = std::get_if<Measured>(&outcome)) {
+      const double us = median(m->us);
+      search_.learn(p, us);
+      progress_.best_us = std::min(progress_.best_us.value_or(us), us);
+      measured_.push_back({p, us, {}});
+      return;
+    }
+    search_.learn(p, std::nullopt);
+    const Failed& f = std::get<Failed>(outcome);
+    Cluster& c = failures_[f.code];
+    if (c.count++ == 0) c.code = f.code, c.message = f.message;
+    ++progress_.failed;
+  }
+
+  /// What earlier runs recorded counts and is not measured again; times of other seeds teach the search, too.
+  Check resume() {
+    TECC_TRY(const std::vector<Record> rows, records_.all(workload_.hash, fingerprint(target_)));
+    for (const Record& r : rows) {
+      if (r.round != 0 || r.tool != tool_version) continue;
+      if (r.seed == options_.seed) ++progress_.trials, ++progress_.resumed;
+      auto point = space_.make(Chooser(r.genome));
+      if (!point || point->program_hash != r.program_hash) {
+        search_.skip(r.program_hash);
+        continue;
+      }
+      note(*point, r.outcome);
+    }
+    return Ok{};
+  }
+
+  Record record(const Point& p, const Outcome& outcome, int round) const {
+    Record r;
+    r.workload = workload_.hash;
+    r.kernel = workload_.kernel.name;
+    r.dims = dims_text(workload_);
+    r.target = fingerprint(target_);
+    r.device = measurer_.device();
+    r.schedule = schedule::print(p.trace, workload_.naive);
+    r.trace_hash = trace_hash(p.trace);
+    r.program_hash = p.program_hash;
+    r.genome = p.genome;
+    r.outcome = outcome;
+    r.round = round;
+    r.seed = options_.seed;
+    r.tool = tool_version;
+    r.features = features_version;
+    r.made = static_cast<std::int64_t>(std::time(nullptr));
+    return r;
+  }
+
+  Check measure(const std::vector<Point>& batch) {
+    std::vector<schedule::Trace> traces;
+    for (const Point& p : batch) traces.push_back(p.trace);
+    Check stored = Ok{};
+    TECC_CHECK(measurer_.measure(
+        traces, progress_.best_us,
+        [&](std::size_t n, Outcome outcome) {
+          if (auto added = records_.add(record(batch[n], outcome, 0)); !added && stored) stored = added.error();
+          note(batch[n], outcome);
+          ++progress_.trials;
+          report();
+        },
+        [&] { return over() || !stored; }));
+    return stored;
+  }
+
+  Check finals() {
+    std::stable_sort(measured_.begin(), measured_.end(), [](const Entry& a, const Entry& b) { return a.us < b.us; });
+    std::vector<std::size_t> chosen;
+    for (std::size_t n = 0; n < measured_.size() && n < static_cast<std::size_t>(options_.finalists); ++n) chosen.push_back(n);
+    // The untuned candidate runs along, so that the two numbers of the last line were taken side by side.
+    for (std::size_t n = chosen.size(); first_ && n < measured_.size(); ++n)
+      if (measured_[n].point.program_hash == first_->program_hash) chosen.push_back(n);
+    progress_.finals = true;
+    report();
+    std::vector<schedule::Trace> traces;
+    for (std::size_t n : chosen) traces.push_back(measured_[n].point.trace);
+    const auto outcomes = measurer_.finals(traces, options_.seed);
+    if (!outcomes) return Ok{};  // a finalist that kills the runner now: the first times stand
+    for (std::size_t n = 0; n < chosen.size(); ++n) {
+      Entry& e = measured_[chosen[n]];
+      TECC_TRY(const bool added, records_.add(record(e.point, (*outcomes)[n], 1)));
+      (void)added;
+      if (const auto* m = std::get_if<Measured>(&(*outcomes)[n])) e.final_us = median(m->us);
+    }
+    return Ok{};
+  }
+
+  Result<Tuned> nothing() const {
+    const auto list = by_count(failures_);
+    if (!list.empty()) return refuse(Code::nothing_measured, progress_.trials, workload_.kernel.name, list[0].code + " " + list[0].message);
+    const auto refused = by_count(search_.refused());
+    return refuse(Code::empty_space, workload_.kernel.name, target_.arch, search_.attempts(), refused.empty() ? "none" : refused[0].code + " " + refused[0].message);
+  }
+
+  Tuned result() const {
+    Tuned out;
+    // Finalists are compared with each other; without finals, first times. Ties: the smaller hash.
+    const Entry* best = nullptr;
+    const auto time = [](const Entry& e) { return e.final_us.value_or(e.us); };
+    const bool any_final = std::any_of(measured_.begin(), measured_.end(), [](const Entry& e) { return e.final_us.has_value(); });
+    for (const Entry& e : measured_) {
+      if (any_final && !e.final_us) continue;
+      if (!best || time(e) < time(*best) || (time(e) == time(*best) && schedule::hash(e.point.trace) < schedule::hash(best->point.trace))) best = &e;
+    }
+    for (const Entry& e : measured_)
+      if (first_ && e.point.program_hash == first_->program_hash) out.untuned_us = time(e);
+    out.tuned_us = time(*best);
+    out.best = best->point.trace;
+    out.trials = progress_.trials;
+    out.resumed = progress_.resumed;
+    out.failed = progress_.failed;
+    out.seconds = seconds();
+    out.failures = by_count(failures_);
+    out.refused = by_count(search_.refused());
+    out.refused_of = search_.attempts();
+    out.stopped = stop_();
+    return out;
+  }
+
+  const codegen::Workload& workload_;
+  const codegen::Target& target_;
+  Measurer& measurer_;
+  Database& records_;
+  const TuneOptions& options_;
+  const std::function<void(const Progress&)>& report_;
+  const std::function<bool()>& stop_;
+  ScheduleSpace space_;
+  Search search_;
+  std::optional<Point> first_;
+  std::vector<Entry> measured_;
+  Clusters failures_;
+  Progress progress_;
+  Clock::time_point begin_ = Clock::now();
+};
+
+}  // namespace
+
+std::string dims_text(const codegen::Workload& w) {
+  std::string out;
+  for (const auto& [name, r] : w.bound.bindings.dims) {
+    out += fmt::format("{}{}={}", out.empty() ? "" : ",", name, r.min);
+    if (!r.fixed()) out += fmt::format("..{}", r.max);
+    if (r.multiple_of > 1 && !r.fixed()) out += fmt::format(":{}", r.multiple_of);
+  }
+  bool first = true;
+  for (const auto& [name, type] : w.bound.bindings.types) {
+    out += fmt::format("{}{}={}", first ? (out.empty() ? "" : " ") : ",", name, tecc::name(type));
+    first = false;
+  }
+  return out;
+}
+
+Result<Tuned> tune(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
+                   const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop) {
+  return Run(w, t, m, records, o, progress, stop).go();
+}
+
+Result<std::optional<schedule::Trace>> recorded(const codegen::Workload& w, const codegen::Target& t, const Database& records) {
+  TECC_TRY(const auto best, records.best_of(w.hash, t));
+  if (!best) return std::optional<schedule::Trace>();
+  auto trace = schedule::parse({intern("record"), best->record.schedule}, w.naive);
+  if (!trace) return refuse(Code::record_stale, w.kernel.name, message(trace.error()));
+  if (const auto state = schedule::replay(w.naive, *trace); !state) return refuse(Code::record_stale, w.kernel.name, message(state.error()));
+  return std::optional<schedule::Trace>(*std::move(trace));
+}
+
+}  // namespace tecc::autotune

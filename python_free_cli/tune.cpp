@@ -1,0 +1,193 @@
+#include "autotune/tune.h"
+
+#include <fmt/format.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "autotune/model/roofline.h"
+#include "python_free_cli/options.h"
+
+namespace tecc::cli {
+namespace {
+
+using autotune::Progress;
+using autotune::Tuned;
+
+struct Options : Input {
+  int trials = 128;
+  std::string time, records, search = "evolutionary";
+  std::uint64_t seed = 0;
+  int plateau = 0;
+  std::int64_t candidate_limit_ms = 10'000;
+};
+
+std::atomic<int> interrupts{0};
+void interrupted(int) {
+  if (++interrupts > 1) ::_exit(130);  // the first one lets the candidate end, the second does not wait
+}
+
+/// "60", "60s", "5m", "1h" in seconds.
+std::optional<double> seconds_of(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  std::size_t used = 0;
+  double value = 0;
+  try {
+    value = std::stod(text, &used);
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+  const std::string unit = text.substr(used);
+  const double factor = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
+  return value > 0 && factor > 0 ? std::optional(value * factor) : std::nullopt;
+}
+
+std::string time_text(double us) {
+  return us < 1000 ? fmt::format("{:.2f} us", us) : us < 1e6 ? fmt::format("{:.3f} ms", us / 1e3) : fmt::format("{:.3f} s", us / 1e6);
+}
+
+/// A bar that is drawn over on a terminal; elsewhere a plain line every few seconds.
+class Display {
+ public:
+  explicit Display(std::optional<double> limit) : limit_(limit), terminal_(::isatty(STDERR_FILENO)) {
+    const char* no = std::getenv("NO_COLOR");
+    colour_ = terminal_ && !(no && *no);
+  }
+  void show(const Progress& p) {
+    const bool last = p.trials >= p.of || p.finals;
+    constexpr double pause = 5;  // seconds between plain lines
+    if (!terminal_ && !last && p.trials && p.seconds - shown_ < pause) return;
+    shown_ = p.seconds;
+    const std::string best = p.best_us ? time_text(*p.best_us) : "-";
+    const int fresh = p.trials - p.resumed;
+    double left = fresh > 0 ? p.seconds / fresh * (p.of - p.trials) : 0;
+    if (limit_) left = fresh > 0 ? std::min(left, *limit_ - p.seconds) : *limit_ - p.seconds;
+    std::string eta = left > 0 && (fresh > 0 || limit_) ? fmt::format("{}:{:02}", static_cast<int>(left) / 60, static_cast<int>(left) % 60) : "-:--";
+    if (p.finals) eta = "finals";
+    if (!terminal_) {
+      fmt::print(stderr, "{} of {} trials, {} failed, best {}, left {}\n", p.trials, p.of, p.failed, best, eta);
+      return;
+    }
+    constexpr int width = 30;
+    const int full = p.of ? std::min(width, width * p.trials / p.of) : width;
+    std::string bar;
+    for (int n = 0; n < width; ++n) bar += n < full ? "█" : "░";
+    fmt::print(stderr, "\r\033[K{}{}{} {}/{}  {} failed  best {}{}{}  left {}", colour_ ? "\033[36m" : "", bar, colour_ ? "\033[0m" : "", p.trials, p.of,
+               p.failed, colour_ ? "\033[1m" : "", best, colour_ ? "\033[0m" : "", eta);
+    std::fflush(stderr);
+    drawn_ = true;
+  }
+  void end() {
+    if (drawn_) fmt::print(stderr, "\r\033[K");
+    drawn_ = false;
+  }
+
+ private:
+  std::optional<double> limit_;
+  bool terminal_, colour_ = false, drawn_ = false;
+  double shown_ = -1e9;
+};
+
+void print_clusters(const char* what, const std::vector<autotune::Cluster>& clusters, std::int64_t of) {
+  for (const auto& c : clusters) fmt::print(stderr, "  {} of {} {}: {} {}\n", c.count, of, what, c.code, c.message.substr(0, c.message.find('\n')));
+}
+
+nlohmann::ordered_json to_json(const std::vector<autotune::Cluster>& clusters) {
+  auto out = nlohmann::ordered_json::array();
+  for (const auto& c : clusters) out.push_back({{"code", c.code}, {"count", c.count}, {"message", c.message}});
+  return out;
+}
+
+int run(const Options& o) {
+  std::optional<double> limit;
+  if (!o.time.empty() && !(limit = seconds_of(o.time))) {
+    std::cerr << "--time: '" << o.time << "' is not a time; write for example 60s, 5m or 1h\n";
+    return 2;
+  }
+  const auto loaded = load(o);
+  if (!loaded) return 1;
+  const auto targets = targets_of(o);
+  if (!targets) return 1;
+  const codegen::Target& target = targets->front();
+  auto records = autotune::Database::open(o.records.empty() ? autotune::Database::default_path() : o.records);
+  if (!records) return fail(records.error(), o);
+  const codegen::Workload& w = loaded->workload;
+  autotune::MeasureOptions measure;
+  measure.device = o.device;
+  measure.seed = o.seed;
+  measure.candidate_limit_ms = o.candidate_limit_ms;
+  auto measurer = autotune::make_measurer(w, target, measure);
+  if (!measurer) return fail(measurer.error(), o);
+
+  struct sigaction action = {};
+  action.sa_handler = interrupted;
+  action.sa_flags = SA_RESTART;
+  ::sigaction(SIGINT, &action, nullptr);
+  ::sigaction(SIGTERM, &action, nullptr);
+  Display display(limit);
+  autotune::TuneOptions options;
+  options.trials = o.trials;
+  options.seconds = limit;
+  options.seed = o.seed;
+  options.mode = *autotune::parse_mode(o.search);
+  options.plateau = o.plateau;
+  const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, [] { return interrupts > 0; });
+  display.end();
+  if (!tuned) return fail(tuned.error(), o);
+
+  const autotune::Roofline roof = autotune::roofline(w, target, autotune::measuring_dims(w));
+  const double rate = roof.memory_bound() ? roof.bytes / tuned->tuned_us / 1e3 : roof.operations / tuned->tuned_us / 1e3;
+  const char* unit = roof.memory_bound() ? "GB/s" : "GFLOP/s";
+  const double share = 100 * roof.us() / tuned->tuned_us;
+  if (o.json) {
+    nlohmann::ordered_json j;
+    j["kernel"] = w.kernel.name;
+    j["workload"] = w.hash;
+    j["dims"] = autotune::dims_text(w);
+    j["target"] = autotune::fingerprint(target);
+    j["device"] = (*measurer)->device();
+    j["records"] = records->path();
+    if (tuned->untuned_us) j["untuned_us"] = *tuned->untuned_us;
+    j["tuned_us"] = tuned->tuned_us;
+    j["rate"] = rate;
+    j["unit"] = unit;
+    j["roofline_us"] = roof.us();
+    j["roofline_share"] = share / 100;
+    j["trials"] = tuned->trials;
+    j["resumed"] = tuned->resumed;
+    j["failed"] = tuned->failed;
+    j["seconds"] = tuned->seconds;
+    j["interrupted"] = tuned->stopped;
+    j["failures"] = to_json(tuned->failures);
+    j["refused"] = to_json(tuned->refused);
+    j["schedule"] = schedule::print(tuned->best, w.naive);
+    fmt::print("{}\n", j.dump(2));
+    return 0;
+  }
+  print_clusters("candidates", tuned->failures, tuned->trials);
+  print_clusters("points refused", tuned->refused, tuned->refused_of);
+  fmt::print("{} {}: untuned {}, tuned {}, {:.1f} {}, {:.1f} % of the roofline ({} trials, {} failed, {:.0f} s{})\n", w.kernel.name, autotune::dims_text(w),
+             tuned->untuned_us ? time_text(*tuned->untuned_us) : "-", time_text(tuned->tuned_us), rate, unit, share, tuned->trials, tuned->failed,
+             tuned->seconds, tuned->stopped ? ", interrupted" : "");
+  return 0;
+}
+
+}  // namespace
+
+std::function<int()> add_tune(CLI::App& app) {
+  auto o = std::make_shared<Options>();
+  add_input(app, *o);
+  app.add_option("--trials", o->trials, "candidates to try, recorded ones of the same seed included")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--time", o->time, "stop after 60s, 5m, 1h");
+  app.add_option("--records", o->records, "the database; default: $XDG_DATA_HOME/tecc/records.db");
+  app.add_option("--seed", o->seed, "of the search and of the inputs")->capture_default_str();
+  app.add_option("--search", o->search, "how candidates are chosen")->capture_default_str()->check(CLI::IsMember({"evolutionary", "random", "prior"}));
+  app.add_option("--plateau", o->plateau, "stop after so many trials without a better one; 0: never")->capture_default_str();
+  app.add_option("--candidate-limit", o->candidate_limit_ms, "milliseconds for one candidate")->capture_default_str()->check(CLI::PositiveNumber);
+  return [o] { return run(*o); };
+}
+
+}  // namespace tecc::cli

@@ -1,0 +1,40 @@
+#include "codegen/llvm/object.h"
+
+#include "tests/support/cpu.h"
+
+using namespace tecc;
+
+TEST_CASE("cpu: object files, assembly and text; the same bytes every time", "[cpu]") {
+  const test::Prepared p = test::prepare({test::cases().at("softmax.te"), "M=1..64,N=1..99", "T=bf16"});
+  const codegen::cpu::Target target{"x86_64-pc-linux-gnu", "x86-64-v3", ""};
+  const auto module = test::require(codegen::cpu::emit(p.lowered, target));
+  const std::string bytes = test::require(codegen::cpu::object(module));
+  CHECK(bytes.substr(0, 4) == "\x7f" "ELF");
+  CHECK(bytes == test::require(codegen::cpu::object(test::require(codegen::cpu::emit(p.lowered, target)))));
+  CHECK(test::require(codegen::cpu::assembly(module)).find("softmax_0:") != std::string::npos);
+  CHECK(codegen::cpu::text(module).find("define i32 @softmax_0(ptr %buffers, ptr %dims, i64 %task)") != std::string::npos);
+  CHECK(module.kernels.size() == 4);
+}
+
+TEST_CASE("cpu: an unknown target is refused", "[cpu]") {
+  const test::Prepared p = test::prepare({"kernel k(X: f32[N]) -> (Y) { Y[i: N] = X[i] }", "N=4"});
+  const auto r = codegen::cpu::emit(p.lowered, {"", "pentium-m-deluxe", ""});
+  REQUIRE(!r);
+  CHECK(render(r.error()).find("E0441: LLVM refused the program: unknown processor 'pentium-m-deluxe'") != std::string::npos);
+}
+
+TEST_CASE("cpu: dims may have other places; a kernel named like a library function calls the library", "[cpu]") {
+  const test::Prepared p = test::prepare({"kernel expf(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = sin(X[i, j]) }", "M=1..9,N=1..9"});
+  codegen::cpu::Places places;
+  int place = 3;
+  for (const auto& [v, range] : p.lowered.dims) places.dims[v] = place--;
+  const auto module = test::require(codegen::cpu::emit(p.lowered, {}, places));
+  CHECK(module.kernels[0].name == "expf_");
+  const auto jit = test::require(codegen::cpu::Jit::make(module));
+  float x[] = {1, 2, 3, 4, 5, 6}, y[] = {9, 9, 9, 9, 9, 9};
+  void* buffers[] = {x, y};
+  const std::int64_t dims[] = {0, 0, 3, 2};  // M at 3, N at 2
+  CHECK(jit.function("expf_")(buffers, dims, 0) == 0);
+  CHECK(y[5] == Catch::Approx(std::sin(6.0f)));
+  CHECK(jit.function("nothing") == nullptr);
+}
