@@ -189,7 +189,7 @@ Check verify_outputs(const codegen::Workload& w, const Data& data) {
       const double a = got.value(e), b = wanted[n].get(e);
       if (a == b || (std::isnan(a) && std::isnan(b))) continue;
       const double error = std::abs(a - b) / scale;
-      if (!(error <= tolerance)) return refuse(Code::wrong_result, name, fmt::format("{:.3g}", error), fmt::format("{:.3g}", tolerance), fmt::format(" at element {}", e));
+      if (!(error <= tolerance)) return refuse(Code::differs_from_reference, name, fmt::format("{:.3g}", error), fmt::format("{:.3g}", tolerance), e);
     }
   }
   return Ok{};

@@ -49,12 +49,13 @@ Result<std::unique_ptr<llvm::TargetMachine>> machine_of(const Target& asked) {
   std::string error;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(t.triple, error);
   if (!found) return refuse(Code::llvm_failed, error);
+  const std::unique_ptr<llvm::MCSubtargetInfo> known(found->createMCSubtargetInfo(t.triple, "", ""));
+  if (!known || !known->isCPUStringValid(t.cpu)) return refuse(Code::llvm_failed, "unknown processor '" + t.cpu + "'");
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;  // as the instructions' flags say
   std::unique_ptr<llvm::TargetMachine> machine(
       found->createTargetMachine(t.triple, t.cpu, t.features, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
   if (!machine) return refuse(Code::llvm_failed, "no machine for " + t.triple);
-  if (!machine->getMCSubtargetInfo()->isCPUStringValid(t.cpu)) return refuse(Code::llvm_failed, "unknown processor '" + t.cpu + "'");
   return machine;
 }
 
