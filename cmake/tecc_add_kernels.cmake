@@ -56,7 +56,7 @@ function(tecc_add_kernels target)
     list(APPEND options --arch ${arch} --emit=cubin,ptx,header,json)
   endif()
   add_custom_command(OUTPUT ${made} COMMAND tecc::tool build ${input} ${options} --out-dir ${arg_OUT_DIR}
-                     DEPENDS ${depends} COMMENT "tecc: ${name}" VERBATIM)
+                     DEPENDS ${depends} tecc::tool COMMENT "tecc: ${name}" VERBATIM)
   add_custom_target(${target}_artifact DEPENDS ${made})
   add_library(${target} INTERFACE)
   add_dependencies(${target} ${target}_artifact)

@@ -129,10 +129,13 @@ Result<Times> run_cpu(const codegen::Built& built, Data& data, const Options& o)
   TECC_TRY(const CpuCall call, CpuCall::bind(built.contract, ".", data.binding, [&](const CpuLaunch& l) { return jit.function(l.symbol); }));
   TECC_CHECK(call.run());
   Times times;
-  for (int n = 0; o.bench && n < 20; ++n) {
+  constexpr double enough_us = 2e6;  // a naive nest may take seconds: one run of it says all
+  double spent_us = 0;
+  for (int n = 0; o.bench && n < 20 && spent_us < enough_us; ++n) {
     const auto start = std::chrono::steady_clock::now();
     TECC_CHECK(call.run());
     times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    spent_us += times.back();
   }
   for (auto& [name, t] : data.outputs) std::memcpy(t.bytes.data(), reinterpret_cast<void*>(data.binding.buffers[name].address), t.bytes.size());
   return times;

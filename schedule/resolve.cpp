@@ -93,7 +93,7 @@ Result<std::vector<LoopId>> loops_of(const State& s, const std::vector<Ref>& ref
   std::vector<LoopId> out;
   for (const Ref& r : refs) {
     TECC_TRY(const LoopId l, loop_of(s, r));
-    if (std::find(out.begin(), out.end(), l) != out.end()) return refuse(Code::repeated_loop, say(s.program, l));
+    if (std::find(out.begin(), out.end(), l) != out.end()) return refuse(Code::named_twice, say(s.program, l));
     out.push_back(l);
   }
   return out;
@@ -103,6 +103,7 @@ Result<std::vector<BlockId>> blocks_of(const State& s, const std::vector<Ref>& r
   std::vector<BlockId> out;
   for (const Ref& r : refs) {
     TECC_TRY(const BlockId b, block_of(s, r));
+    if (std::find(out.begin(), out.end(), b) != out.end()) return refuse(Code::named_twice, say_block(s.program, b));
     out.push_back(b);
   }
   return out;

@@ -277,8 +277,12 @@ Result<Step> build(const Call& call, const Handles& h) {
       }
     }
     const Value* value = nullptr;
-    for (std::size_t n = 0; n < call.arguments.size(); ++n)
-      if (call.arguments[n].name == field.name) value = &call.arguments[n].value, used[n] = true;
+    for (std::size_t n = 0; n < call.arguments.size() && !why; ++n)
+      if (call.arguments[n].name == field.name) {
+        if (value) why = at(call.arguments[n].value.at, refuse(Code::argument_twice, call.step, std::string(field.name)));
+        value = &call.arguments[n].value, used[n] = true;
+      }
+    if (why) return;
     if (!value && position < call.arguments.size() && call.arguments[position].name.empty()) {
       value = &call.arguments[position].value;
       used[position++] = true;

@@ -4,8 +4,8 @@
 ///                                                    for x in 0..4: C[i0*4+x] = cl[i0*4+x]
 /// Results  the new buffer and the copying block, whose loops are the tensor's dimensions.
 /// Keeps    every element of the tensor, written once.
-/// Refuses  E0322 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
-///          (it cuts a reduction of the block); E0310 the tensor is read inside of `at`.
+/// Refuses  E0347 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
+///          (it cuts a reduction of the block); E0348 the tensor is read inside of `at`.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -27,15 +27,19 @@ Check check(const State& state, const CacheWrite& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.at));
   const Program& p = state.program;
   const Block& b = p.block(id);
-  if (!loop::writes(b, tensor)) return refuse(Code::not_reader, b.name, p[tensor].name, p[b.writes.back().buffer].name);
-  if (!loop::is_inside(p, id, l)) return refuse(Code::not_inside, b.name, say(p, l), "its loops");
+  if (!loop::writes(b, tensor)) return refuse(Code::not_writer, b.name, p[tensor].name, say_list({p[b.writes.back().buffer].name}));
+  if (!loop::is_inside(p, id, l)) {
+    std::vector<std::string> names;
+    for (LoopId m : loop::loops_around(p, id)) names.push_back(say(p, m));
+    return refuse(Code::not_inside, b.name, say(p, l), say_list(names));
+  }
   std::vector<LoopId> around = loop::loops_around(p, l);
   around.push_back(l);
   for (LoopId m : around)
     if (loop::feeds(p, m, b, IterKind::reduce) || loop::feeds(p, m, b, IterKind::scan))
       return refuse(Code::repeats, b.name, say(p, m), "it cuts the block's reduction");
   for (BlockId r : loop::readers_of(p, tensor))
-    if (r != id && loop::is_inside(p, r, l)) return refuse(Code::other_reader, b.name, say_block(p, r), say(p, l), "a loop that does not hold the reader");
+    if (r != id && loop::is_inside(p, r, l)) return refuse(Code::read_inside, b.name, say_block(p, r), say(p, l));
   const std::vector<Region> regions = written(p, b, tensor, fixed_around(p, l));
   for (const Region& r : regions)
     if (r.whole) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");

@@ -69,6 +69,9 @@ std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b);
 /// nullopt if the whole nest up to its root holds only `b`.
 std::optional<StmtId> company_of(const Program& p, BlockId b);
 
+/// True if one copy directly inside `l` fills `b` for readers beside it (pipeline.cpp).
+bool fills_ahead(const Program& p, LoopId l, TensorId b);
+
 std::vector<Handle> loop_handles(const std::vector<std::optional<LoopId>>& loops);
 
 }  // namespace tecc::schedule

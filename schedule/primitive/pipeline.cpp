@@ -3,27 +3,31 @@
 ///   for k: { as = A[k]; work(as) }   ->   as0 = A[0]; for k: { as1 = A[k+1] ahead; work(as0); swap }
 /// Results  the channel (absent for now: nothing names it later).
 /// Keeps    every instance; the copies move to earlier iterations, their order is kept.
-/// Refuses  E0338 slots; E0339 a buffer is not filled by a copy directly inside the loop.
+/// Refuses  E0338 slots; E0339 a buffer is not filled by a copy directly inside the loop; E0349 the loop has a pipeline.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
+
+bool fills_ahead(const Program& p, LoopId l, TensorId b) {
+  const std::vector<BlockId> writers = loop::writers_of(p, b);
+  if (writers.size() != 1 || !loop::is_inside(p, writers[0], l) || p.block(writers[0]).combiner || p[b].role != loop::Role::workspace) return false;
+  const std::vector<BlockId> readers = loop::readers_of(p, b);
+  return std::all_of(readers.begin(), readers.end(), [&](BlockId r) {
+    return loop::is_inside(p, r, l) && loop::child_towards(p, l, r) != loop::child_towards(p, l, writers[0]);
+  });
+}
 
 Check check(const State& state, const Pipeline& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
   if (step.slots < 2 || step.slots > 8) return refuse(Code::slots_range, step.slots);
+  if (step.buffers.empty()) return refuse(Code::missing_argument, "pipeline", "buffers");
   for (const Ref& r : step.buffers) {
     TECC_TRY(const TensorId b, buffer_of(state, r));
-    const std::vector<BlockId> writers = loop::writers_of(p, b);
-    const bool good = writers.size() == 1 && loop::is_inside(p, writers[0], l) && !p.block(writers[0]).combiner &&
-                      p[b].role == loop::Role::workspace;
-    if (!good) return refuse(Code::not_copied_in, p[b].name, say(p, l));
-    for (BlockId reader : loop::readers_of(p, b))
-      if (!loop::is_inside(p, reader, l) || loop::child_towards(p, l, reader) == loop::child_towards(p, l, writers[0]))
-        return refuse(Code::not_copied_in, p[b].name, say(p, l));
+    if (!fills_ahead(p, l, b)) return refuse(Code::not_copied_in, p[b].name, say(p, l));
   }
   for (const loop::Channel& c : p.channels)
-    if (c.loop == l) return refuse(Code::not_copied_in, p[c.buffers[0]].name, say(p, l));
+    if (c.loop == l) return refuse(Code::pipelined_already, say(p, l), p[c.buffers[0]].name);
   return Ok{};
 }
 

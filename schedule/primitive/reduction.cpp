@@ -10,7 +10,8 @@
 /// after the statement under `at` that holds the block; afterwards every thread has the whole. Results none.
 ///
 /// Refuses  E0325 no reduction; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
-///          E0323 the block is not inside `at`.
+///          E0323 the block is not inside `at`; E0345 cross_thread_reduce a second time; E0351 the reduction's
+///          identity is stored by another block.
 #include <fmt/format.h>
 
 #include "schedule/primitive/common.h"
@@ -33,7 +34,8 @@ Check check(const State& state, const DecomposeReduction& step) {
   TECC_TRY(const BlockId id, block_of(state, step.block));
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
-  if (!p.block(id).combiner || !outermost_reduction_loop(p, id) || p.block(id).init == loop::Init::apart) return refuse(Code::not_reduction, say_block(p, id));
+  if (!p.block(id).combiner || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, say_block(p, id));
+  if (p.block(id).init == loop::Init::apart) return refuse(Code::initialised_already, say_block(p, id));
   const LoopId first = *outermost_reduction_loop(p, id);
   if (!loop::is_inside(p, id, l) || !loop::is_inside(p, first, l))
     return refuse(Code::not_its_loop, say_block(p, id), say(p, l), "the whole reduction", "a loop at or around '" + say(p, first) + "'");
@@ -54,7 +56,8 @@ Check check(const State& state, const Rfactor& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
   const Block& b = p.block(id);
-  if (!is_sum_like(b) || b.init == loop::Init::apart) return refuse(Code::not_reduction, b.name);
+  if (!is_sum_like(b)) return refuse(Code::not_reduction, b.name);
+  if (b.init == loop::Init::apart) return refuse(Code::initialised_already, b.name);
   bool plain = false;  // the loop is a digit of one reduce iteration, not hidden in a retired loop
   for (const Iter& i : b.iters)
     for (const Digit& d : i.binding.digits) plain |= i.kind == IterKind::reduce && d.loop == l && d.div == 1 && d.mod == 0;
@@ -151,6 +154,8 @@ Check check(const State& state, const CrossThreadReduce& step) {
   const Program& p = state.program;
   for (BlockId id : blocks) {
     const Block& b = p.block(id);
+    for (const loop::CrossThread& c : p.cross_threads)
+      if (c.block == id) return refuse(Code::combined_already, b.name);
     if (!b.combiner || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, b.name);
     if (!loop::is_inside(p, id, l) || loop::feeds(p, l, b, IterKind::reduce)) {
       std::vector<std::string> names;

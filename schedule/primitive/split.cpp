@@ -4,7 +4,8 @@
 ///                                S(i0*f1.. + i1..)           # instances with i >= E do not exist: the block's guard
 /// Results  n + 1 loops, outermost first.
 /// Keeps    every instance of S, once, in the same order.
-/// Refuses  E0305 a factor < 1; E0306 tail=exact and the product does not divide E; E0307 the same for a symbolic E.
+/// Refuses  E0305 a factor < 1; E0306 tail=exact and the product does not divide E; E0307 the same for a symbolic E; E0342 the
+///          product of the factors exceeds 64 bits.
 /// Source   Ragan-Kelley et al., PLDI 2013, "domain order".
 #include <fmt/format.h>
 
@@ -19,7 +20,8 @@ Check check(const State& state, const Split& step) {
   const Program& p = state.program;
   std::int64_t product = 1;
   for (const std::int64_t f : step.factors)
-    if (f < 1 || __builtin_mul_overflow(product, f, &product)) return refuse(Code::factor_below_one, say(p, l), f);
+    if (f < 1) return refuse(Code::factor_below_one, say(p, l), f);
+    else if (__builtin_mul_overflow(product, f, &product)) return refuse(Code::factors_overflow, say(p, l));
   if (step.factors.empty()) return refuse(Code::missing_argument, "split", "factors");
   if (step.tail == Tail::exact) {
     const auto extent = loop::constant_extent(p, l);

@@ -3,7 +3,7 @@
 /// elements are added to every run of the fastest (against bank conflicts).
 /// Results  none.
 /// Keeps    every value.
-/// Refuses  E0327 inputs and outputs live in global memory; E0328 the order is no permutation.
+/// Refuses  E0327 inputs and outputs live in global memory; E0328 the order is no permutation; E0344 the pad.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -35,7 +35,8 @@ Check check(const State& state, const SetLayout& step) {
   std::sort(sorted.begin(), sorted.end());
   bool permutation = sorted.empty() || static_cast<std::int64_t>(sorted.size()) == rank;
   for (std::size_t n = 0; n < sorted.size(); ++n) permutation &= sorted[n] == static_cast<std::int64_t>(n);
-  if (!permutation || step.pad < 0) return refuse(Code::bad_order, b.name, rank, rank - 1);
+  if (step.pad < 0 || step.pad > (1 << 20)) return refuse(Code::pad_range, step.pad);
+  if (!permutation) return refuse(Code::bad_order, b.name, rank, rank - 1);
   return Ok{};
 }
 

@@ -1,0 +1,168 @@
+#include <filesystem>
+#include <fstream>
+
+#include "tests/support/tool.h"
+
+using namespace tecc;
+using test::parsed;
+using test::tool;
+
+namespace {
+
+const std::string gemm = TECC_SOURCE_DIR "/examples/cases/gemm.te --dims M=8,N=12,K=16 --types T=f32 ";
+const std::string cpu = "--target=llvm ";
+
+void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
+std::size_t files_in(const std::string& folder) {
+  return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
+}
+
+/// Commands that must fail, each with its exit code and a piece of what it says.
+struct Wrong {
+  std::string arguments;
+  int code;
+  std::string says;
+};
+void check_wrong(const std::vector<Wrong>& rows) {
+  for (const Wrong& w : rows) {
+    INFO("tecc " << w.arguments);
+    const test::Ran r = tool(w.arguments);
+    INFO(r.out << r.err);
+    CHECK(r.code == w.code);
+    CHECK(r.err.find(w.says) != std::string::npos);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("cli: help, version, no command") {
+  CHECK(tool("--version").out.starts_with("tecc 0.1."));
+  const test::Ran help = tool("--help");
+  CHECK(help.code == 0);
+  for (const char* command : {"build", "check", "devices", "explain", "plan", "run", "tune", "records"}) {
+    CHECK(help.out.find(command) != std::string::npos);
+    const test::Ran one = tool(std::string(command) + " --help");
+    CHECK(one.code == 0);
+    CHECK(one.out.size() > 40);
+  }
+  check_wrong({{"", 2, ""}, {"bild", 2, ""}, {"--frob", 2, "frob"}});
+}
+
+TEST_CASE("cli: check") {
+  const test::Ran r = tool("check " + gemm);
+  CHECK(r.code == 0);
+  CHECK(r.out.find("kernel gemm") != std::string::npos);
+  CHECK(parsed(tool("check " + gemm + "--json"))["kernel"] == "gemm");
+  CHECK(tool("check -e 'kernel k(X: f32[4]) -> (Y) { Y[i: 4] = X[i] }'").code == 0);
+  check_wrong({{"check nowhere.te", 1, "E0601"},
+               {"check " TECC_SOURCE_DIR "/examples/cases/gemm.te --dims M=8,N=8 --types T=f32", 1, "'K'"},
+               {"check " TECC_SOURCE_DIR "/examples/cases/gemm.te --dims M=8,N=8,K=8", 1, "'T'"},
+               {"check -e 'kernel k(X: f32[N]) -> (Y) { Y[i: N] = X[i + 1] }' --dims N=4", 1, "E0240"},
+               {"check -e 'kernel k('", 1, "-e:1:"},
+               {"check", 1, "E0601"},
+               {"check " TECC_SOURCE_DIR, 1, "E0601"},
+               {"check " + gemm + "--frob", 2, "frob"}});
+  const test::Ran json = tool("check -e 'kernel k(X: f32[N]) -> (Y) { Y[i: N] = X[i + 1] }' --dims N=4 --json");
+  CHECK(json.code == 1);
+  CHECK(parsed(json)["error"]["code"] == "E0240");
+  CHECK(parsed(json)["error"]["line"] == 1);
+}
+
+TEST_CASE("cli: build for a CPU leaves one contract, and nothing where it fails") {
+  const TemporaryFolder f;
+  const test::Ran r = tool("build " + gemm + cpu + "--emit=obj,header,json --out-dir " + f.path + "/a");
+  INFO(r.out << r.err);
+  CHECK(r.code == 0);
+  for (const char* file : {"gemm.json", "gemm.h", "gemm.te", "gemm.schedule", "example.c"}) CHECK(std::filesystem::exists(f.path + "/a/" + file));
+  CHECK(nlohmann::json::parse(test::read_file(f.path + "/a/gemm.json"))["name"] == "gemm");
+  CHECK(parsed(tool("build " + gemm + cpu + "--emit=obj,header,json --json --out-dir " + f.path + "/b"))["files"].size() >= 4);
+
+  std::filesystem::create_directory(f.path + "/empty");
+  check_wrong({{"build " + gemm + "--arch sm_1 --out-dir " + f.path + "/empty", 1, "unknown architecture 'sm_1'"},
+               {"build " + gemm + "--target=tpu --out-dir " + f.path + "/empty", 2, "tpu"},
+               {"build " + gemm + cpu + "--emit=everything --out-dir " + f.path + "/empty", 1, "cannot emit 'everything'"},
+               {"build " + gemm + cpu + "--schedule nowhere.schedule --out-dir " + f.path + "/empty", 1, "E0601"},
+               {"build " + gemm + cpu + "--mcpu=abacus --out-dir " + f.path + "/empty", 1, "abacus"},
+               {"build " + gemm + cpu + "--locked --records " + f.path + "/empty.db --out-dir " + f.path + "/empty", 1, "E05"}});
+  CHECK(files_in(f.path + "/empty") == 0);
+  CHECK(tool("build " + gemm + cpu + "--out-dir /proc/nowhere").code == 1);
+  write(f.path + "/file", "");
+  check_wrong({{"build " + gemm + cpu + "--out-dir " + f.path + "/file", 1, "E0602"}});
+}
+
+TEST_CASE("cli: build with a schedule in a file; a wrong one shows its line") {
+  const TemporaryFolder f;
+  write(f.path + "/good.schedule", "i0, i1 = split(C.i, 4)\nparallel(i0)\n");
+  CHECK(tool("build " + gemm + cpu + "--schedule " + f.path + "/good.schedule --out-dir " + f.path + "/a").code == 0);
+  CHECK(test::read_file(f.path + "/a/gemm.schedule") == "i0, i1 = split(C.i, 4)\nparallel(i0)\n");
+  write(f.path + "/bad.schedule", "i0, i1 = split(C.i, 4)\nparallel(C.i)\n");
+  const test::Ran bad = tool("build " + gemm + cpu + "--schedule " + f.path + "/bad.schedule --out-dir " + f.path + "/b");
+  CHECK(bad.code == 1);
+  CHECK(bad.err.find("bad.schedule:2:1: error E0301: loop 'C.i' no longer exists; it became 'i0' or 'i1'\n  parallel(C.i)\n  ^\n") != std::string::npos);
+  CHECK(tool("build " + gemm + cpu + "--schedule naive --out-dir " + f.path + "/c").code == 0);
+}
+
+TEST_CASE("cli: run") {
+  const TemporaryFolder f;
+  const test::Ran r = tool("run " + gemm + cpu + "--verify");
+  INFO(r.out << r.err);
+  CHECK(r.code == 0);
+  CHECK(r.out.find("verified") != std::string::npos);
+  CHECK(parsed(tool("run " + gemm + cpu + "--json --bench"))["gflops"].is_number());
+  CHECK(tool("run " + gemm + cpu + "--out C=" + f.path + "/c.npy").code == 0);
+  CHECK(tool("run -e 'kernel k(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = X[i, j] * 2 }' --dims M=8,N=12 " + cpu + "--in X=" + f.path + "/c.npy --verify").code == 0);
+  write(f.path + "/broken.npy", "\x93NUMPY junk");
+  check_wrong({{"run " + gemm + cpu + "--in A=" + f.path + "/broken.npy", 1, "E0608"},
+               {"run " + gemm + cpu + "--in A=" + f.path + "/c.npy", 1, "E0609"},
+               {"run " + gemm + cpu + "--in Q=" + f.path + "/c.npy", 1, "'Q'"},
+               {"run " + gemm + cpu + "--in A", 1, "'A'"},
+               {"run nowhere.te", 1, "E0601"}});
+}
+
+TEST_CASE("cli: without a driver, asking for a GPU says so") {
+  if (tool("devices --json").out.find("\"arch\"") != std::string::npos) return;
+  check_wrong({{"run " + gemm + "--target=cuda", 1, "E0603"}, {"build " + gemm + "--arch native --out-dir /tmp", 1, "E0603"}});
+}
+
+TEST_CASE("cli: tune and records") {
+  const TemporaryFolder f;
+  const std::string db = "--records " + f.path + "/r.db ";
+  const test::Ran r = tool("tune " + gemm + cpu + db + "--trials 3 --json");
+  INFO(r.out << r.err);
+  REQUIRE(r.code == 0);
+  CHECK(parsed(r)["trials"] == 3);
+  CHECK(tool("build " + gemm + cpu + db + "--locked --out-dir " + f.path + "/a").code == 0);
+  CHECK(tool("records list " + db).code == 0);
+  CHECK(tool("records list " + db + "--json").code == 0);
+  write(f.path + "/not.db", "this is no database, but long enough to be looked at as one; and then some more text to fill it up");
+  check_wrong({{"tune " + gemm + cpu + db + "--time never", 2, "never"},
+               {"tune " + gemm + cpu + db + "--trials 0", 2, "trials"},
+               {"tune " + gemm + cpu + "--records " + f.path + "/not.db --trials 1", 1, "E05"},
+               {"tune nowhere.te " + cpu + db, 1, "E0601"},
+               {"records frob " + db, 2, ""}});
+}
+
+TEST_CASE("cli: explain") {
+  CHECK(tool("explain E0306").out.starts_with("E0306 (tail_left)"));
+  check_wrong({{"explain E9999", 1, "there is no error 'E9999'"}, {"explain", 2, "what"}, {"explain E0306 E0307", 2, ""}});
+}
+
+TEST_CASE("cli: devices") {
+  CHECK(tool("devices").out.find("cpu ") != std::string::npos);
+  CHECK(parsed(tool("devices --json"))["cpu"]["threads"].is_number());
+  check_wrong({{"devices --frob", 2, "frob"}, {"devices all", 2, ""}, {"devices --json=maybe", 2, ""}});
+}
+
+TEST_CASE("cli: plan") {
+  const TemporaryFolder f;
+  write(f.path + "/b.csv", "id,lower,upper,size\na,0,2,64\nb,1,3,32\nc,2,4,64\n");
+  CHECK(tool("plan " + f.path + "/b.csv").out.starts_with("id,lower,upper,size,offset\n"));
+  CHECK(parsed(tool("plan " + f.path + "/b.csv --json"))["peak"] == 96);
+  CHECK(tool("plan " + f.path + "/b.csv -o " + f.path + "/o.csv").code == 0);
+  CHECK(tool("plan " TECC_SOURCE_DIR "/examples/cases/softmax.te --dims M=8,N=8 --types T=f32").code == 0);
+  write(f.path + "/bad.csv", "id,lower,upper,size\na,2,2,64\n");
+  check_wrong({{"plan " + f.path + "/bad.csv", 1, "E0254"},
+               {"plan " + f.path + "/b.csv --capacity 90", 1, "E0291"},
+               {"plan " + f.path + "/nowhere.csv", 1, "E0601"},
+               {"plan " + f.path + "/b.csv -o /proc/nowhere/o.csv", 1, "E0602"}});
+}

@@ -1,0 +1,56 @@
+#include "tests/support/lowered.h"
+
+using namespace tecc;
+using compiler::Limits;
+using test::chain;
+using test::epilogue;
+using test::lowering_refused;
+using test::product;
+
+// Every refusal of lowering by its full text; what the passes do is tested beside them.
+
+TEST_CASE("place_buffers: E0401 a private buffer that other threads use") {
+  CHECK(lowering_refused(test::Operator{"kernel turn(X: f32[N]) -> (Y) { a[i: N] = X[i] * 2 Y[i: N] = a[N - 1 - i] }", "N=64", "",
+                                        "i0, i1 = split(Y.i, 16); p = compute_at(a, i0); set_scope(a, local); bind(i0, block); bind([p, i1], thread)"}) ==
+        "error E0401: 'a' lives in registers, but block 'Y' uses elements of other threads than block 'a' does; legal: shared memory, or the same loops bound to threads");
+}
+
+TEST_CASE("combine_threads: E0402 the threads of a reduction are apart") {
+  CHECK(lowering_refused(epilogue.with("k0, k1 = split(x.k, 3); reorder(x.i, k1, x.j, k0); bind(k1, thread); bind(x.j, thread); bind(k0, thread)\n"
+                                       "_, j = reverse_compute_at(C, x.i); bind(x.i, block); bind(j, thread); cross_thread_reduce(x, at=x.i)")) ==
+        "error E0402: the threads that reduce 'x' are not one run of thread numbers");
+}
+
+TEST_CASE("pipeline_copies: E0403, E0404") {
+  const std::string copies = "k0, k1 = split(C.k, 2); reorder(k0, C.i, C.j, k1); as, al = cache_read(C, A, shared, at=k0)\n";
+  CHECK(lowering_refused(product.with(copies + "pipeline(k0, as, slots=3)")) == "error E0404: a pipeline of plain copies has 2 slots, not 3");
+}
+
+TEST_CASE("place_buffers: E0405 shared memory, E0406 registers") {
+  const test::Subject large{product.text, "M=64,N=64,K=64"};
+  CHECK(lowering_refused(large.with("bind(C.i, thread); as, al = cache_read(C, A, shared, at=C.i)"), Limits{true, 1024, 4096, 255}).starts_with("error E0407: threads hand 'A.shared' to each other inside loop 'i'"));
+  CHECK(lowering_refused(large.with("bs, bl = cache_read(C, B, shared, at=C.i)"), Limits{true, 1024, 4096, 255}) ==
+        "error E0405: kernel 'C' needs 16384 bytes of shared memory > 4096 bytes a block; largest: 'B.shared'");
+  CHECK(lowering_refused(large.with("bs, bl = cache_read(C, B, local, at=C.i)")) ==
+        "error E0406: kernel 'C' keeps 4096 values a thread in registers > 255; largest: 'B.local'");
+}
+
+TEST_CASE("insert_barriers: E0407 threads would not all arrive") {
+  CHECK(lowering_refused(chain.with("i0, i1 = split(Y.i, 5); p = compute_at(b, i0); set_scope(b, shared); bind(i0, thread)")) ==
+        "error E0407: threads hand 'b' to each other inside loop 'i0', which is bound to threads");
+}
+
+TEST_CASE("check_groups: E0408, E0409, E0410, E0411") {
+  CHECK(lowering_refused(product.with("bind(C.j, block)")) == "error E0408: kernel 'C' has statements outside of its loops bound to blocks");
+  CHECK(lowering_refused(test::Operator{test::row.text, "N=2048", "", "bind(Y.i, thread)"}) == "error E0409: kernel 'Y' has 2048 threads a block > 1024");
+  CHECK(lowering_refused(product.with("bind(C.k, thread)")) == "error E0410: loop 'k' of the reduction 'C' is bound to threads without cross_thread_reduce");
+  CHECK(lowering_refused(test::Operator{test::row.text, "N=1..64", "", "bind(Y.i, thread)"}) == "error E0411: loop 'i' is bound to threads but its extent N is no constant");
+}
+
+TEST_CASE("place_buffers: E0415 what two kernels use lives in global memory") {
+  const char* const wanted =
+      "error E0415: 'a' lives in shared memory but is used by the kernels 'a' and 'b'; legal: set_scope(…, global), or compute_at and reverse_compute_at to bring "
+      "its users into one kernel";
+  CHECK(lowering_refused(chain.with("set_scope(a, shared)")) == wanted);
+  CHECK(lowering_refused(chain.with("set_scope(a, shared)"), Limits{.gpu = false}) == wanted);
+}

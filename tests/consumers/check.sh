@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Installs a build of tecc into a folder of its own and builds the project in app/ against it.
+#
+#   check.sh BUILD_FOLDER
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+there=$(mktemp -d)
+trap 'rm -rf "$there"' EXIT
+
+cmake --install "$1" --prefix "$there/tecc" >/dev/null
+cmake -S "$here/app" -B "$there/app" -G Ninja -DCMAKE_PREFIX_PATH="$there/tecc" >/dev/null
+cmake --build "$there/app" >"$there/log" 2>&1 || { cat "$there/log"; exit 1; }
+[ "$("$there/app/launch")" = "$(printf '1 2 8\n3 4 18\n5 6 28\n7 8 38')" ] || { echo "launch printed:"; "$there/app/launch"; exit 1; }
+"$there/app/expression" | grep -q 'kernel scale(X: f32\[N\]) -> (Y)' || { echo "expression printed:"; "$there/app/expression"; exit 1; }
+
+# pkg-config finds the headers and libraries as well.
+PKG_CONFIG_PATH="$there/tecc/lib/pkgconfig" pkg-config --cflags --libs tecc | grep -q -- "-I$there/tecc/include" ||
+  { PKG_CONFIG_PATH="$there/tecc/lib/pkgconfig" pkg-config --cflags --libs tecc; exit 1; }
+echo "an installed tecc serves CMake and pkg-config"

@@ -1,0 +1,33 @@
+#include "tests/support/replayed.h"
+
+#include <fmt/format.h>
+
+using namespace tecc;
+using test::product;
+using test::replayed;
+
+TEST_CASE("fuse: keeps every instance once, at small sizes") {
+  for (int m = 1; m < 5; ++m)
+    for (int n = 1; n < 5; ++n) {
+      const std::string dims = fmt::format("M={},N={},K=3", m, n);
+      replayed({product.text, dims, "", "f = fuse(C.i, C.j)"});
+      replayed({product.text, dims, "", "f = fuse(C.i, C.j); g = fuse(f, C.k)"});
+      for (int f = 2; f < 8; ++f)  // factors that do not line up with the radix of the fused loop
+        replayed({product.text, dims, "", fmt::format("f = fuse(C.i, C.j); a, b = split(f, {})", f)});
+    }
+  replayed({product.text, "M=1..9,N=4,K=3", "", "f = fuse(C.i, C.j); a, b = split(f, 3)", {{"M", 5}}});
+}
+
+TEST_CASE("fuse: refusals") {
+  CHECK(product.refused("f = fuse(C.i, C.k)") ==
+        "s:1:5: error E0308: loop 'k' is not directly inside loop 'i'; legal: loops with nothing between them");
+  CHECK(product.refused("f = fuse(C.j, C.i)") ==
+        "s:1:5: error E0308: loop 'i' is not directly inside loop 'j'; legal: loops with nothing between them");
+  CHECK(product.refused("f = fuse(C.i, C.i)") == "s:1:5: error E0316: 'i' is named twice");
+  CHECK(test::refused(product.text, "M=4,N=1..64,K=3", "f = fuse(C.i, C.j)") ==
+        "s:1:5: error E0309: the extent N of loop 'j' is not a constant; legal: to fuse with it as the outer loop");
+  CHECK(product.refused("f = fuse(C.i, C.j)\nsplit(C.j, 2)") == "s:2:1: error E0301: loop 'j' no longer exists; it became 'i_j'");
+  // The epilogue stands beside the loop.
+  CHECK(test::epilogue.refused("_, j = reverse_compute_at(C, x.i)\nf = fuse(x.i, x.j)") ==
+        "s:2:5: error E0308: loop 'x.j' is not directly inside loop 'x.i'; legal: loops with nothing between them");
+}

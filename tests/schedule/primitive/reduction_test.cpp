@@ -1,0 +1,65 @@
+#include "tests/support/replayed.h"
+
+using namespace tecc;
+using test::epilogue;
+using test::product;
+using test::replayed;
+using test::running;
+
+TEST_CASE("rfactor: partial results by each digit of the reduction") {
+  for (const char* s : {"k0, k1 = split(C.k, 4); r = rfactor(C, k1)", "k0, k1 = split(C.k, 4); r = rfactor(C, k0)", "r = rfactor(C, C.k)",
+                        "k0, k1, k2 = split(C.k, [2, 2]); reorder(k1, k0, k2); r = rfactor(C, k1)", "reorder(C.k, C.i, C.j); r = rfactor(C, C.k)",
+                        "k0, k1 = split(C.k, 4); r = rfactor(C, k1); parallel(k1)"})
+    for (const char* dims : {"M=5,N=7,K=6", "M=2,N=1,K=9", "M=1,N=1,K=1"}) {
+      if (std::string(dims).ends_with("K=1") && std::string(s).find("[2, 2]") != std::string::npos) continue;
+      replayed({product.text, dims, "", s}, false);
+    }
+}
+
+TEST_CASE("rfactor, decompose_reduction: other reducers") {
+  for (const char* reducer : {"max", "min", "prod", "sum"}) {
+    const std::string text = std::string("kernel r(X: f32[M, N]) -> (Y) { Y[i: M] = ") + reducer + "[j: N](X[i, j]) }";
+    replayed({text, "M=3,N=7", "", "j0, j1 = split(Y.j, 3); r = rfactor(Y, j1)"}, false);
+    replayed({text, "M=3,N=7", "", "j0, j1 = split(Y.j, 3); reorder(j0, Y.i, j1); z = decompose_reduction(Y, j0)"}, false);
+  }
+}
+
+TEST_CASE("decompose_reduction: at every loop around the reduction") {
+  for (const char* s : {"z = decompose_reduction(C, C.k)", "z = decompose_reduction(C, C.j)", "z = decompose_reduction(C, C.i)",
+                        "i0, i1 = split(C.i, 2); k0, k1 = split(C.k, 4); reorder(i0, k0, i1, C.j, k1); z = decompose_reduction(C, k0)",
+                        "i0, i1 = split(C.i, 2); k0, k1 = split(C.k, 4); reorder(i0, k0, i1, C.j, k1); z = decompose_reduction(C, i0); vectorize(z.1)"})
+    replayed(product.with(s), false);
+}
+
+TEST_CASE("cross_thread_reduce: in series, nothing changes") {
+  for (const char* s : {"k0, k1 = split(x.k, 3); reorder(x.i, x.j, k1, k0); bind(k1, thread); _, _ = reverse_compute_at(C, x.j); cross_thread_reduce(x, at=x.j)",
+                        "bind(x.k, thread); _, j = reverse_compute_at(C, x.i); cross_thread_reduce([x], at=x.j)"})
+    replayed(epilogue.with(s));
+}
+
+TEST_CASE("rfactor, decompose_reduction: refusals") {
+  CHECK(test::chain.refused("r = rfactor(a, a.i)") == "s:1:5: error E0325: block 'a' is no reduction");
+  CHECK(test::chain.refused("z = decompose_reduction(a, a.i)") == "s:1:5: error E0325: block 'a' is no reduction");
+  CHECK(product.refused("z = decompose_reduction(C, C.k)\ny = decompose_reduction(C, C.k)") == "s:2:5: error E0351: another block initialises the reduction 'C' already");
+  CHECK(product.refused("r = rfactor(C, C.i)") == "s:1:5: error E0326: loop 'i' does not cut the reduction of block 'C'; legal: 'k'");
+  CHECK(product.refused("k0, k1 = split(C.k, 3)\nz = decompose_reduction(C, k1)") ==
+        "s:2:5: error E0326: loop 'k1' does not cut the whole reduction of block 'C'; legal: a loop at or around 'k0'");
+  CHECK(product.refused("i0, i1 = split(C.i, 2); k0, k1 = split(C.k, 3); reorder(k0, i0, i1, C.j, k1); s, l = cache_read(C, A, local, at=k0)\nr = rfactor(C, k1)")
+            .starts_with("s:2:5: error E0313: the loops of block 'C' also hold 'A.local'"));
+}
+
+TEST_CASE("cross_thread_reduce: refusals") {
+  CHECK(product.refused("cross_thread_reduce(C, at=C.j)") == "s:1:1: error E0312: block 'C' writes the output 'C'; legal: cache_write first");
+  CHECK(epilogue.refused("cross_thread_reduce(x, at=x.k)") == "s:1:1: error E0323: block 'x' is not inside loop 'x.k'; legal: one of 'x.i' or 'x.j'");
+  CHECK(epilogue.refused("cross_thread_reduce(C, at=C.j)") == "s:1:1: error E0325: block 'C' is no reduction");
+  CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\ncross_thread_reduce(x, at=x.i)") == "s:2:1: error E0345: block 'x' is already combined across threads");
+  CHECK(epilogue.refused("cross_thread_reduce([x, x], at=x.j)") == "s:1:1: error E0316: 'x' is named twice");
+}
+
+TEST_CASE("cross_thread_reduce: later steps may not undo what it relies on") {
+  const std::string wanted = "s:2:1: error E0343: the step would part block 'x' from its cross_thread_reduce at loop 'j'; legal: the step before cross_thread_reduce";
+  CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\nsplit(x.j, 2)") == wanted);
+  CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\nfuse(x.i, x.j)") == wanted);
+  CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\ncompute_at(x, C.i)") == wanted);
+  replayed(epilogue.with("cross_thread_reduce(x, at=x.i); a, b = split(x.j, 2); _, j = reverse_compute_at(C, x.i)"));
+}

@@ -1,0 +1,21 @@
+#include "tests/support/replayed.h"
+
+using namespace tecc;
+using test::chain;
+using test::replayed;
+
+TEST_CASE("set_scope, set_layout: values stay, wherever and however they lie") {
+  for (const char* s : {"set_scope(a, shared)", "set_scope([a, b], local)", "set_scope(a, register)", "set_scope(a, global)", "set_layout(a, [0], pad=3)"}) replayed(chain.with(s));
+  const test::Subject wide{"kernel w(X: f32[M, N]) -> (Y) { a[i: M, j: N] = X[i, j] * 2 Y[j: N, i: M] = a[i, j] + 1 }", "M=3,N=5"};
+  for (const char* s : {"set_layout(a, [1, 0])", "set_layout(a, [1, 0], pad=1)", "set_layout(a, [0, 1], pad=7); set_scope(a, local)", "set_layout(a, pad=2); set_scope(a, shared)"}) replayed(wide.with(s));
+}
+
+TEST_CASE("set_scope, set_layout: refusals") {
+  CHECK(chain.refused("set_scope(Y, local)") == "s:1:1: error E0327: 'Y' is an output; its scope is global");
+  CHECK(chain.refused("set_scope(X, local)") == "s:1:1: error E0304: 'X' is a buffer, but a block is needed here");
+  CHECK(chain.refused("set_layout(X, [0])") == "s:1:1: error E0327: 'X' is an input or output; its scope is global");
+  CHECK(chain.refused("set_layout(a, [1])") == "s:1:1: error E0328: 'a' has 1 dimensions; the order must name each of 0..0 once");
+  CHECK(chain.refused("set_layout(a, [0, 0])") == "s:1:1: error E0328: 'a' has 1 dimensions; the order must name each of 0..0 once");
+  CHECK(chain.refused("set_layout(a, [0], pad=-1)") == "s:1:1: error E0344: a pad of -1 elements; legal: 0 to 1048576");
+  CHECK(chain.refused("set_layout(a, [0], pad=9223372036854775807)") == "s:1:1: error E0344: a pad of 9223372036854775807 elements; legal: 0 to 1048576");
+}

@@ -1,0 +1,46 @@
+#pragma once
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "tests/support/te.h"
+#include "tests/support/temporary_folder.h"
+
+/// Runs the built tool as a user would.
+namespace tecc::test {
+
+struct Ran {
+  int code = -1;
+  std::string out, err;
+};
+
+/// A shell command in `folder`; stdout and stderr apart.
+inline Ran shell(const std::string& command, const std::string& folder = ".") {
+  const TemporaryFolder f;
+  const std::string err = f.path + "/err";
+  FILE* pipe = ::popen(("cd '" + folder + "' && ( " + command + " ) 2>'" + err + "'").c_str(), "r");
+  REQUIRE(pipe);
+  Ran out;
+  std::array<char, 4096> block;
+  for (std::size_t n; (n = std::fread(block.data(), 1, block.size(), pipe)) > 0;) out.out.append(block.data(), n);
+  const int status = ::pclose(pipe);
+  out.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  out.err = read_file(err);
+  return out;
+}
+
+/// `tecc ARGUMENTS`, with records and settings of the user out of the way.
+inline Ran tool(const std::string& arguments, const std::string& folder = ".") {
+  return shell("XDG_DATA_HOME=/nonexistent HOME=/nonexistent " TECC_BINARY_DIR "/tecc " + arguments, folder);
+}
+
+inline nlohmann::json parsed(const Ran& r) {
+  INFO(r.out << r.err);
+  auto j = nlohmann::json::parse(r.out, nullptr, false);
+  REQUIRE_FALSE(j.is_discarded());
+  return j;
+}
+
+}  // namespace tecc::test
