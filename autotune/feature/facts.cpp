@@ -208,6 +208,7 @@ class Kernel {
       return;
     }
     AccessFacts a;
+    a.buffer = t;
     a.scope = buffer.scope;
     a.is_write = is_write;
     a.bytes = bytes_of(buffer.type);
@@ -273,10 +274,16 @@ class Kernel {
   }
 
   void totals() {
+    std::map<TensorId, std::pair<double, double>> by_buffer;  // several statements touch the same elements (a pipeline's first copy)
     for (const AccessFacts& a : f_.accesses) {
       if (a.scope != Scope::global) continue;
-      f_.footprint_bytes += a.footprint;
-      f_.block_bytes += a.block_footprint * f_.blocks;
+      auto& [all, block] = by_buffer[a.buffer];
+      all = std::max(all, a.footprint);
+      block = std::max(block, a.block_footprint);
+    }
+    for (const auto& [buffer, bytes] : by_buffer) {
+      f_.footprint_bytes += bytes.first;
+      f_.block_bytes += bytes.second * f_.blocks;
     }
   }
 

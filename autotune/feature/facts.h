@@ -9,6 +9,7 @@ namespace tecc::autotune {
 
 /// One read or write in a block.
 struct AccessFacts {
+  TensorId buffer;
   loop::Scope scope = loop::Scope::global;
   bool is_write = false;
   double instructions = 0;     // a thread's, vectors as one; without loads that stay in a register while inner loops run
