@@ -10,6 +10,19 @@
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
+namespace {
+
+/// The iteration that writes dimension `d` of a copy, whose domain may be larger than the tensor.
+const Iter* defined_by(const Program& p, TensorId tensor, std::size_t d) {
+  const std::vector<BlockId> writers = loop::writers_of(p, tensor);
+  if (writers.size() != 1) return nullptr;
+  const Block& b = p.block(writers[0]);
+  const auto* v = b.combiner ? nullptr : b.writes[0].index[d].as<Var>();
+  const Iter* i = v ? iter_of(b, v->id) : nullptr;
+  return i && constant_of(i->upper) ? i : nullptr;
+}
+
+}  // namespace
 
 Check check(const State& state, const CacheRead& step) {
   TECC_TRY(const std::vector<BlockId> readers, blocks_of(state, step.readers));
@@ -90,6 +103,10 @@ Applied apply(const State& state, const CacheRead& step) {
   for (std::size_t d = 0; d < copy.shape.size(); ++d) {
     const std::string name = p.vars.size() && p.block(readers[0]).iters.size() > d ? std::string("x") + std::to_string(d) : "x";
     Iter i{loop::add_var(p, name), IterKind::spatial, 0, copy.shape[d], {}};
+    if (const Iter* defined = defined_by(p, tensor, d)) {  // a copy of a copy that holds a fill holds it, too
+      i.lower = defined->lower;
+      i.upper = defined->upper;
+    }
     if (fill && (reach[d].low < 0 || reach[d].high >= loop::largest(p, copy.shape[d]))) {
       i.lower = reach[d].low;
       i.upper = index_literal(reach[d].high + 1);
