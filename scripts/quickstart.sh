@@ -29,7 +29,6 @@ naive=naive
 if build/release/tecc devices --json | grep -q '"arch": *"sm_'; then
   naive=$out/naive.schedule
   cat >"$naive" <<'END'
-_, _, k = compute_at(C.sum, C.j); set_scope(C.sum, local)
 j0, j1 = split(C.j, 128); bind([C.i, j0], block); bind(j1, thread)
 END
 fi
