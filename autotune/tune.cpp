@@ -1,5 +1,8 @@
 #include "autotune/tune.h"
 
+#include "autotune/feature/feature.h"
+#include "autotune/model/ranker.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,7 +14,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 constexpr const char* tool_version = "0.1.0";
-constexpr int features_version = 1;
 
 std::string trace_hash(const schedule::Trace& t) { return fmt::format("{:016x}", schedule::hash(t)); }
 
@@ -28,7 +30,7 @@ class Run {
   Run(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
       const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
       : workload_(w), target_(t), measurer_(m), records_(records), options_(o), report_(progress), stop_(stop),
-        space_(w, t), search_(space_, o.mode, o.seed) {
+        space_(w, t), search_(space_, o.mode, o.seed, std::make_unique<Ranker>(o.seed)) {
     progress_.of = o.trials;
   }
 

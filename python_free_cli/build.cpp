@@ -7,17 +7,14 @@
 #include <set>
 #include <sstream>
 
-#include "autotune/pick.h"
-#include "autotune/tune.h"
 #include "ir/base/files.h"
 #include "python_free_cli/options.h"
 
 namespace tecc::cli {
 namespace {
 
-struct Options : Input {
-  std::string out_dir = ".", emit = "cubin,ptx,header,json", schedule, records, dump_ir;
-  bool locked = false;
+struct Options : Input, ScheduleFrom {
+  std::string out_dir = ".", emit = "cubin,ptx,header,json", dump_ir;
 };
 
 std::optional<codegen::Emit> parse_emit(const std::string& list, const Input& in) {
@@ -36,26 +33,6 @@ std::optional<codegen::Emit> parse_emit(const std::string& list, const Input& in
   return e;
 }
 
-/// The best recorded schedule; without one, the prior's first candidate, unless --locked forbids it.
-Result<schedule::Trace> choose(const Options& o, const codegen::Workload& w, const codegen::Target& t) {
-  const std::string path = o.records.empty() ? autotune::Database::default_path() : o.records;
-  if (!o.records.empty() || o.locked || std::filesystem::exists(path)) {
-    auto records = autotune::Database::open(path);
-    if (!records) {
-      // Records that nobody asked for must not stand in the way of a build.
-      if (o.records.empty() && !o.locked) std::cerr << "warning: " << message(records.error()) << "\n";
-      else return records.error();
-    } else {
-      auto trace = autotune::recorded(w, t, *records);
-      if (trace && *trace) return **std::move(trace);
-      if (o.locked && !trace) return trace.error();
-      if (o.locked) return refuse(Code::no_record, w.kernel.name, autotune::fingerprint(t), path);
-      if (!trace) std::cerr << "warning: " << message(trace.error()) << "\n";
-    }
-  }
-  return autotune::pick(w, t);
-}
-
 int run(const Options& o) {
   const auto loaded = load(o);
   if (!loaded) return 1;
@@ -66,20 +43,9 @@ int run(const Options& o) {
   std::vector<codegen::Plan> plans;
   for (const codegen::Target& t : *targets) {
     codegen::Plan plan{t, {}};
-    if (o.schedule.empty()) {
-      auto trace = choose(o, loaded->workload, t);
-      if (!trace) return fail(trace.error(), o, &loaded->source);
-      plan.schedule = *std::move(trace);
-    } else if (o.schedule != "naive") {
-      std::ifstream file(o.schedule);
-      if (!file) return fail(refuse(Code::file_unreadable, o.schedule, "no such file"), o);
-      std::stringstream text;
-      text << file.rdbuf();
-      const Source source{intern(o.schedule.c_str()), text.str()};
-      auto trace = schedule::parse(source, loaded->workload.naive);
-      if (!trace) return fail(trace.error(), o, &source);
-      plan.schedule = *std::move(trace);
-    }
+    auto trace = schedule_for(o, o, *loaded, t);
+    if (!trace) return 1;
+    plan.schedule = *std::move(trace);
     plans.push_back(std::move(plan));
   }
   if (!o.dump_ir.empty()) std::filesystem::create_directories(o.dump_ir);
@@ -107,9 +73,7 @@ std::function<int()> add_build(CLI::App& app) {
   add_input(app, *o);
   app.add_option("--out-dir,-o", o->out_dir, "where the artifact goes");
   app.add_option("--emit", o->emit, "cubin,ptx,cuda,header,json,obj,ir");
-  app.add_option("--schedule", o->schedule, "a schedule file, or naive");
-  app.add_option("--records", o->records, "tuning records to take the schedule from");
-  app.add_flag("--locked", o->locked, "records only, never anything else");
+  add_schedule(app, *o);
   app.add_option("--dump-ir", o->dump_ir, "write the program after every pass");
   return [o] { return run(*o); };
 }

@@ -33,6 +33,15 @@ std::optional<Loaded> load(const Input& in);
 /// The targets of --arch and --target; without either: the GPU of this machine, else its CPU.
 std::optional<std::vector<codegen::Target>> targets_of(const Input& in);
 
+/// Where a schedule comes from: a file, "naive", records, or the prior.
+struct ScheduleFrom {
+  std::string schedule, records;
+  bool locked = false;
+};
+void add_schedule(CLI::App& app, ScheduleFrom& from);
+/// Prints the error and returns nothing when something is wrong.
+std::optional<schedule::Trace> schedule_for(const ScheduleFrom& from, const Input& in, const Loaded& loaded, const codegen::Target& target);
+
 /// One line to stderr, or {"error": {...}} on stdout with --json. Returns the exit code 1.
 int fail(const Refusal& why, const Input& in, const Source* source = nullptr);
 

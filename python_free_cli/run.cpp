@@ -10,7 +10,6 @@
 #include <random>
 #include <sstream>
 
-#include "autotune/pick.h"
 #include "codegen/llvm/jit.h"
 #include "ir/interpret/te.h"
 #include "python_free_cli/options.h"
@@ -22,9 +21,8 @@
 namespace tecc::cli {
 namespace {
 
-struct Options : Input {
+struct Options : Input, ScheduleFrom {
   std::vector<std::string> in, out, set;
-  std::string schedule;
   std::uint64_t seed = 0;
   bool verify = false, bench = false, interpret = false;
 };
@@ -256,20 +254,9 @@ int run(const Options& o) {
     const auto targets = targets_of(o);
     if (!targets) return 1;
     codegen::Plan plan{targets->at(0), {}};
-    if (o.schedule.empty()) {
-      auto trace = autotune::pick(w, plan.target);
-      if (!trace) return fail(trace.error(), o, &loaded->source);
-      plan.schedule = *std::move(trace);
-    } else if (o.schedule != "naive") {
-      std::ifstream file(o.schedule);
-      if (!file) return fail(refuse(Code::file_unreadable, o.schedule, "no such file"), o);
-      std::stringstream text;
-      text << file.rdbuf();
-      const Source source{intern(o.schedule.c_str()), text.str()};
-      auto trace = schedule::parse(source, w.naive);
-      if (!trace) return fail(trace.error(), o, &source);
-      plan.schedule = *std::move(trace);
-    }
+    auto trace = schedule_for(o, o, *loaded, plan.target);
+    if (!trace) return 1;
+    plan.schedule = *std::move(trace);
     const auto built = codegen::build(w, {plan}, {true, true, false, false, false, false, false});
     if (!built) return fail(built.error(), o, &loaded->source);
     Result<Times> done = Times{};
@@ -340,7 +327,7 @@ std::function<int()> add_run(CLI::App& app) {
   app.add_option("--in", o->in, "X=x.npy; inputs without a file are random");
   app.add_option("--out", o->out, "Y=y.npy");
   app.add_option("--set", o->set, "alpha=0.5, a scalar parameter (1 when not given)");
-  app.add_option("--schedule", o->schedule, "a schedule file, or naive");
+  add_schedule(app, *o);
   app.add_option("--seed", o->seed, "of the random inputs");
   app.add_flag("--verify", o->verify, "compare with the reference interpreter");
   app.add_flag("--bench", o->bench, "time it");

@@ -19,9 +19,9 @@ out=build/quickstart
 mkdir -p "$out"
 operator=(examples/cases/gemm.te --dims M=1024,N=1024,K=1024 --types T=f32)
 
-# GFLOP/s with the schedule in a file; "naive" is the loop nest as the expression has it.
+# GFLOP/s of one way to run it, the median of several runs.
 gflops() {
-  build/release/tecc run "${operator[@]}" --schedule "$1" --bench --json | sed -nE 's/.*"gflops": *([0-9.e+]+).*/\1/p'
+  build/release/tecc run "${operator[@]}" "$@" --bench --json | sed -nE 's/.*"gflops": *([0-9.e+]+).*/\1/p' | awk '{printf "%.1f", $1}'
 }
 
 # On a GPU the naive nest still needs threads: one for each element of the result, nothing else.
@@ -34,8 +34,10 @@ END
 fi
 
 build/release/tecc tune "${operator[@]}" --time "${seconds}s" --records "$out/records.db"
+untuned=$(gflops --schedule "$naive")
+tuned=$(gflops --records "$out/records.db")
 build/release/tecc build "${operator[@]}" --records "$out/records.db" --out-dir "$out/gemm" >/dev/null
 echo
-printf 'untuned (naive nest)  %9.1f GFLOP/s\n' "$(gflops "$naive")"
-printf 'tuned                 %9.1f GFLOP/s\n' "$(gflops "$out/gemm/gemm.schedule")"
-echo "artifact: $out/gemm (the launch contract is gemm.json; a C header and an example lie beside it)"
+echo "naive nest: $untuned GFLOP/s"
+echo "tuned:      $tuned GFLOP/s"
+echo "artifact:   $out/gemm (launch contract $out/gemm/gemm.json, C header and example beside it)"

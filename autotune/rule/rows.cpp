@@ -152,8 +152,6 @@ Check schedule_group(Context& c, const Group_& g) {
   std::vector<std::int64_t> teams;
   for (std::int64_t t = 32; t <= c.target.limits.threads_per_block && (t == 32 || t * width <= 2 * longest); t *= 2) teams.push_back(t);
   const std::int64_t threads = c.choose.choose(name + " threads", teams, std::clamp<std::int64_t>(longest / width / 4, 32, 512));
-  const bool several_rows = threads == 32;
-  const std::int64_t rows_a_block = several_rows ? c.choose.choose(name + " rows", {1, 2, 4, 8}, 4) : 1;
 
   // The row in registers, read once: when every reading member runs along it with the same cut.
   const std::int64_t per_thread = (longest + threads * width - 1) / (threads * width) * width;
@@ -193,7 +191,6 @@ Check schedule_group(Context& c, const Group_& g) {
     if (m.reduces) reduced.push_back(m.block);
   }
   TECC_CHECK(c.build.add(Bind{bound, Group::thread}));
-  (void)rows_a_block;
   TECC_CHECK(c.build.add(CrossThreadReduce{reduced, row_loop}));
   TECC_CHECK(c.build.add(Bind{{rows}, Group::block}));
   return Ok{};

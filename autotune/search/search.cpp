@@ -115,14 +115,16 @@ void Search::rank(std::vector<Point>& points) const {
   points = std::move(sorted);
 }
 
+/// Moves points that were not proposed before from the front of one list to the other, until that holds `count`.
 void Search::take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to) {
-  for (Point& p : from) {
-    if (to.size() >= count) return;
-    if (seen_.insert(p.program_hash).second) to.push_back(std::move(p));
-  }
+  std::size_t n = 0;
+  for (; n < from.size() && to.size() < count; ++n)
+    if (seen_.insert(from[n].program_hash).second) to.push_back(std::move(from[n]));
+  from.erase(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
 std::vector<Point> Search::evolve(std::size_t count) {
+  teach();
   std::vector<const Genome*> parents;
   for (std::size_t n = 0; n < known_.size() && n < parents_kept; ++n) parents.push_back(&known_[n].point.genome);
   std::vector<Point> pool, fresh = sample(brood / 4);
@@ -188,7 +190,12 @@ void Search::learn(const Point& point, std::optional<double> us) {
   if (!us) return;
   const auto at = std::upper_bound(known_.begin(), known_.end(), *us, [](double t, const Known& k) { return t < k.us; });
   known_.insert(at, {point, *us});
-  if (!scorer_ || known_.size() < fewest_rows) return;
+  untaught_ = true;
+}
+
+void Search::teach() {
+  if (!untaught_ || !scorer_ || known_.size() < fewest_rows) return;
+  untaught_ = false;
   std::vector<Scorer::Row> rows;
   for (const Known& k : known_)
     if (!k.point.features.empty()) rows.push_back({k.point.features, k.us});

@@ -63,13 +63,14 @@ class Search {
   std::vector<Point> children(std::size_t count, const std::vector<const Genome*>& parents);
   std::vector<Point> evolve(std::size_t count);
   void rank(std::vector<Point>& points) const;
+  void teach();
   void take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
 
   const Space& space_;
   Mode mode_;
   Rng rng_;
   std::unique_ptr<Scorer> scorer_;
-  bool trained_ = false, began_ = false;
+  bool trained_ = false, began_ = false, untaught_ = false;
   std::vector<Known> known_;  // by time
   std::set<std::string> seen_;
   std::vector<Point> queue_;  // prior: what is left of the sample

@@ -583,7 +583,7 @@ class KernelEmitter {
         [&](const Unary& u) -> std::string { return unary(u, type); },
         [&](const Binary& b) -> std::string { return binary(b, type); },
         [&](const Select& s) -> std::string { return fmt::format("({} ? {} : {})", value(s.condition), value(s.then), value(s.otherwise)); },
-        [&](const Cast& c) -> std::string { return cast(value(c.a), c.a->type, type); },
+        [&](const Cast& c) -> std::string { return cast(value(c.a), c.a->type, c.to.concrete()); },  // tf32(x) is typed f32
         [&](const Read& r) -> std::string {
           std::string text = element(block_, r.tensor, r.index);
           if (p_[r.tensor].type == DType::boolean) text = fmt::format("({} != 0)", text);

@@ -14,7 +14,8 @@ namespace {
 /// A buffer's slot, counted from the iteration that is running; buffers without slots have slot 0 only.
 using Place = std::pair<TensorId, std::int64_t>;
 struct Pending {
-  std::set<Place> reads, writes;
+  std::set<Place> reads;
+  std::set<std::pair<Place, BlockId>> writes;  // and who writes: the instances of one block write different elements
   void merge(const Pending& o) {
     reads.insert(o.reads.begin(), o.reads.end());
     writes.insert(o.writes.begin(), o.writes.end());
@@ -57,7 +58,7 @@ class Inserter {
         return Place{t, in_loop && b.ahead ? b.ahead->by : 0};
       };
       for (const Write& w : b.writes)
-        if (handed_.count(w.buffer)) out.writes.insert(place(w.buffer));
+        if (handed_.count(w.buffer)) out.writes.insert({place(w.buffer), id});
       for (TensorId t : read_buffers(b))
         if (handed_.count(t)) out.reads.insert(place(t));
     }
@@ -65,23 +66,23 @@ class Inserter {
   }
 
   bool conflict(const Pending& before, const Pending& now) const {
-    const auto meets = [](const std::set<Place>& a, const std::set<Place>& b) {
-      return std::any_of(a.begin(), a.end(), [&](const Place& x) { return b.count(x) > 0; });
-    };
-    return meets(before.writes, now.reads) || meets(before.reads, now.writes) || meets(before.writes, now.writes);
+    for (const auto& [place, writer] : before.writes) {
+      if (now.reads.count(place)) return true;
+      for (const auto& [other, who] : now.writes)
+        if (place == other && who != writer) return true;
+    }
+    return std::any_of(now.writes.begin(), now.writes.end(), [&](const auto& w) { return before.reads.count(w.first) > 0; });
   }
 
   /// One iteration later, slots count one less.
   Pending next_iteration(const Pending& s, LoopId l) const {
     Pending out;
-    const auto move = [&](const std::set<Place>& from, std::set<Place>& to) {
-      for (auto [t, slot] : from) {
-        if (p_[t].slots > 1 && p_[t].slot_loop == l) slot = floor_mod(slot - 1, p_[t].slots);
-        to.insert({t, slot});
-      }
+    const auto later = [&](Place x) {
+      if (p_[x.first].slots > 1 && p_[x.first].slot_loop == l) x.second = floor_mod(x.second - 1, p_[x.first].slots);
+      return x;
     };
-    move(s.reads, out.reads);
-    move(s.writes, out.writes);
+    for (const Place& x : s.reads) out.reads.insert(later(x));
+    for (const auto& [x, who] : s.writes) out.writes.insert({later(x), who});
     return out;
   }
 
@@ -106,7 +107,7 @@ class Inserter {
         Pending end = state;
         sequence(s, end, false);  // what is pending after a round, to come in again at the top
         Pending in = state;
-        in.merge(next_iteration(end, s));
+        if (range_of(p_, s).high > 0) in.merge(next_iteration(end, s));
         Pending out = in;
         sequence(s, out, insert);
         state.merge(out);

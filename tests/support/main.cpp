@@ -5,4 +5,12 @@
 #include <catch2/catch.hpp>
 #endif
 
-int main(int argc, char** argv) { return Catch::Session().run(argc, argv); }
+#include <string_view>
+
+#include "tests/support/fake_runner.h"
+
+int main(int argc, char** argv) {
+  // The test program is its own runner process: the protocol of `tecc __runner` without a device.
+  if (argc == 3 && std::string_view(argv[1]) == "__fake_runner") return tecc::test::fake_runner(std::atoi(argv[2]));
+  return Catch::Session().run(argc, argv);
+}

@@ -1,0 +1,320 @@
+#include "autotune/feature/facts.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "codegen/access.h"
+#include "ir/loop/affine.h"
+
+namespace tecc::autotune {
+
+using namespace loop;
+using codegen::Target;
+
+namespace {
+
+constexpr std::int64_t lanes = 32;
+constexpr std::int64_t sector_bytes = 32, bank_bytes = 4, banks = 32;
+constexpr std::int64_t unrolls_up_to = 16;  // extents that end as straight code, by us or by the compiler behind
+
+/// Values of loops, iteration variables and indices for one thread, everything but the thread number at 0.
+class Lane {
+ public:
+  Lane(const Program& p, const Block& b, std::int64_t tid) : p_(p), b_(b), tid_(tid) {}
+
+  std::int64_t value(const Binding& binding) const {
+    std::int64_t v = binding.offset;
+    for (const Digit& d : binding.digits) {
+      std::int64_t x = loop(d.loop) / d.div;
+      if (d.mod) x %= d.mod;
+      v += x * d.stride;
+    }
+    return v;
+  }
+  std::optional<std::int64_t> value(const Expr& e) const {
+    if (const auto c = constant_of(e)) return c;
+    if (const auto* v = e.as<Var>()) {
+      if (const Iter* i = iter_of(b_, v->id)) return value(i->binding);
+      if (const auto dim = p_.dims.find(v->id); dim != p_.dims.end()) return dim->second.max;
+      return std::nullopt;
+    }
+    const auto* x = e.as<Binary>();
+    if (!x) return std::nullopt;
+    const auto l = value(x->a), r = value(x->b);
+    if (!l || !r) return std::nullopt;
+    switch (x->op) {
+      case BinOp::add: return *l + *r;
+      case BinOp::sub: return *l - *r;
+      case BinOp::mul: return *l * *r;
+      case BinOp::div: return *r ? std::optional(floor_div(*l, *r)) : std::nullopt;
+      case BinOp::mod: return *r ? std::optional(floor_mod(*l, *r)) : std::nullopt;
+      case BinOp::min: return std::min(*l, *r);
+      case BinOp::max: return std::max(*l, *r);
+      default: return std::nullopt;
+    }
+  }
+  /// In elements; nullopt where the data decide.
+  std::optional<std::int64_t> value(const codegen::Address& a) const {
+    std::int64_t at = value(a.linear);
+    for (const auto& s : a.symbolic) {
+      const auto stride = value(s.stride);
+      if (!stride) return std::nullopt;
+      at += value(s.index) * *stride;
+    }
+    for (const auto& g : a.general) {
+      const auto index = value(g.index), stride = value(g.stride);
+      if (!index || !stride) return std::nullopt;
+      std::int64_t x = floor_div(*index - value(g.minus) - g.origin, std::max<std::int64_t>(g.unit, 1));
+      if (g.count) x = floor_mod(x, g.count);
+      at += x * *stride;
+    }
+    return at;
+  }
+
+ private:
+  std::int64_t loop(LoopId l) const {
+    const Loop& x = p_.loop(l);
+    if (x.retired) return value(*x.retired);
+    if (x.group != Group::thread) return 0;
+    const auto digit = compiler::thread_digit(p_, Digit{l});
+    if (!digit) return 0;
+    const std::int64_t v = tid_ / digit->div;
+    return (digit->mod ? v % digit->mod : v) * digit->stride;
+  }
+  const Program& p_;
+  const Block& b_;
+  std::int64_t tid_;
+};
+
+/// How many values an index takes while some loops hold still.
+double count_of(const Program& p, const Block& b, const Expr& e, std::int64_t extent, const std::function<bool(LoopId)>& fixed) {
+  const Region r = region_of(p, b, e, fixed);
+  if (r.whole) return static_cast<double>(extent);
+  double n = static_cast<double>(std::max<std::int64_t>(r.span, 1));
+  if (r.exact && !r.varying.empty()) {
+    n = 1;
+    for (const Digit& d : r.varying) n *= static_cast<double>(range_of(p, Digit{d.loop, d.div, d.mod, 1}).high + 1);
+  }
+  return std::min(n, static_cast<double>(std::max<std::int64_t>(extent, 1)));
+}
+
+class Kernel {
+ public:
+  Kernel(const Program& p, StmtId root, const Target& t) : p_(p), root_(root), target_(t), gpu_(t.kind == Target::Kind::cuda) {}
+
+  KernelFacts run() {
+    f_.threads = gpu_ ? static_cast<double>(compiler::threads_of(p_, root_)) : 1;
+    walk_tree(root_, 1, 1, 0);
+    for (const auto& [b, blocks] : blocks_at_) f_.blocks = std::max(f_.blocks, blocks);
+    totals();
+    occupancy();
+    return std::move(f_);
+  }
+
+ private:
+  const Program& p_;
+  StmtId root_;
+  const Target& target_;
+  bool gpu_;
+  KernelFacts f_;
+  std::map<StmtId, double> blocks_at_;
+  std::set<TensorId> private_;
+
+  bool outside(const Loop& l) const { return gpu_ ? l.group == Group::block : l.kind == LoopKind::parallel; }
+  double extent(LoopId l) const { return static_cast<double>(std::max<std::int64_t>(largest(p_, p_.loop(l).extent), 1)); }
+
+  /// `times`: how often a thread gets here; `blocks`: extents of block loops so far.
+  void walk_tree(StmtId s, double times, double blocks, int depth) {
+    if (const auto* l = p_[s].as<Loop>()) {
+      const double n = extent(s);
+      if (outside(*l)) blocks *= n;
+      else if (!gpu_ || l->group != Group::thread) times *= n;
+      if (l->kind == LoopKind::vectorized) f_.vector = std::max(f_.vector, n);
+      ++depth;
+    } else if (p_[s].as<Block>()) {
+      block(s, times, blocks, depth);
+    } else if (p_[s].as<Barrier>()) {
+      f_.barriers += times;
+    } else if (p_[s].as<Combine>()) {
+      f_.combines += times;
+    }
+    for (StmtId c : p_[s].children) walk_tree(c, times, blocks, depth);
+  }
+
+  void block(BlockId id, double times, double blocks, int depth) {
+    const Block& b = p_.block(id);
+    blocks_at_[id] = blocks;
+    f_.depth = std::max<double>(f_.depth, depth);
+    f_.serial += times;
+    ++f_.statements;
+    f_.guards += static_cast<double>(b.guards.size());
+    const std::vector<LoopId> around = loops_around(p_, id);
+    double all = times * blocks, straight = 1, apart = 1;
+    for (LoopId l : around)
+      if (gpu_ && p_.loop(l).group == Group::thread) all *= extent(l);
+    for (auto l = around.rbegin(); l != around.rend() && is_straight(*l); ++l) {
+      straight *= extent(*l);
+      if (feeds(p_, *l, b, IterKind::spatial)) apart *= extent(*l);
+    }
+    f_.unrolled = std::max(f_.unrolled, straight);
+    if (b.combiner) f_.independent = std::max(f_.independent, apart);
+    arithmetic(b, all);
+    for (const Write& w : b.writes) {
+      access(id, b, around, w.buffer, w.index, true, times, all);
+      walk(w.value, [&](const Expr& e) {
+        if (const auto* r = e.as<Read>(); r && !r->index.empty()) access(id, b, around, r->tensor, r->index, false, times, all);
+        return true;
+      });
+    }
+  }
+
+  bool is_straight(LoopId l) const {
+    const Loop& x = p_.loop(l);
+    if (outside(x) || (gpu_ && x.group == Group::thread)) return false;
+    const auto n = constant_extent(p_, l);
+    return n && (*n <= unrolls_up_to || x.kind == LoopKind::unrolled || x.kind == LoopKind::vectorized);
+  }
+
+  void arithmetic(const Block& b, double all) {
+    if (b.combiner) f_.float_operations += all * static_cast<double>(b.writes.size());
+    for (const Write& w : b.writes)
+      walk(w.value, [&](const Expr& e) {
+        if (e.as<Read>()) return false;
+        const bool real = is_float(e->type) || e->type == DType::tf32;
+        if (const auto* u = e.as<Unary>()) {
+          const bool cheap = u->op == UnOp::neg || u->op == UnOp::abs || u->op == UnOp::square || u->op == UnOp::logical_not;
+          (cheap ? (real ? f_.float_operations : f_.integer_operations) : f_.functions) += all;
+        } else if (const auto* x = e.as<Binary>()) {
+          if (x->op == BinOp::pow || (x->op == BinOp::div && real)) f_.functions += all;
+          else (real ? f_.float_operations : f_.integer_operations) += all;
+          if (x->op == BinOp::mul && real) f_.products += all;
+        } else if (e.as<Cast>()) {
+          f_.casts += all;
+        } else if (e.as<Select>()) {
+          f_.selects += all;
+        }
+        return true;
+      });
+  }
+
+  void access(BlockId id, const Block& b, const std::vector<LoopId>& around, TensorId t, const std::vector<Expr>& index, bool is_write, double times, double all) {
+    const Buffer& buffer = p_[t];
+    if (buffer.by_value) return;
+    if (buffer.scope == Scope::local || buffer.scope == Scope::reg || (buffer.storage && buffer.storage->private_to_thread)) {
+      private_.insert(t);
+      return;
+    }
+    AccessFacts a;
+    a.scope = buffer.scope;
+    a.is_write = is_write;
+    a.bytes = bytes_of(buffer.type);
+    const codegen::Address address = codegen::address_of(p_, id, t, index);
+    a.instructions = times;
+    for (auto l = around.rbegin(); l != around.rend() && is_straight(*l); ++l) {
+      const std::int64_t n = *constant_extent(p_, *l);
+      if (codegen::is_uniform(p_, b, address, *l)) a.instructions /= static_cast<double>(n);  // once in a register, for all iterations
+      else if (p_.loop(*l).kind == LoopKind::vectorized && a.width == 1 && codegen::is_vector(p_, address, *l, n)) {
+        a.width = std::min(n, std::max<std::int64_t>(1, target_.vector_bytes / a.bytes));
+        a.instructions /= static_cast<double>(a.width);
+      }
+    }
+    if (gpu_) warp(b, address, a);
+    footprints(b, buffer, index, a);
+    const double warps = std::max(1.0, all / std::max(times, 1.0) / (gpu_ ? lanes : 1));  // of the kernel, at this statement
+    const double moved = a.instructions * warps * a.sectors * sector_bytes;
+    if (a.scope == Scope::shared) f_.shared_bytes_moved += a.instructions * warps * a.sectors * banks * bank_bytes;
+    else if (gpu_) (is_write ? f_.global_write_bytes : f_.global_read_bytes) += moved;
+    else (is_write ? f_.global_write_bytes : f_.global_read_bytes) += a.instructions * warps * static_cast<double>(a.width * a.bytes);
+    f_.load_instructions += a.instructions * warps * (gpu_ ? lanes : 1);
+    f_.accesses.push_back(a);
+  }
+
+  /// The 32 threads of the first warp, one by one.
+  void warp(const Block& b, const codegen::Address& address, AccessFacts& a) {
+    const auto active = static_cast<std::int64_t>(std::min<double>(lanes, f_.threads));
+    std::set<std::int64_t> sectors;
+    std::array<std::set<std::int64_t>, banks> words;
+    std::optional<std::int64_t> first;
+    for (std::int64_t tid = 0; tid < active; ++tid) {
+      const auto at = Lane(p_, b, tid).value(address);
+      if (!at) {
+        a.sectors = static_cast<double>(active);  // anywhere
+        return;
+      }
+      if (tid == 0) first = at;
+      if (tid == 1) a.lane_stride = std::abs(*at - *first);
+      const std::int64_t from = *at * a.bytes, to = from + a.width * a.bytes - 1;
+      if (a.scope == Scope::shared)
+        for (std::int64_t w = floor_div(from, bank_bytes); w <= floor_div(to, bank_bytes); ++w) words[static_cast<std::size_t>(floor_mod(w, banks))].insert(w);
+      else
+        for (std::int64_t s = floor_div(from, sector_bytes); s <= floor_div(to, sector_bytes); ++s) sectors.insert(s);
+    }
+    if (a.scope != Scope::shared) {
+      a.sectors = static_cast<double>(sectors.size());
+      return;
+    }
+    std::size_t most = 1;
+    for (const auto& bank : words) most = std::max(most, bank.size());
+    a.sectors = static_cast<double>(most);
+  }
+
+  void footprints(const Block& b, const Buffer& buffer, const std::vector<Expr>& index, AccessFacts& a) {
+    const auto block_fixed = [&](LoopId l) { return outside(p_.loop(l)); };
+    const auto none = [](LoopId) { return false; };
+    a.block_footprint = a.footprint = static_cast<double>(a.bytes);
+    for (std::size_t d = 0; d < index.size(); ++d) {
+      const std::int64_t extent = largest(p_, buffer.shape[d]);
+      a.block_footprint *= count_of(p_, b, index[d], extent, block_fixed);
+      a.footprint *= count_of(p_, b, index[d], extent, none);
+    }
+  }
+
+  void totals() {
+    for (const AccessFacts& a : f_.accesses) {
+      if (a.scope != Scope::global) continue;
+      f_.footprint_bytes += a.footprint;
+      f_.block_bytes += a.block_footprint * f_.blocks;
+    }
+  }
+
+  void occupancy() {
+    double values = 0;
+    for (TensorId t : private_)
+      if (const auto& s = p_[t].storage) values += static_cast<double>(s->elements * p_[t].slots) * std::max(1.0, static_cast<double>(bytes_of(p_[t].type)) / 4);
+    constexpr double addresses = 24;  // what kernels use besides the data they keep
+    f_.registers = std::min(255.0, values + addresses);
+    for (std::uint32_t n = 0; n < p_.buffers.size(); ++n) {
+      const TensorId t{n};
+      if (!p_.buffers.has(t) || p_[t].scope != Scope::shared || !p_[t].storage || root_of(p_, p_[t].storage->at) != root_) continue;
+      f_.shared_bytes = std::max(f_.shared_bytes, static_cast<double>(p_[t].storage->offset_bytes + p_[t].storage->elements * p_[t].slots * bytes_of(p_[t].type)));
+    }
+    const auto sms = static_cast<double>(std::max<std::int64_t>(target_.sm_count, 1));
+    if (!gpu_) {
+      f_.waves = std::ceil(f_.blocks / sms);
+      f_.last_wave = f_.blocks / sms / f_.waves;
+      return;
+    }
+    const double warps = std::ceil(f_.threads / lanes);
+    double fit = std::floor(static_cast<double>(target_.threads_per_sm) / std::max(f_.threads, 1.0));
+    fit = std::min(fit, 32.0);
+    if (f_.shared_bytes > 0) fit = std::min(fit, std::floor(static_cast<double>(target_.shared_per_sm) / (f_.shared_bytes + 1024)));
+    fit = std::min(fit, std::floor(static_cast<double>(target_.registers_per_sm) / (f_.registers * warps * lanes)));
+    f_.blocks_per_sm = std::max(fit, 1.0);
+    f_.warps_per_sm = std::min(f_.blocks_per_sm, std::ceil(f_.blocks / sms)) * warps;
+    f_.waves = std::ceil(f_.blocks / (sms * f_.blocks_per_sm));
+    f_.last_wave = f_.blocks / (sms * f_.blocks_per_sm) / f_.waves;
+  }
+};
+
+}  // namespace
+
+std::vector<KernelFacts> facts_of(const Program& lowered, const Target& target) {
+  std::vector<KernelFacts> out;
+  for (StmtId root : lowered.kernels) out.push_back(Kernel(lowered, root, target).run());
+  return out;
+}
+
+}  // namespace tecc::autotune

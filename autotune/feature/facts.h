@@ -1,0 +1,49 @@
+#pragma once
+#include <vector>
+
+#include "codegen/target.h"
+
+/// What can be said about a candidate without running it, kernel by kernel. Counts are of the whole kernel, at the largest sizes
+/// of runtime dims. Features and the analytic prior are made of these.
+namespace tecc::autotune {
+
+/// One read or write in a block.
+struct AccessFacts {
+  loop::Scope scope = loop::Scope::global;
+  bool is_write = false;
+  double instructions = 0;     // a thread's, vectors as one; without loads that stay in a register while inner loops run
+  std::int64_t width = 1;      // elements an instruction
+  std::int64_t bytes = 4;      // of an element
+  double sectors = 1;          // global: 32-byte sectors that one instruction of 32 threads touches; shared: bank cycles
+  std::int64_t lane_stride = 0;  // elements between neighbouring threads
+  double block_footprint = 0;  // bytes that differ within one block (a CPU task)
+  double footprint = 0;        // bytes that differ within the kernel
+};
+
+struct KernelFacts {
+  // Shape
+  double blocks = 1, threads = 1;  // CPU: tasks and 1
+  double serial = 0;               // iterations of serial loops that a thread runs, of all blocks of statements
+  double unrolled = 0;             // statements a thread's code has in a row
+  double vector = 1;               // elements of the widest vector loop
+  double depth = 0;                // loops around the deepest statement
+  double statements = 0, guards = 0, barriers = 0, combines = 0;  // barriers and combines: executed by a thread
+  // Arithmetic of all threads
+  double float_operations = 0, products = 0, integer_operations = 0, functions = 0, casts = 0, selects = 0;
+  // Memory
+  std::vector<AccessFacts> accesses;
+  double global_read_bytes = 0, global_write_bytes = 0;  // between SMs and L2, whole sectors
+  double shared_bytes_moved = 0;                         // bank conflicts count as more bytes
+  double footprint_bytes = 0, block_bytes = 0;           // that differ: in the kernel; in one block times blocks
+  double load_instructions = 0;                          // of all threads
+  // Occupancy
+  double shared_bytes = 0, registers = 0;      // a block; a thread, estimated
+  double blocks_per_sm = 1, warps_per_sm = 1;  // at a time
+  double waves = 1, last_wave = 1;             // last_wave: share of the device that the last one fills
+  double independent = 1;                      // sums that a thread keeps apart: parallelism within it
+};
+
+/// Of a program after lowering.
+std::vector<KernelFacts> facts_of(const loop::Program& lowered, const codegen::Target& target);
+
+}  // namespace tecc::autotune

@@ -1,0 +1,63 @@
+#include "autotune/model/prior.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace tecc::autotune {
+namespace {
+
+constexpr double launch_us = 2;            // between two kernels of a stream
+constexpr double l2_over_memory = 2.5;     // bandwidth of L2 in terms of memory's
+constexpr double shared_bytes_a_clock = 128;
+constexpr double function_cost = 8;        // exp, division, square root in terms of an addition
+constexpr double issue_a_clock = 4;        // warp instructions an SM
+constexpr double lanes_a_clock = 128;      // f32 lanes of an SM
+constexpr double barrier_clocks = 40;
+constexpr double spill_cost = 4;           // a register too many is a round trip to memory
+constexpr double enough_warps = 16;        // an SM with so many hides most latencies; sums kept apart help as well
+
+double cuda_us(const KernelFacts& k, const codegen::Target& t) {
+  const auto sms = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
+  const double clocks_a_us = std::max(t.f32_tflops, 0.1) * 1e6 / (sms * 2 * lanes_a_clock);
+  // Work of the busiest SM: whole blocks only.
+  const double busiest = std::ceil(k.blocks / sms) / k.blocks;
+  const double multiply_adds = k.float_operations - std::min(k.products, k.float_operations / 2);
+  const double instructions = (multiply_adds + k.integer_operations + k.casts + k.selects + function_cost * k.functions + 1.5 * k.load_instructions) / 32;
+  const double issue = instructions * busiest / issue_a_clock;
+  const double shared = k.shared_bytes_moved * busiest / shared_bytes_a_clock;
+  const double barriers = k.barriers * barrier_clocks * std::ceil(k.blocks / (sms * k.blocks_per_sm));
+  const double hidden = std::min(1.0, k.warps_per_sm * std::sqrt(std::max(k.independent, 1.0)) / enough_warps);
+  const double spills = k.registers >= 255 ? spill_cost : 1;
+  const double busy_us = (std::max(issue, shared) * spills / (0.3 + 0.7 * hidden) + barriers) / clocks_a_us;
+
+  const double bandwidth = std::max(t.memory_gbs, 1.0) * 1e3;  // bytes a us
+  const double filled = std::min(1.0, k.blocks / sms);         // one SM alone cannot saturate memory
+  const double moved = k.global_read_bytes + k.global_write_bytes;
+  // What does not stay in L2 is fetched again.
+  const double cached = k.footprint_bytes <= static_cast<double>(t.l2_bytes) ? 0.0 : 0.3;
+  const double fetched = std::max(k.footprint_bytes, std::min(moved, k.footprint_bytes + cached * std::max(0.0, k.block_bytes - k.footprint_bytes)));
+  const double memory_us = std::max(fetched / bandwidth, moved / (bandwidth * l2_over_memory)) / (0.2 + 0.8 * filled) / (0.5 + 0.5 * hidden);
+  return launch_us + std::max(busy_us, memory_us) + 0.2 * std::min(busy_us, memory_us);
+}
+
+double cpu_us(const KernelFacts& k, const codegen::Target& t) {
+  const auto cores = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
+  const double busiest = std::ceil(k.blocks / cores) / k.blocks;
+  const double lanes = static_cast<double>(t.vector_bytes) / 4, speed = std::max(t.f32_tflops, 0.01) * 1e6 / cores;  // operations a us and core
+  const double wasted = lanes / std::clamp(k.vector, 1.0, lanes);
+  const double latency = 8 / std::clamp(k.independent / std::max(k.vector, 1.0), 1.0, 8.0);  // a chain of sums waits for itself
+  const double operations = k.float_operations + k.integer_operations + k.casts + k.selects + function_cost * k.functions;
+  const double compute = (operations + 2 * k.load_instructions) * busiest * wasted / speed * (0.5 + 0.5 * latency / 8);
+  const double memory = k.footprint_bytes / (std::max(t.memory_gbs, 1.0) * 1e3);
+  return 1 + std::max(compute, memory);
+}
+
+}  // namespace
+
+double prior_us(const std::vector<KernelFacts>& kernels, const codegen::Target& t) {
+  double sum = 0;
+  for (const KernelFacts& k : kernels) sum += t.kind == codegen::Target::Kind::cuda ? cuda_us(k, t) : cpu_us(k, t);
+  return sum;
+}
+
+}  // namespace tecc::autotune

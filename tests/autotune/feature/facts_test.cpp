@@ -1,0 +1,106 @@
+#include "autotune/feature/feature.h"
+
+#include <chrono>
+#include <set>
+
+#include "autotune/model/prior.h"
+#include "autotune/pick.h"
+#include "tests/support/te.h"
+
+using namespace tecc;
+using namespace tecc::autotune;
+using test::require;
+
+namespace {
+
+codegen::Workload workload(const std::string& text, const std::string& dims, const std::string& types = "") {
+  te::Bindings b;
+  b.dims = require(te::parse_dims(dims));
+  b.types = require(te::parse_type_bindings(types));
+  return require(codegen::make_workload(test::kernel(text), b));
+}
+codegen::Target h100() { return require(codegen::find_target("sm_90a")); }
+
+std::vector<KernelFacts> facts(const codegen::Workload& w, const std::string& schedule) {
+  const auto trace = require(schedule::parse({intern("test.schedule"), schedule}, w.naive));
+  const auto state = require(schedule::replay(w.naive, trace));
+  return facts_of(require(compiler::lower(state.program, h100().limits)), h100());
+}
+
+}  // namespace
+
+TEST_CASE("facts: an elementwise kernel, worked by hand") {
+  const auto w = workload("kernel scale(X: f32[M]) -> (Y) { Y[i: M] = X[i] * 2.0 }", "M=1024");
+  const auto k = facts(w, "i0, i1 = split(Y.i, 256)\nbind(i0, block)\nbind(i1, thread)\n");
+  REQUIRE(k.size() == 1);
+  CHECK(k[0].blocks == 4);
+  CHECK(k[0].threads == 256);
+  CHECK(k[0].float_operations == 1024);
+  CHECK(k[0].products == 1024);
+  REQUIRE(k[0].accesses.size() == 2);
+  for (const AccessFacts& a : k[0].accesses) {
+    CHECK(a.lane_stride == 1);
+    CHECK(a.sectors == 4);  // 32 threads x 4 bytes = 128 bytes
+    CHECK(a.block_footprint == 1024);
+    CHECK(a.footprint == 4096);
+  }
+  CHECK(k[0].global_read_bytes == 4096);
+  CHECK(k[0].global_write_bytes == 4096);
+  CHECK(k[0].blocks_per_sm == 8);  // 2048 threads an SM
+  CHECK(k[0].waves == 1);
+}
+
+TEST_CASE("facts: a transposed read touches a sector a thread") {
+  const auto w = workload("kernel t(X: f32[N, M]) -> (Y) { Y[i: M, j: N] = X[j, i] }", "M=64,N=64");
+  const auto k = facts(w, "bind(Y.i, block)\nbind(Y.j, thread)\n");
+  REQUIRE(k[0].accesses.size() == 2);
+  const AccessFacts& write = k[0].accesses[0].is_write ? k[0].accesses[0] : k[0].accesses[1];
+  const AccessFacts& read = k[0].accesses[0].is_write ? k[0].accesses[1] : k[0].accesses[0];
+  CHECK(read.lane_stride == 64);
+  CHECK(read.sectors == 32);
+  CHECK(write.lane_stride == 1);
+  CHECK(write.sectors == 4);
+  CHECK(k[0].global_read_bytes == 8 * k[0].global_write_bytes);
+}
+
+TEST_CASE("facts: a tiled product keeps sums in registers and operands in shared memory") {
+  const auto w = workload("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }", "M=512,N=512,K=512");
+  const auto picked = require(pick_candidate(w, h100()));
+  const auto k = facts_of(require(compiler::lower(picked.state.program, h100().limits)), h100());
+  REQUIRE(k.size() == 1);
+  CHECK(k[0].float_operations >= 2.0 * 512 * 512 * 512);
+  CHECK(k[0].float_operations < 2.2 * 512 * 512 * 512);
+  CHECK(k[0].blocks * k[0].threads <= 512 * 512);
+  CHECK(k[0].footprint_bytes == 3 * 512 * 512 * 4);
+  CHECK(k[0].block_bytes > k[0].footprint_bytes);
+}
+
+TEST_CASE("features: one length for everything, finite, names differ") {
+  const auto a = workload("kernel scale(X: f32[M]) -> (Y) { Y[i: M] = X[i] * 2.0 }", "M=1024");
+  const auto b = workload("kernel sm(X: f32[M, N]) -> (Y) { m[i: M] = max[j: N](X[i, j]) s[i: M] = sum[j: N](exp(X[i, j] - m[i])) Y[i: M, j: N] = exp(X[i, j] - m[i]) / s[i] }", "M=64,N=100");
+  for (const auto* w : {&a, &b}) {
+    const auto c = require(pick_candidate(*w, h100()));
+    const auto lowered = require(compiler::lower(c.state.program, h100().limits));
+    const auto begin = std::chrono::steady_clock::now();
+    std::vector<float> f;
+    for (int n = 0; n < 20; ++n) f = features_of(facts_of(lowered, h100()));
+    const double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count() / 20;
+    CHECK(us < 5000);  // a slow machine under a sanitizer; usually two hundred
+    CHECK(f.size() == feature_count());
+    for (float x : f) CHECK(std::isfinite(x));
+    CHECK(prior_us(facts_of(lowered, h100()), h100()) > 0);
+  }
+  std::set<std::string_view> names;
+  for (const auto& group : all_features())
+    for (const Feature& f : group) {
+      CHECK(names.insert(f.name).second);
+      CHECK(f.low < f.high);
+    }
+}
+
+TEST_CASE("prior: prefers neighbouring threads on neighbouring elements") {
+  const auto w = workload("kernel t(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = X[i, j] * 2.0 }", "M=4096,N=4096");
+  const double good = prior_us(facts(w, "j0, j1 = split(Y.j, 256)\nbind([Y.i, j0], block)\nbind(j1, thread)\n"), h100());
+  const double bad = prior_us(facts(w, "i0, i1 = split(Y.i, 256)\nreorder(Y.j, i0, i1)\nbind([Y.j, i0], block)\nbind(i1, thread)\n"), h100());
+  CHECK(good < bad / 2);
+}

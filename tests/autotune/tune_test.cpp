@@ -1,0 +1,147 @@
+#include "autotune/tune.h"
+
+#include "autotune/model/roofline.h"
+#include "tests/support/te.h"
+#include "tests/support/temporary_folder.h"
+
+using namespace tecc;
+using namespace tecc::autotune;
+using test::require;
+
+namespace {
+
+codegen::Workload gemm() {
+  te::Bindings b;
+  b.dims = require(te::parse_dims("M=256,N=256,K=256"));
+  return require(codegen::make_workload(test::kernel("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }"), b));
+}
+codegen::Target h100() { return require(codegen::find_target("sm_90a")); }
+
+/// Times that follow from the schedule's hash; some candidates fail.
+class FakeMeasurer final : public Measurer {
+ public:
+  std::vector<std::uint64_t> measured;
+  int stop_after = 1 << 30;
+  bool all_fail = false;
+
+  std::string device() const override { return "fake"; }
+  Check measure(std::span<const schedule::Trace> candidates, std::optional<double>, const std::function<void(std::size_t, Outcome)>& done,
+                const std::function<bool()>& stop) override {
+    for (std::size_t n = 0; n < candidates.size() && !stop(); ++n) {
+      const std::uint64_t h = schedule::hash(candidates[n]);
+      measured.push_back(h);
+      if (all_fail || h % 7 == 3) done(n, Failed{Phase::timeout, "E0520", "the candidate ran for over 10 ms"});
+      else done(n, Measured{{us(h), us(h) + 0.5}});
+    }
+    return Ok{};
+  }
+  Result<std::vector<Outcome>> finals(std::span<const schedule::Trace> candidates, std::uint64_t) override {
+    std::vector<Outcome> out;
+    for (const schedule::Trace& t : candidates) out.push_back(Measured{{us(schedule::hash(t)) + 1}});
+    return out;
+  }
+  static double us(std::uint64_t h) { return 10 + static_cast<double>(h % 1000); }
+};
+
+}  // namespace
+
+TEST_CASE("tune: every verdict is recorded, the best is found again by build") {
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  const auto w = gemm();
+  FakeMeasurer m;
+  TuneOptions o;
+  o.trials = 24;
+  o.batch = 8;
+  int reports = 0;
+  const auto tuned = require(tune(w, h100(), m, db, o, [&](const Progress&) { ++reports; }, [] { return false; }));
+  CHECK(tuned.trials == 24);
+  CHECK(m.measured.size() == 24);
+  CHECK(std::set<std::uint64_t>(m.measured.begin(), m.measured.end()).size() == 24);
+  CHECK(reports >= 24);
+  double best = 1e9;
+  int failed = 0;
+  for (std::uint64_t h : m.measured) {
+    if (h % 7 == 3) ++failed;
+    else best = std::min(best, FakeMeasurer::us(h));
+  }
+  CHECK(tuned.failed == failed);
+  CHECK(tuned.tuned_us == best + 1);
+  const auto rows = require(db.all(w.hash, fingerprint(h100())));
+  CHECK(std::count_if(rows.begin(), rows.end(), [](const Record& r) { return r.round == 0; }) == 24);
+  CHECK(std::count_if(rows.begin(), rows.end(), [](const Record& r) { return r.round == 1; }) >= 8);
+  const auto trace = require(recorded(w, h100(), db));
+  REQUIRE(trace);
+  CHECK(schedule::hash(*trace) == schedule::hash(tuned.best));
+}
+
+TEST_CASE("tune: a killed run resumes where it was, and measures nothing twice") {
+  const TemporaryFolder folder;
+  const auto w = gemm();
+  TuneOptions o;
+  o.trials = 32;
+  o.batch = 8;
+  FakeMeasurer first;
+  {
+    Database db = require(Database::open(folder.path + "/r.db"));
+    int seen = 0;
+    require(tune(w, h100(), first, db, o, [&](const Progress& p) { seen = p.trials; }, [&] { return seen >= 11; }));
+  }
+  CHECK(first.measured.size() == 11);
+  Database db = require(Database::open(folder.path + "/r.db"));
+  FakeMeasurer second;
+  const auto tuned = require(tune(w, h100(), second, db, o, {}, [] { return false; }));
+  CHECK(tuned.resumed == 11);
+  CHECK(second.measured.size() == 21);
+  std::set<std::uint64_t> all(first.measured.begin(), first.measured.end());
+  for (std::uint64_t h : second.measured) CHECK(all.insert(h).second);
+  FakeMeasurer third;
+  require(tune(w, h100(), third, db, o, {}, [] { return false; }));
+  CHECK(third.measured.empty());
+}
+
+TEST_CASE("tune: E0540 when nothing could be measured, E0511 for a record that does not replay") {
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  const auto w = gemm();
+  FakeMeasurer m;
+  m.all_fail = true;
+  TuneOptions o;
+  o.trials = 5;
+  const auto tuned = tune(w, h100(), m, db, o, {}, [] { return false; });
+  REQUIRE_FALSE(tuned);
+  CHECK(render(tuned.error()) == "error E0540: none of 5 candidates of 'mm' could be measured; most frequent: E0520 the candidate ran for over 10 ms");
+  CHECK_FALSE(require(recorded(w, h100(), db)));
+  Record r = require(db.all()).at(0);
+  r.outcome = Measured{{1}};
+  r.schedule = "i0, i1 = split(C.nowhere, 8)\n";
+  require(db.add(r));
+  const auto stale = recorded(w, h100(), db);
+  REQUIRE_FALSE(stale);
+  CHECK(render(stale.error()).starts_with("error E0511: the recorded schedule of 'mm' does not apply any more: "));
+}
+
+TEST_CASE("roofline: a product of matrices and a copy") {
+  const auto r = roofline(gemm(), h100(), {});
+  CHECK(r.bytes == 3 * 256 * 256 * 4);
+  CHECK(r.operations == 2.0 * 256 * 256 * 256);
+  CHECK_FALSE(r.tensor);
+}
+
+TEST_CASE("tune: candidates run on this CPU, in a runner of the tool", "[slow]") {
+  const std::string tool = TECC_BINARY_DIR "/tecc";
+  if (!std::filesystem::exists(tool)) return;  // the tests alone were built
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  const auto w = gemm();
+  const codegen::Target cpu = require(codegen::find_target("cpu"));
+  MeasureOptions options;
+  options.runner = {tool, "__runner"};
+  auto m = require(make_measurer(w, cpu, options));
+  TuneOptions o;
+  o.trials = 3;
+  o.batch = 3;
+  const auto tuned = require(tune(w, cpu, *m, db, o, {}, [] { return false; }));
+  CHECK(tuned.failed == 0);
+  CHECK(tuned.tuned_us > 0);
+}
