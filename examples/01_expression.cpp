@@ -4,10 +4,10 @@
 #include "codegen/build.h"
 #include "compiler/dsl.h"
 
-using namespace tecc;
-using namespace tecc::dsl;
+namespace te = tecc::te;
 
 te::Kernel dense() {
+  using namespace tecc::dsl;
   Kernel g("dense");
   const Type T = g.type("T");
   const Value M = g.dim("M"), N = g.dim("N"), K = g.dim("K");
@@ -24,6 +24,6 @@ int main() {
   te::Bindings sizes;
   sizes.dims = te::parse_dims("M=64,N=32,K=16").or_throw();
   sizes.types = te::parse_type_bindings("T=f32").or_throw();
-  const codegen::Workload w = codegen::make_workload(kernel, sizes).or_throw();
-  std::cout << loop::print(w.naive);
+  const tecc::codegen::Workload w = tecc::codegen::make_workload(kernel, sizes).or_throw();
+  std::cout << tecc::loop::print(w.naive);
 }

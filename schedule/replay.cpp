@@ -10,11 +10,11 @@ Check notes_hold(const loop::Program& p) {
     const bool there = p.stmts.has(c.block) && p.stmts.has(c.at) && !p.loop(c.at).retired;
     if (!there || !loop::is_inside(p, c.block, c.at) || !p.block(c.block).combiner || loop::feeds(p, c.at, p.block(c.block), loop::IterKind::reduce))
       return refuse(Code::parts_threads, p.stmts.has(c.block) ? p.block(c.block).name : "?",
-                    p.stmts.has(c.at) ? p.vars[p.loop(c.at).var].name : "?");
+                    p.stmts.has(c.at) ? loop::loop_name(p, c.at) : "?");
   }
   for (const loop::Channel& c : p.channels) {
     if (!p.stmts.has(c.loop) || p.loop(c.loop).retired)
-      return refuse(Code::parts_pipeline, p.stmts.has(c.loop) ? p.vars[p.loop(c.loop).var].name : "?");
+      return refuse(Code::parts_pipeline, p.stmts.has(c.loop) ? loop::loop_name(p, c.loop) : "?");
     for (TensorId b : c.buffers)
       if (!fills_ahead(p, c.loop, b)) return refuse(Code::parts_pipeline, loop::loop_name(p, c.loop));
   }

@@ -67,7 +67,7 @@ Result<LoopId> loop_of(const State& s, const Ref& r) {
   if (!l) return refuse(Code::wrong_kind, say_ref(s, r), kind_of(h), "a loop");
   const Program& p = s.program;
   if (!p.stmts.has(l->id)) return refuse(Code::loop_gone, "?", "part of a nest that was moved");
-  if (p.loop(l->id).retired) return refuse(Code::loop_gone, p.vars[p.loop(l->id).var].name, successors(p, l->id));
+  if (p.loop(l->id).retired) return refuse(Code::loop_gone, say(p, l->id), successors(p, l->id));
   return l->id;
 }
 

@@ -153,7 +153,7 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
   if (accesses.empty()) return Ok{};
   for (const Access& a : accesses)
     if (const StmtId one = root_of(p, accesses[0].block), other = root_of(p, a.block); one != other)
-      return refuse(Code::several_kernels, b.name, b.scope == Scope::shared ? "shared" : b.scope == Scope::reg ? "register" : "local", p[one].as<Root>()->name, p[other].as<Root>()->name);
+      return refuse(Code::several_kernels, b.name, b.scope == Scope::shared ? "shared" : b.scope == Scope::reg ? "register" : "local", p.block(accesses[0].block).name, p.block(a.block).name);
   Storage st;
   st.at = home_of(p, accesses);
   const bool shared = b.scope == Scope::shared;

@@ -159,7 +159,14 @@ class Printer {
 
 }  // namespace
 
-std::string loop_name(const Program& p, LoopId l) { return names_of(p).var(p.loop(l).var); }
+std::string loop_name(const Program& p, LoopId l) {
+  for (const StageInfo& s : p.stages) {
+    if (!p.stmts.has(s.block)) continue;
+    const std::vector<LoopId>& axes = p.block(s.block).axes;
+    if (std::find(axes.begin(), axes.end(), l) != axes.end()) return s.name + "." + p.vars[p.loop(l).var].name;
+  }
+  return names_of(p).var(p.loop(l).var);
+}
 
 Names names_of(const Program& p) {
   // Names repeat (every stage may have an axis `i`); loops get a number where they do, iteration variables live in a block of

@@ -5,7 +5,8 @@
 /// Results  the new buffer and the copying block, whose loops are the tensor's dimensions.
 /// Keeps    every element of the tensor, written once.
 /// Refuses  E0347 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
-///          (it cuts a reduction of the block); E0348 the tensor is read inside of `at`.
+///          (it cuts a reduction of the block); E0348 the tensor is read inside of `at`; E0354 another block
+///          writes it too.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -28,6 +29,8 @@ Check check(const State& state, const CacheWrite& step) {
   const Program& p = state.program;
   const Block& b = p.block(id);
   if (!loop::writes(b, tensor)) return refuse(Code::not_writer, b.name, p[tensor].name, say_list({p[b.writes.back().buffer].name}));
+  for (BlockId w : loop::writers_of(p, tensor))
+    if (w != id) return refuse(Code::other_writer, b.name, p[tensor].name, say_block(p, w));
   if (!loop::is_inside(p, id, l)) {
     std::vector<std::string> names;
     for (LoopId m : loop::loops_around(p, id)) names.push_back(say(p, m));

@@ -11,7 +11,7 @@
 ///
 /// Refuses  E0325 no reduction; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
 ///          E0323 the block is not inside `at`; E0345 cross_thread_reduce a second time; E0351 the reduction's
-///          identity is stored by another block.
+///          identity is stored by another block; E0353 rfactor over a loop whose extent follows other loops.
 #include <fmt/format.h>
 
 #include "schedule/primitive/common.h"
@@ -26,6 +26,9 @@ std::vector<std::string> reduction_loops(const Program& p, BlockId b) {
   return names;
 }
 
+bool is_scan(const Block& b) {
+  return std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
+}
 bool is_sum_like(const Block& b) { return b.combiner && b.writes.size() == 1 && b.iters.back().kind == IterKind::reduce; }
 
 }  // namespace
@@ -34,7 +37,7 @@ Check check(const State& state, const DecomposeReduction& step) {
   TECC_TRY(const BlockId id, block_of(state, step.block));
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
-  if (!p.block(id).combiner || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, say_block(p, id));
+  if (!p.block(id).combiner || is_scan(p.block(id)) || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, say_block(p, id));
   if (p.block(id).init == loop::Init::apart) return refuse(Code::initialised_already, say_block(p, id));
   const LoopId first = *outermost_reduction_loop(p, id);
   if (!loop::is_inside(p, id, l) || !loop::is_inside(p, first, l))
@@ -63,6 +66,12 @@ Check check(const State& state, const Rfactor& step) {
     for (const Digit& d : i.binding.digits) plain |= i.kind == IterKind::reduce && d.loop == l && d.div == 1 && d.mod == 0;
   if (!loop::is_inside(p, id, l) || !plain || loop::feeds(p, l, b, IterKind::spatial))
     return refuse(Code::not_its_loop, b.name, say(p, l), "the reduction", say_list(reduction_loops(p, id)));
+  bool follows = false;  // the extent names another loop
+  walk(p.loop(l).extent, [&](const Expr& e) {
+    if (const auto* v = e.as<Var>()) follows |= loop::loop_of_var(p, v->id).has_value();
+    return true;
+  });
+  if (follows) return refuse(Code::ragged_factor, say(p, l), print(p.loop(l).extent, loop::names_of(p)));
   if (const LoopId first = *outermost_reduction_loop(p, id); loop::blocks_under(p, first).size() != 1)
     return refuse(Code::not_alone, b.name, say_block(p, loop::blocks_under(p, first)[0]));
   return Ok{};
@@ -156,7 +165,7 @@ Check check(const State& state, const CrossThreadReduce& step) {
     const Block& b = p.block(id);
     for (const loop::CrossThread& c : p.cross_threads)
       if (c.block == id) return refuse(Code::combined_already, b.name);
-    if (!b.combiner || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, b.name);
+    if (!b.combiner || is_scan(b) || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, b.name);
     if (!loop::is_inside(p, id, l) || loop::feeds(p, l, b, IterKind::reduce)) {
       std::vector<std::string> names;
       for (LoopId m : loop::loops_around(p, *outermost_reduction_loop(p, id))) names.push_back(say(p, m));

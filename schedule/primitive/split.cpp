@@ -5,7 +5,7 @@
 /// Results  n + 1 loops, outermost first.
 /// Keeps    every instance of S, once, in the same order.
 /// Refuses  E0305 a factor < 1; E0306 tail=exact and the product does not divide E; E0307 the same for a symbolic E; E0342 the
-///          product of the factors exceeds 64 bits.
+///          product of the factors exceeds 64 bits; E0352 the loop counts inside of another one and the factors leave a rest.
 /// Source   Ragan-Kelley et al., PLDI 2013, "domain order".
 #include <fmt/format.h>
 
@@ -14,6 +14,45 @@
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
+namespace {
+
+/// The smallest value of a binding once loop `l` has run past its extent: 0 where that says nothing.
+std::int64_t beyond(const Program& p, const Binding& b, LoopId l, std::int64_t extent) {
+  std::int64_t low = b.offset;
+  for (const Digit& d : b.digits) {
+    const auto& retired = p.loop(d.loop).retired;
+    std::int64_t value = 0;
+    if (d.loop == l) value = extent;
+    else if (retired && loop::depends_on(p, *retired, l)) value = beyond(p, *retired, l, extent);
+    if (d.mod == 0 && value > 0) low += value / d.div * d.stride;
+  }
+  return low;
+}
+
+/// True if the block may run for more than its part: it copies or computes elements of their own, from tensors that are complete.
+bool may_repeat(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  if (b.combiner) return false;
+  for (TensorId t : loop::read_buffers(b))
+    for (BlockId w : loop::writers_of(p, t))
+      if (loop::root_of(p, w) == loop::root_of(p, id)) return false;
+  return true;
+}
+
+/// The block that surplus iterations of `l` would run again. Iterations that the block's domain cuts off do no harm: those of a
+/// loop that is the slowest digit of an axis. A symbolic extent is always such a loop's.
+std::optional<BlockId> repeated_by_surplus(const Program& p, LoopId l) {
+  const auto extent = loop::constant_extent(p, l);
+  if (!extent) return std::nullopt;
+  for (BlockId id : loop::blocks_under(p, l)) {
+    const Block& b = p.block(id);
+    const bool cut = std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return beyond(p, i.binding, l, *extent) >= loop::largest(p, i.upper); });
+    if (!cut && !may_repeat(p, id)) return id;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
 
 Check check(const State& state, const Split& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
@@ -23,8 +62,8 @@ Check check(const State& state, const Split& step) {
     if (f < 1) return refuse(Code::factor_below_one, say(p, l), f);
     else if (__builtin_mul_overflow(product, f, &product)) return refuse(Code::factors_overflow, say(p, l));
   if (step.factors.empty()) return refuse(Code::missing_argument, "split", "factors");
+  const auto extent = loop::constant_extent(p, l);
   if (step.tail == Tail::exact) {
-    const auto extent = loop::constant_extent(p, l);
     if (!extent) return refuse(Code::tail_open, say(p, l), product, print(p.loop(l).extent, loop::names_of(p)));
     if (*extent % product) {
       std::string divisors;
@@ -33,6 +72,8 @@ Check check(const State& state, const Split& step) {
       return refuse(Code::tail_left, say(p, l), product, *extent, divisors);
     }
   }
+  if (extent && *extent % product)
+    if (const auto again = repeated_by_surplus(p, l)) return refuse(Code::tail_repeats, say(p, l), product, *extent, say_block(p, *again));
   return Ok{};
 }
 

@@ -45,7 +45,7 @@ TEST_CASE("cli: help, version, no command") {
     CHECK(one.code == 0);
     CHECK(one.out.size() > 40);
   }
-  check_wrong({{"", 2, ""}, {"bild", 2, ""}, {"--frob", 2, "frob"}});
+  check_wrong({{"", 2, ""}, {"bild", 2, ""}, {"--frob", 2, "required"}});
 }
 
 TEST_CASE("cli: check") {

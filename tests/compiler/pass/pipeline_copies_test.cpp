@@ -12,7 +12,10 @@ TEST_CASE("pipeline_copies: the first round's copies stand before the loop, the 
   const loop::Program p = test::require(test::try_lower({test::product.text, "M=4,N=8,K=8", "", copies + "pipeline(k0, as)"}));
   int ahead = 0, slots = 0;
   for (loop::BlockId b : loop::all_blocks(p))
-    if (p.block(b).ahead) ++ahead, CHECK(p.block(b).ahead->by == 1);
+    if (p.block(b).ahead) {
+      ++ahead;
+      CHECK(p.block(b).ahead->by == 1);
+    }
   for (std::uint32_t n = 0; n < p.buffers.size(); ++n)
     if (p.buffers.has({n}) && p[TensorId{n}].slots == 2) ++slots;
   CHECK(ahead == 1);

@@ -11,7 +11,7 @@ TEST_CASE("rfactor: partial results by each digit of the reduction") {
                         "k0, k1, k2 = split(C.k, [2, 2]); reorder(k1, k0, k2); r = rfactor(C, k1)", "reorder(C.k, C.i, C.j); r = rfactor(C, C.k)",
                         "k0, k1 = split(C.k, 4); r = rfactor(C, k1); parallel(k1)"})
     for (const char* dims : {"M=5,N=7,K=6", "M=2,N=1,K=9", "M=1,N=1,K=1"}) {
-      if (std::string(dims).ends_with("K=1") && std::string(s).find("[2, 2]") != std::string::npos) continue;
+      if (std::string(dims).ends_with("K=1") && std::string(s).find("C, C.k") == std::string::npos && std::string(s).find("C, k1") == std::string::npos) continue;
       replayed({product.text, dims, "", s}, false);
     }
 }
@@ -39,6 +39,8 @@ TEST_CASE("cross_thread_reduce: in series, nothing changes") {
 
 TEST_CASE("rfactor, decompose_reduction: refusals") {
   CHECK(test::chain.refused("r = rfactor(a, a.i)") == "s:1:5: error E0325: block 'a' is no reduction");
+  CHECK(test::refused("kernel t(X: f32[N]) -> (Y) { Y[i: N] = sum[j: i + 1](X[j] * X[i]) }", "N=6", "r = rfactor(Y, Y.j)") == "?");
+  CHECK(test::running.refused("z = decompose_reduction(Y, Y.j)") == "s:1:5: error E0325: block 'Y' is no reduction");
   CHECK(test::chain.refused("z = decompose_reduction(a, a.i)") == "s:1:5: error E0325: block 'a' is no reduction");
   CHECK(product.refused("z = decompose_reduction(C, C.k)\ny = decompose_reduction(C, C.k)") == "s:2:5: error E0351: another block initialises the reduction 'C' already");
   CHECK(product.refused("r = rfactor(C, C.i)") == "s:1:5: error E0326: loop 'i' does not cut the reduction of block 'C'; legal: 'k'");
@@ -61,5 +63,5 @@ TEST_CASE("cross_thread_reduce: later steps may not undo what it relies on") {
   CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\nsplit(x.j, 2)") == wanted);
   CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\nfuse(x.i, x.j)") == wanted);
   CHECK(epilogue.refused("cross_thread_reduce(x, at=x.j)\ncompute_at(x, C.i)") == wanted);
-  replayed(epilogue.with("cross_thread_reduce(x, at=x.i); a, b = split(x.j, 2); _, j = reverse_compute_at(C, x.i)"));
+  replayed(epilogue.with("cross_thread_reduce(x, at=x.i); a, c = split(x.j, 2); _, j = reverse_compute_at(C, x.i)"));
 }
