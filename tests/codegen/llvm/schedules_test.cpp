@@ -79,6 +79,9 @@ TEST_CASE("cpu: schedules of other operators", "[cpu]") {
       {"cumsum.te", "M=5,N=13", "T=f32", "i0, i1 = split(Y.i, 4); reorder(i0, Y.j, i1); vectorize(i1)"},
       {"conv2d_nchw.te", "N=2,C=3,H=7,W=5,R=3,S=3,stride=1,pad=1,O=4", "T=f32",
        "q0, q1 = split(Y.q, 4); reorder(Y.n, Y.o, Y.p, q0, Y.c, Y.r, Y.s, q1); xs, xl = cache_read(Y, X, local, at=Y.c); vectorize(q1)"},
+      // A copy of a copy: what the first holds outside of X must be in the second, too.
+      {"conv2d_nchw.te", "N=2,C=3,H=7,W=5,R=3,S=3,stride=1,pad=1,O=4", "T=f32",
+       "xs, xl = cache_read(Y, X, shared, at=Y.o); xr, xc = cache_read(Y, xs, local, at=Y.p)"},
       {"conv2d_nchw.te", "N=1,C=3,H=7,W=9,R=3,S=3,stride=2,pad=1,O=4", "T=f32", "p0, p1 = split(Y.p, 2); reorder(Y.n, Y.o, p0, Y.c, p1, Y.q, Y.r, Y.s); xs, xl = cache_read(Y, X, local, at=Y.c)"},
       {"conv2d_nhwc.te", "N=2,C=3,H=7,W=5,R=3,S=3,stride=1,pad=1,O=5", "T=f16",
        "o0, o1 = split(Y.sum.o, 4); reorder(Y.sum.n, Y.sum.p, Y.sum.q, o0, Y.sum.r, Y.sum.s, Y.sum.c, o1); set_scope(Y.sum, local); _, _, _, oo = reverse_compute_at(Y, o0); vectorize([o1, oo])"},
