@@ -86,33 +86,44 @@ class Inserter {
     return out;
   }
 
-  void sequence(StmtId parent, Pending& state, bool insert) {
+  /// Walks the statements of `parent` with what is pending before them; inserts barriers, or only counts them.
+  int sequence(StmtId parent, Pending& state, bool insert) {
+    int barriers = 0;
+    const auto barrier = [&](std::size_t& n, StmtId before) {
+      ++barriers;
+      state = {};
+      if (insert) add_stmt(p_, parent, n++, Stmt{{}, {}, Barrier{}, p_[before].at});
+    };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {
       const StmtId s = p_[parent].children[n];
       if (p_[s].as<Barrier>()) {
         state = {};
-      } else if (p_[s].as<Combine>()) {
-        if (const auto* c = p_[s].as<Combine>(); needs_scratch(*c)) state = {};  // it has barriers of its own
+      } else if (const auto* c = p_[s].as<Combine>()) {
+        if (needs_scratch(*c)) state = {};  // it has barriers of its own
       } else if (is_unit(s)) {
         const Pending now = uses_of(s);
-        if (conflict(state, now)) {
-          if (insert) {
-            add_stmt(p_, parent, n, Stmt{{}, {}, Barrier{}, p_[s].at});
-            ++n;
-          }
-          state = {};
-        }
+        if (conflict(state, now)) barrier(n, s);
         state.merge(now);
       } else {
-        Pending end = state;
-        sequence(s, end, false);  // what is pending after a round, to come in again at the top
-        Pending in = state;
-        if (range_of(p_, s).high > 0) in.merge(next_iteration(end, s));
-        Pending out = in;
-        sequence(s, out, insert);
-        state.merge(out);
+        // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
+        // that saves a barrier in every round.
+        Pending round;
+        sequence(s, round, false);
+        Pending carried = range_of(p_, s).high > 0 ? next_iteration(round, s) : Pending{};
+        Pending in = carried, alone = carried;
+        in.merge(state);
+        Pending with = in;
+        if (sequence(s, with, false) > sequence(s, alone, false)) {
+          barrier(n, s);
+          in = carried;
+        }
+        barriers += sequence(s, in, insert);
+        const bool runs = constant_extent(p_, s).value_or(0) > 0;
+        if (runs) state = std::move(in);
+        else state.merge(in);
       }
     }
+    return barriers;
   }
 };
 

@@ -136,12 +136,13 @@ bool same_still(const Program& p, const Binding& a, const Binding& b) {
   return x == y && tx == ty;
 }
 
-bool has_thread(const Program& p, const Block& b, const Expr& e) {
+/// True if the index follows a loop bound to threads inside of `at`: threads around it have a buffer each.
+bool has_thread(const Program& p, StmtId at, const Block& b, const Expr& e) {
   bool found = false;
   walk(e, [&](const Expr& x) {
     if (const auto* v = x.as<Var>())
       if (const Iter* i = iter_of(b, v->id))
-        for (const Digit& d : i->binding.digits) found |= p.loop(d.loop).group == Group::thread;
+        for (const Digit& d : i->binding.digits) found |= p.loop(d.loop).group == Group::thread && !is_inside(p, at, d.loop);
     return true;
   });
   return found;
@@ -176,7 +177,7 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
       if (b.slots > 1) std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop; });
       if (one.whole) {
         whole = true;
-        if (st.private_to_thread && has_thread(p, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
+        if (st.private_to_thread && has_thread(p, st.at, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
         continue;
       }
       parts.push_back(one);

@@ -167,7 +167,7 @@ std::int64_t largest(const Program& p, const Expr& extent) {
   return huge;
 }
 
-Binding normal(const Program& p, Binding b) {
+Binding normal(const Program& p, Binding b, Zeros zeros) {
   std::vector<Digit>& d = b.digits;
   for (Digit& x : d)
     if (const Interval l = range_of(p, x.loop); x.mod && l.low >= 0 && floor_div(l.high, x.div) < x.mod) x.mod = 0;
@@ -192,7 +192,9 @@ Binding normal(const Program& p, Binding b) {
     out.push_back(x);
   }
   std::erase_if(out, [&](const Digit& x) {
-    return x.stride == 0 || range_of(p, Digit{x.loop, x.div, x.mod, 1}) == Interval{0, 0};
+    if (x.stride == 0) return true;
+    const bool whole_loop = x.div == 1 && x.mod == 0 && !p.loop(x.loop).retired;
+    return !(zeros == Zeros::stay && whole_loop) && range_of(p, Digit{x.loop, x.div, x.mod, 1}) == Interval{0, 0};
   });
   std::sort(out.begin(), out.end(), [](const Digit& x, const Digit& y) {
     if (x.stride != y.stride) return x.stride > y.stride;
@@ -270,7 +272,7 @@ Binding expand(const Program& p, const Binding& b, LoopId l) {
     if (lines_up && small < d.div) out.digits.insert(out.digits.end(), made.begin(), made.end());
     else out.digits.push_back(d);
   }
-  return normal(p, std::move(out));
+  return normal(p, std::move(out), Zeros::stay);
 }
 
 std::optional<LoopId> loop_of_var(const Program& p, VarId v) {

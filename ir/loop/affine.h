@@ -21,8 +21,10 @@ struct Interval {
   bool operator==(const Interval&) const = default;
 };
 
-/// Digits sorted and merged: neighbours that continue each other become one, zero terms vanish.
-Binding normal(const Program& p, Binding binding);
+/// Digits sorted and merged: neighbours that continue each other become one, terms that are always zero vanish. The binding of an
+/// iteration keeps the digits of loops that run once: split, they may overshoot.
+enum class Zeros : std::uint8_t { vanish, stay };
+Binding normal(const Program& p, Binding binding, Zeros zeros = Zeros::vanish);
 Binding add(const Program& p, const Binding& a, const Binding& b, std::int64_t factor = 1);  // a + factor * b
 /// An affine form over iteration variables as digits over loops; nullopt if it names anything but the block's iterations.
 std::optional<Binding> binding_of(const Block& b, const Affine& a);

@@ -108,7 +108,7 @@ Applied apply(const State& state, const Split& step) {
   p.stmts.edit(parent, [&](Stmt& s) { std::erase(s.children, old); });
   p.stmts.edit(inner, [&](Stmt& s) { s.children = row.children; });
   for (StmtId c : row.children) p.stmts.edit(c, [&](Stmt& s) { s.parent = inner; });
-  retire(p, old, loop::normal(p, digits), top);
+  retire(p, old, loop::normal(p, digits, loop::Zeros::stay), top);
   return out;
 }
 
