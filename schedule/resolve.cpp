@@ -68,6 +68,7 @@ Result<LoopId> loop_of(const State& s, const Ref& r) {
   const Program& p = s.program;
   if (!p.stmts.has(l->id)) return refuse(Code::loop_gone, "?", "part of a nest that was moved");
   if (p.loop(l->id).retired) return refuse(Code::loop_gone, say(p, l->id), successors(p, l->id));
+  if (p[l->id].children.empty()) return refuse(Code::loop_gone, say(p, l->id), "part of a nest that was moved");
   return l->id;
 }
 

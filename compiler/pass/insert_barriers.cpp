@@ -104,6 +104,8 @@ class Inserter {
         const Pending now = uses_of(s);
         if (conflict(state, now)) barrier(n, s);
         state.merge(now);
+      } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block) {
+        barriers += sequence(s, state, insert);  // its iterations run in different blocks of threads
       } else {
         // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
         // that saves a barrier in every round.

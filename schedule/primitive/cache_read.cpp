@@ -4,9 +4,10 @@
 ///                                          for x, y: as[x, k0*8+y] = A[x, k0*8+y]
 ///                                          .. as[i, k0*8+k1] ..
 /// Results  the buffer of the copy and the copying block, whose loops are the tensor's dimensions.
-/// Keeps    every value; outside of the tensor the copy holds the fill of the reads (`else v`).
+/// Keeps    every value; outside of the tensor the copy holds the fill of the reads (`else v`); in global memory, which has no
+///          room outside of the tensor, the reads keep it.
 /// Refuses  E0322 a block does not read the tensor; E0323 a reader is not inside `at`; E0324 reads with different fills;
-///          E0321 the tensor is not complete at that place.
+///          E0321 the tensor is not complete at that place; E0355 the tensor is a copy with a rim.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -30,6 +31,9 @@ Check check(const State& state, const CacheRead& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.at));
   const Program& p = state.program;
   if (readers.empty()) return refuse(Code::missing_argument, "cache_read", "readers");
+  for (BlockId w : loop::writers_of(p, tensor))
+    for (const Iter& i : p.block(w).iters)
+      if (i.lower != 0) return refuse(Code::copy_with_rim, p[tensor].name);
   std::optional<Expr> fill;
   for (BlockId r : readers) {
     const Block& b = p.block(r);
@@ -107,7 +111,7 @@ Applied apply(const State& state, const CacheRead& step) {
       i.lower = defined->lower;
       i.upper = defined->upper;
     }
-    if (fill && (reach[d].low < 0 || reach[d].high >= loop::largest(p, copy.shape[d]))) {
+    if (fill && step.scope != Scope::global && (reach[d].low < 0 || reach[d].high >= loop::largest(p, copy.shape[d]))) {
       i.lower = reach[d].low;
       i.upper = index_literal(reach[d].high + 1);
     }
@@ -129,7 +133,7 @@ Applied apply(const State& state, const CacheRead& step) {
     p.stmts.edit(r, [&](Stmt& s) {
       rewrite_block(std::get<Block>(s.node), [&](const Expr& e) {
         const auto* read = e.as<tecc::Read>();
-        return read && read->tensor == tensor ? make(tecc::Read{buffer, read->index, Expr()}, e->type, e->at) : e;
+        return read && read->tensor == tensor ? make(tecc::Read{buffer, read->index, step.scope == Scope::global ? read->otherwise : Expr()}, e->type, e->at) : e;
       });
     });
   out.results = {BufferHandle{buffer}, BlockHandle{id}};

@@ -40,13 +40,14 @@ bool may_repeat(const Program& p, BlockId id) {
 }
 
 /// The block that surplus iterations of `l` would run again. Iterations that the block's domain cuts off do no harm: those of a
-/// loop that is the slowest digit of an axis. A symbolic extent is always such a loop's.
+/// loop that is the slowest digit of an axis. A loop of symbolic extent is such a digit, or (when it runs once at most) none.
 std::optional<BlockId> repeated_by_surplus(const Program& p, LoopId l) {
   const auto extent = loop::constant_extent(p, l);
-  if (!extent) return std::nullopt;
   for (BlockId id : loop::blocks_under(p, l)) {
     const Block& b = p.block(id);
-    const bool cut = std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return beyond(p, i.binding, l, *extent) >= loop::largest(p, i.upper); });
+    const bool cut = std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) {
+      return extent ? beyond(p, i.binding, l, *extent) >= loop::largest(p, i.upper) : loop::depends_on(p, i.binding, l);
+    });
     if (!cut && !may_repeat(p, id)) return id;
   }
   return std::nullopt;
@@ -72,8 +73,9 @@ Check check(const State& state, const Split& step) {
       return refuse(Code::tail_left, say(p, l), product, *extent, divisors);
     }
   }
-  if (extent && *extent % product)
-    if (const auto again = repeated_by_surplus(p, l)) return refuse(Code::tail_repeats, say(p, l), product, *extent, say_block(p, *again));
+  if (product > 1 && (!extent || *extent % product))
+    if (const auto again = repeated_by_surplus(p, l))
+      return refuse(Code::tail_repeats, say(p, l), product, print(p.loop(l).extent, loop::names_of(p)), say_block(p, *again));
   return Ok{};
 }
 

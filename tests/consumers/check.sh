@@ -14,6 +14,7 @@ cmake --build "$there/app" >"$there/log" 2>&1 || { cat "$there/log"; exit 1; }
 "$there/app/expression" | grep -q 'kernel scale(X: f32\[N\]) -> (Y)' || { echo "expression printed:"; "$there/app/expression"; exit 1; }
 
 # pkg-config finds the headers and libraries as well.
-PKG_CONFIG_PATH="$there/tecc/lib/pkgconfig" pkg-config --cflags --libs tecc | grep -q -- "-I$there/tecc/include" ||
-  { PKG_CONFIG_PATH="$there/tecc/lib/pkgconfig" pkg-config --cflags --libs tecc; exit 1; }
+flags=$(PKG_CONFIG_PATH="$there/tecc/lib/pkgconfig" pkg-config --cflags --libs tecc)
+include=$(PKG_CONFIG_PATH="$there/tecc/lib/pkgconfig" pkg-config --variable=includedir tecc)
+[ "$(realpath "$include")" = "$there/tecc/include" ] || { echo "$flags"; exit 1; }
 echo "an installed tecc serves CMake and pkg-config"

@@ -56,7 +56,7 @@ TEST_CASE("schedule text: a trace replays on another shape or refuses") {
   const schedule::Trace t = parsed(product, "i0, i1 = split(C.i, 2)\nk0, k1 = split(C.k, 3, tail=exact)\nreorder(i0, k0, C.j, i1, k1)");
   const auto on = [&](const char* dims) { return schedule::replay(loop::naive(te::lift(test::bind(product.text, dims))), t); };
   CHECK(on("M=64,N=3,K=12"));
-  CHECK(render(on("M=5,N=7,K=7").error()) == "s:2:10: error E0306: factor 3 does not divide extent 7 of loop 'k'; legal: 1, 7, or tail=guard");
+  CHECK(render(on("M=5,N=7,K=7").error()) == "s:2:10: error E0306: factor 3 does not divide extent 7 of loop 'C.k'; legal: 1, 7, or tail=guard");
 }
 
 TEST_CASE("schedule text: refusals") {
@@ -65,7 +65,7 @@ TEST_CASE("schedule text: refusals") {
   CHECK(row.refused("a, 3 = split(Y.i, 4)") == "s:1:4: error E0330: expected a name, found '3'");
   CHECK(row.refused("= split(Y.i, 4)") == "s:1:1: error E0330: expected a step, found '='");
   CHECK(row.refused("split Y.i") == "s:1:7: error E0330: expected '(', found 'Y'");
-  CHECK(row.refused("split(Y.i, 4") == "s:1:13: error E0330: expected ',' or ')', found the end");
+  CHECK(row.refused("split(Y.i, 4") == "s:1:13: error E0330: expected ',' or ')', found 'the end'");
   CHECK(row.refused("split(Y.i, [4)") == "s:1:14: error E0330: expected ',' or ']', found ')'");
   CHECK(row.refused("split(Y.i, 4,)") == "s:1:14: error E0330: expected an argument, found ')'");
   CHECK(row.refused("split(Y.i, 99999999999999999999)") == "s:1:12: error E0330: expected a number that fits 64 bits, found '9'");

@@ -30,9 +30,9 @@ TEST_CASE("place_buffers: E0405 shared memory, E0406 registers") {
   const test::Subject large{product.text, "M=64,N=64,K=64"};
   CHECK(lowering_refused(large.with("bind(C.i, thread); as, al = cache_read(C, A, shared, at=C.i)"), Limits{true, 1024, 4096, 255}).starts_with("error E0407: threads hand 'A.shared' to each other inside loop 'i'"));
   CHECK(lowering_refused(large.with("bs, bl = cache_read(C, B, shared, at=C.i)"), Limits{true, 1024, 4096, 255}) ==
-        "error E0405: kernel 'C' needs 16384 bytes of shared memory > 4096 bytes a block; largest: 'B.shared'");
+        "error E0405: kernel 'product' needs 16384 bytes of shared memory > 4096 bytes a block; largest: 'B.shared'");
   CHECK(lowering_refused(large.with("bs, bl = cache_read(C, B, local, at=C.i)")) ==
-        "error E0406: kernel 'C' keeps 4096 values a thread in registers > 255; largest: 'B.local'");
+        "error E0406: kernel 'product' keeps 4096 values a thread in registers > 255; largest: 'B.local'");
 }
 
 TEST_CASE("insert_barriers: E0407 threads would not all arrive") {
@@ -41,16 +41,16 @@ TEST_CASE("insert_barriers: E0407 threads would not all arrive") {
 }
 
 TEST_CASE("check_groups: E0408, E0409, E0410, E0411") {
-  CHECK(lowering_refused(product.with("bind(C.j, block)")) == "error E0408: kernel 'C' has statements outside of its loops bound to blocks");
-  CHECK(lowering_refused(test::Operator{test::row.text, "N=2048", "", "bind(Y.i, thread)"}) == "error E0409: kernel 'Y' has 2048 threads a block > 1024");
-  CHECK(lowering_refused(product.with("bind(C.k, thread)")) == "error E0410: loop 'k' of the reduction 'C' is bound to threads without cross_thread_reduce");
-  CHECK(lowering_refused(test::Operator{test::row.text, "N=1..64", "", "bind(Y.i, thread)"}) == "error E0411: loop 'i' is bound to threads but its extent N is no constant");
+  CHECK(lowering_refused(product.with("bind(C.j, block)")) == "error E0408: kernel 'product' has statements outside of its loops bound to blocks");
+  CHECK(lowering_refused(test::Operator{test::row.text, "N=2048", "", "bind(Y.i, thread)"}) == "error E0409: kernel 'row' has 2048 threads a block > 1024");
+  CHECK(lowering_refused(product.with("bind(C.k, thread)")) == "error E0410: loop 'C.k' of the reduction 'C' is bound to threads without cross_thread_reduce");
+  CHECK(lowering_refused(test::Operator{test::row.text, "N=1..64", "", "bind(Y.i, thread)"}) == "error E0411: loop 'Y.i' is bound to threads but its extent N is no constant");
 }
 
 TEST_CASE("place_buffers: E0415 what two kernels use lives in global memory") {
   const char* const wanted =
-      "error E0415: 'a' lives in shared memory but is used by the kernels 'a' and 'b'; legal: set_scope(…, global), or compute_at and reverse_compute_at to bring "
-      "its users into one kernel";
+      "error E0415: 'a' lives in shared memory but is used by 'a' and 'b', which are kernels of their own; legal: set_scope(…, global), or compute_at and "
+      "reverse_compute_at to bring its users into one kernel";
   CHECK(lowering_refused(chain.with("set_scope(a, shared)")) == wanted);
   CHECK(lowering_refused(chain.with("set_scope(a, shared)"), Limits{.gpu = false}) == wanted);
 }

@@ -25,19 +25,19 @@ TEST_CASE("bind: the extent of a bound loop follows no other loop") {
 
 TEST_CASE("bind, parallel, vectorize: refusals") {
   CHECK(product.refused("parallel(C.k)") ==
-        "s:1:1: error E0315: loop 'k' carries the reduction of block 'C' and cannot be parallel; rfactor first");
+        "s:1:1: error E0315: loop 'C.k' carries the reduction of block 'C' and cannot be parallel; rfactor first");
   CHECK(product.refused("bind(C.k, block)") ==
-        "s:1:1: error E0315: loop 'k' carries the reduction of block 'C' and cannot be bound; rfactor first");
-  CHECK(running.refused("parallel(Y.j)") == "s:1:1: error E0315: loop 'j' carries a scan of block 'Y' and cannot be parallel");
-  CHECK(running.refused("bind(Y.j, thread)") == "s:1:1: error E0315: loop 'j' carries a scan of block 'Y' and cannot be bound");
-  CHECK(product.refused("parallel([C.i, C.i])") == "s:1:1: error E0316: 'i' is named twice");
+        "s:1:1: error E0315: loop 'C.k' carries the reduction of block 'C' and cannot be bound; rfactor first");
+  CHECK(running.refused("parallel(Y.j)") == "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be parallel");
+  CHECK(running.refused("bind(Y.j, thread)") == "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be bound");
+  CHECK(product.refused("parallel([C.i, C.i])") == "s:1:1: error E0316: 'C.i' is named twice");
   CHECK(test::refused(test::row.text, "N=65", "vectorize(Y.i)") ==
-        "s:1:1: error E0329: loop 'i' has extent 65; legal for vectorize: a constant extent of at most 64, innermost");
+        "s:1:1: error E0329: loop 'Y.i' has extent 65; legal for vectorize: a constant extent of at most 64, innermost");
   CHECK(test::refused(test::row.text, "N=1..64", "vectorize(Y.i)") ==
-        "s:1:1: error E0329: loop 'i' has extent N; legal for vectorize: a constant extent of at most 64, innermost");
+        "s:1:1: error E0329: loop 'Y.i' has extent N; legal for vectorize: a constant extent of at most 64, innermost");
   CHECK(product.refused("vectorize(C.k)") ==
-        "s:1:1: error E0315: loop 'k' carries the reduction of block 'C' and cannot be vectorized; rfactor first");
+        "s:1:1: error E0315: loop 'C.k' carries the reduction of block 'C' and cannot be vectorized; rfactor first");
   CHECK(test::refused(running.text, "M=4,N=8", "vectorize(Y.j)") ==
-        "s:1:1: error E0315: loop 'j' carries a scan of block 'Y' and cannot be vectorized");
+        "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be vectorized");
   CHECK(product.refused("bind(C, block)") == "s:1:1: error E0304: 'C' is a block, but a loop is needed here");
 }

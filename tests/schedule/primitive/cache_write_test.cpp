@@ -20,7 +20,7 @@ TEST_CASE("cache_write: then the reduction may go where outputs may not") {
 TEST_CASE("cache_write: refusals") {
   CHECK(product.refused("c, st = cache_write(C, A, local, at=C.i)") == "s:1:9: error E0347: block 'C' does not write 'A'; it writes 'C'");
   CHECK(product.refused("c, st = cache_write(C, C, local, at=C.k)") ==
-        "s:1:9: error E0320: loop 'k' around the new place would run block 'C' more than once: it cuts the block's reduction");
+        "s:1:9: error E0320: loop 'C.k' around the new place would run block 'C' more than once: it cuts the block's reduction");
   CHECK(product.refused("z = decompose_reduction(C, C.k)\nc, st = cache_write(C, C, local, at=C.i)") ==
         "s:2:9: error E0354: 'C' is written by 'C.init' as well; legal: cache_write before decompose_reduction");
   CHECK(test::epilogue.refused("c, st = cache_write(C, C, local, at=x.i)") == "s:1:9: error E0323: block 'C' is not inside loop 'x.i'; legal: one of 'C.i' or 'C.j'");

@@ -38,6 +38,11 @@ TEST_CASE("compute_at: refusals") {
         "s:1:8: error E0315: loop 'Z.j' carries a scan of block 'Y' and cannot be the place of a part of it; legal: a loop outside of the scan");
 }
 
+TEST_CASE("compute_at: the loops of a block that was inlined are gone") {
+  CHECK(halo.refused("i0, i1 = split(Y.i, 5); p = compute_at(a, i0); inline(a)\nsplit(p, 2)") ==
+        "s:2:1: error E0301: loop 'i_2' no longer exists; it became part of a nest that was moved");
+}
+
 TEST_CASE("compute_at: an absent result cannot be used") {
   CHECK(epilogue.refused("i, j, k = compute_at(x, C.i)\nsplit(i, 2)") == "s:2:1: error E0303: result 1 of step 1 is absent (its extent is 1)");
 }

@@ -20,13 +20,13 @@ TEST_CASE("fuse: keeps every instance once, at small sizes") {
 
 TEST_CASE("fuse: refusals") {
   CHECK(product.refused("f = fuse(C.i, C.k)") ==
-        "s:1:5: error E0308: loop 'k' is not directly inside loop 'i'; legal: loops with nothing between them");
+        "s:1:5: error E0308: loop 'C.k' is not directly inside loop 'C.i'; legal: loops with nothing between them");
   CHECK(product.refused("f = fuse(C.j, C.i)") ==
-        "s:1:5: error E0308: loop 'i' is not directly inside loop 'j'; legal: loops with nothing between them");
-  CHECK(product.refused("f = fuse(C.i, C.i)") == "s:1:5: error E0316: 'i' is named twice");
+        "s:1:5: error E0308: loop 'C.i' is not directly inside loop 'C.j'; legal: loops with nothing between them");
+  CHECK(product.refused("f = fuse(C.i, C.i)") == "s:1:5: error E0316: 'C.i' is named twice");
   CHECK(test::refused(product.text, "M=4,N=1..64,K=3", "f = fuse(C.i, C.j)") ==
-        "s:1:5: error E0309: the extent N of loop 'j' is not a constant; legal: to fuse with it as the outer loop");
-  CHECK(product.refused("f = fuse(C.i, C.j)\nsplit(C.j, 2)") == "s:2:1: error E0301: loop 'j' no longer exists; it became 'i_j'");
+        "s:1:5: error E0309: the extent N of loop 'C.j' is not a constant; legal: to fuse with it as the outer loop");
+  CHECK(product.refused("f = fuse(C.i, C.j)\nsplit(C.j, 2)") == "s:2:1: error E0301: loop 'C.j' no longer exists; it became 'i_j'");
   // The epilogue stands beside the loop.
   CHECK(test::epilogue.refused("_, j = reverse_compute_at(C, x.i)\nf = fuse(x.i, x.j)") ==
         "s:2:5: error E0308: loop 'x.j' is not directly inside loop 'x.i'; legal: loops with nothing between them");

@@ -27,7 +27,7 @@ TEST_CASE("reorder: a scan keeps its own order") {
 }
 
 TEST_CASE("reorder: refusals") {
-  CHECK(product.refused("reorder(C.i, C.j, C.i)") == "s:1:1: error E0316: 'i' is named twice");
+  CHECK(product.refused("reorder(C.i, C.j, C.i)") == "s:1:1: error E0316: 'C.i' is named twice");
   CHECK(test::chain.refused("reorder(a.i, b.i)") == "s:1:1: error E0341: loop 'a.i' is not on one chain with the others");
   CHECK(test::epilogue.refused("_, j, k = compute_at(x, C.i)\nreorder(C.j, C.i)") == "s:2:1: error E0341: loop 'C.j' is not on one chain with the others");
 }

@@ -26,7 +26,7 @@ TEST_CASE("reverse_compute_at: refusals") {
   CHECK(epilogue.refused("_, _ = reverse_compute_at(x, C.i)") ==
         "s:1:8: error E0318: block 'x' reads nothing that is written inside loop 'C.i'; legal: a loop around one of its producers");
   CHECK(test::halo.refused("p = reverse_compute_at(Y, a.i)") ==
-        "s:1:5: error E0319: block 'Y' reads 'a' with index (i - 1), which is no plain axis; legal: compute_at of its producer");
+        "s:1:5: error E0319: block 'Y' reads 'a' with index i + 1, which is no plain axis; legal: compute_at of its producer");
   CHECK(test::chain.refused("_ = reverse_compute_at(Y, a.i)") == "s:1:5: error E0321: block 'Y' reads 'b', which is not complete at that place");
   CHECK(epilogue.refused("_, j = reverse_compute_at(C, x.i)\n_, _ = reverse_compute_at(C, x.j)").starts_with("s:2:8: error E0313: the loops of block 'C' also hold 'x'"));
 }

@@ -13,9 +13,9 @@ TEST_CASE("split: keeps every instance once, at every size and factor") {
 }
 
 TEST_CASE("split: several factors, parts of parts, exact tails, runtime dims") {
-  for (int n : {1, 7, 12, 24})
+  for (int n : {5, 7, 12, 24})
     for (const char* s : {"a, b, c = split(Y.i, [3, 2])", "a, b = split(Y.i, 4); c, d = split(a, 2); e, f = split(b, 2)",
-                          "a, b = split(Y.i, 5); c, d = split(b, 2); reorder(d, c, a)"})
+                          "a, b = split(Y.i, 6); c, d = split(b, 2); reorder(d, c, a)"})
       replayed({row.text, fmt::format("N={}", n), "", s});
   replayed({row.text, "N=24", "", "a, b, c = split(Y.i, [3, 2], tail=exact)"});
   replayed({row.text, "N=1..100", "", "a, b = split(Y.i, 8)", {{"N", 19}}});
@@ -28,14 +28,14 @@ TEST_CASE("split: what stands inside goes along") {
 }
 
 TEST_CASE("split: refusals") {
-  CHECK(row.refused("a, b = split(Y.i, 0)") == "s:1:8: error E0305: factor 0 of loop 'i' is below 1; legal: 1 or more");
-  CHECK(row.refused("a, b = split(Y.i, -3)") == "s:1:8: error E0305: factor -3 of loop 'i' is below 1; legal: 1 or more");
+  CHECK(row.refused("a, b = split(Y.i, 0)") == "s:1:8: error E0305: factor 0 of loop 'Y.i' is below 1; legal: 1 or more");
+  CHECK(row.refused("a, b = split(Y.i, -3)") == "s:1:8: error E0305: factor -3 of loop 'Y.i' is below 1; legal: 1 or more");
   CHECK(row.refused("a, b = split(Y.i, 3, tail=exact)") ==
-        "s:1:8: error E0306: factor 3 does not divide extent 10 of loop 'i'; legal: 1, 2, 5, 10, or tail=guard");
+        "s:1:8: error E0306: factor 3 does not divide extent 10 of loop 'Y.i'; legal: 1, 2, 5, 10, or tail=guard");
   CHECK(test::refused(row.text, "N=1..64", "a, b = split(Y.i, 3, tail=exact)") ==
-        "s:1:8: error E0307: factor 3 may not divide the symbolic extent N of loop 'i'; legal: tail=guard");
+        "s:1:8: error E0307: factor 3 may not divide the symbolic extent N of loop 'Y.i'; legal: tail=guard");
   CHECK(row.refused("a, b, c = split(Y.i, [4611686018427387904, 4])") ==
-        "s:1:11: error E0342: the factors of loop 'i' multiply to more than 9223372036854775807; legal: smaller factors");
+        "s:1:11: error E0342: the factors of loop 'Y.i' multiply to more than 9223372036854775807; legal: smaller factors");
   CHECK(row.refused("split(Y.i, [])") == "s:1:1: error E0334: split needs the argument 'factors'");
 }
 
@@ -51,6 +51,6 @@ TEST_CASE("split: the rest of an inner loop would run into the next part") {
 }
 
 TEST_CASE("split: a loop that is gone says what it became") {
-  CHECK(row.refused("a, b = split(Y.i, 4)\nsplit(Y.i, 2)") == "s:2:1: error E0301: loop 'i' no longer exists; it became 'i0' or 'i1'");
+  CHECK(row.refused("a, b = split(Y.i, 4)\nsplit(Y.i, 2)") == "s:2:1: error E0301: loop 'Y.i' no longer exists; it became 'i0' or 'i1'");
   CHECK(row.refused("a, b = split(Y.i, 4)\nc, d = split(b, 2)\nsplit(b, 2)") == "s:3:1: error E0301: loop 'i1' no longer exists; it became 'i10' or 'i11'");
 }

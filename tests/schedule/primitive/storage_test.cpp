@@ -5,7 +5,7 @@ using test::chain;
 using test::replayed;
 
 TEST_CASE("set_scope, set_layout: values stay, wherever and however they lie") {
-  const std::string together = "_ = reverse_compute_at(b, a.i); _ = reverse_compute_at(Y, a.i); ";
+  const std::string together = "_ = compute_at(b, Y.i); _ = compute_at(a, Y.i); ";
   for (const char* s : {"set_scope(a, shared)", "set_scope([a, b], local)", "set_scope(a, register)", "set_scope(a, global)", "set_layout(a, [0], pad=3)"}) replayed(chain.with(together + s));
   const test::Subject wide{"kernel w(X: f32[M, N]) -> (Y) { a[i: M, j: N] = X[i, j] * 2 Y[j: N, i: M] = a[i, j] + 1 }", "M=3,N=5"};
   for (const char* s : {"set_layout(a, [1, 0])", "set_layout(a, [1, 0], pad=1)", "set_layout(a, [0, 1], pad=7)", "_, j = reverse_compute_at(Y, a.i); set_layout(a, pad=2); set_scope(a, shared)"}) replayed(wide.with(s));
