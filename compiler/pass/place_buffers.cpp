@@ -187,8 +187,8 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
         continue;
       }
       if (!same_still(p, all->still, one.still)) {
-        const bool threads = std::any_of(one.still.digits.begin(), one.still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); }) ||
-                             std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); });
+        const bool threads = std::any_of(one.still.digits.begin(), one.still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value() && !is_inside(p, st.at, x.loop); }) ||
+                             std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value() && !is_inside(p, st.at, x.loop); });
         if (st.private_to_thread && threads) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
         whole = true;
         continue;
@@ -197,7 +197,7 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
       all->low = std::min(all->low, one.low);
     }
     if (whole) {
-      if (st.private_to_thread && all && std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value(); }))
+      if (st.private_to_thread && all && std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value() && !is_inside(p, st.at, x.loop); }))
         return refuse(Code::other_thread, b.name, p.block(accesses[0].block).name, p.block(first).name);
       std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
       for (const Access& a : accesses)
