@@ -28,7 +28,7 @@ TEST_CASE("pipeline_copies: E0403, E0404") {
 
 TEST_CASE("place_buffers: E0405 shared memory, E0406 registers") {
   const test::Subject large{product.text, "M=64,N=64,K=64"};
-  CHECK(lowering_refused(large.with("bind(C.i, thread); as, al = cache_read(C, A, shared, at=C.i)"), Limits{true, 1024, 4096, 255}).starts_with("error E0407: threads hand 'A.shared' to each other inside loop 'i'"));
+  CHECK(lowering_refused(large.with("bind(C.i, thread); as, al = cache_read(C, A, shared, at=C.i)"), Limits{true, 1024, 4096, 255}).starts_with("error E0407: threads hand 'A.shared' to each other inside loop 'C.i'"));
   CHECK(lowering_refused(large.with("bs, bl = cache_read(C, B, shared, at=C.i)"), Limits{true, 1024, 4096, 255}) ==
         "error E0405: kernel 'product' needs 16384 bytes of shared memory > 4096 bytes a block; largest: 'B.shared'");
   CHECK(lowering_refused(large.with("bs, bl = cache_read(C, B, local, at=C.i)")) ==

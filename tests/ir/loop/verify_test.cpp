@@ -55,16 +55,16 @@ TEST_CASE("verify: a program that breaks each rule") {
 
   Program p = good;
   p.stmts.edit(k, [](Stmt& s) { std::get<Loop>(s.node).kind = LoopKind::vectorized; });
-  CHECK(what(p) == "block 'x' has its reduction run in parallel by 'k'");
+  CHECK(what(p) == "block 'x' has its reduction run in parallel by 'x.k'");
   p = good;
   p.stmts.edit(i, [&](Stmt& s) { std::get<Loop>(s.node).retired = Binding{}; });
-  CHECK(what(p) == "the retired loop 'i' is live");
+  CHECK(what(p) == "the retired loop 'x.i' is live");
   p = good;
   p.stmts.edit(i, [&](Stmt& s) { std::get<Loop>(s.node).extent = var(p.loop(k).var); });
-  CHECK(what(p) == "the extent of loop 'i' names something that is not around it");
+  CHECK(what(p) == "the extent of loop 'x.i' names something that is not around it");
   p = good;
   p.stmts.edit(k, [&](Stmt& s) { s.parent = i; });
-  CHECK(what(p) == "parent and child disagree about 'k'");
+  CHECK(what(p) == "parent and child disagree about 'x.k'");
   p = good;
   std::swap(p.kernels[0], p.kernels[1]);
   CHECK(what(p) == "block 'C' reads 'x' before any block writes it");

@@ -40,7 +40,7 @@ TEST_CASE("compute_at: refusals") {
 
 TEST_CASE("compute_at: the loops of a block that was inlined are gone") {
   CHECK(halo.refused("i0, i1 = split(Y.i, 5); p = compute_at(a, i0); inline(a)\nsplit(p, 2)") ==
-        "s:2:1: error E0301: loop 'i_2' no longer exists; it became part of a nest that was moved");
+        "s:2:1: error E0301: loop 'i_3' no longer exists; it became part of a nest that was moved");
 }
 
 TEST_CASE("compute_at: an absent result cannot be used") {
