@@ -6,7 +6,7 @@
 /// Keeps    every element of the tensor, written once.
 /// Refuses  E0347 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
 ///          (it cuts a reduction of the block); E0348 the tensor is read inside of `at`; E0354 another block
-///          writes it too; E0355 a copy with a rim cannot live in global memory.
+///          writes it too; E0355 the block writes outside of the tensor, too.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -31,7 +31,7 @@ Check check(const State& state, const CacheWrite& step) {
   if (!loop::writes(b, tensor)) return refuse(Code::not_writer, b.name, p[tensor].name, say_list({p[b.writes.back().buffer].name}));
   for (BlockId w : loop::writers_of(p, tensor))
     if (w != id) return refuse(Code::other_writer, b.name, p[tensor].name, say_block(p, w));
-  if (step.scope == Scope::global && has_rim(p, id)) return refuse(Code::copy_with_rim, p[tensor].name);
+  if (has_rim(p, id)) return refuse(Code::copy_with_rim, p[tensor].name);
   if (!loop::is_inside(p, id, l)) {
     std::vector<std::string> names;
     for (LoopId m : loop::loops_around(p, id)) names.push_back(say(p, m));

@@ -39,8 +39,10 @@ std::string cuda_text(const codegen::Workload& w, const std::string& arch) {
   return test::require(codegen::cuda::emit(p)).source;
 }
 
-/// The text with every name replaced by the number of its first use and comments left out: what remains is the structure.
-std::string anonymous(const std::string& text) {
+/// The kernels' text with every name replaced by the number of its first use and comments left out: what remains is the structure.
+std::string anonymous(const std::string& source) {
+  // The prelude has names of its own, and "C" may be a tensor, too.
+  const std::string text = std::regex_replace(source.substr(source.find("extern \"C\"")), std::regex("extern \"C\""), "extern");
   static const std::regex token("//[^\\n]*|[A-Za-z_][A-Za-z_0-9]*");
   std::map<std::string, std::size_t> numbers;
   std::string out;
