@@ -98,14 +98,14 @@ TEST_CASE("cuda: the naive nest of a product, as it is printed") {
 
 TEST_CASE("cuda: names, the order of independent stages and hidden reductions do not change the code") {
   const std::string plain =
-      "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { x[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) C[i: M, j: N] = max(x[i, j] + b[j], 0) "
+      "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { acc[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) C[i: M, j: N] = max(acc[i, j] + b[j], 0) "
       "S[i: M] = max[k: K](A[i, k]) }";
   const std::string renamed =
       "kernel f(left: f32[rows, deep], right: f32[cols, deep], shift: f32[cols]) -> (result, top) { t[p: rows, q: cols] = sum[r: deep](left[p, r] * right[q, r]) "
       "result[p: rows, q: cols] = max(t[p, q] + shift[q], 0) top[p: rows] = max[r: deep](left[p, r]) }";
   const std::string moved =
-      "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { S[i: M] = max[k: K](A[i, k]) x[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) "
-      "C[i: M, j: N] = max(x[i, j] + b[j], 0) }";
+      "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { S[i: M] = max[k: K](A[i, k]) acc[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) "
+      "C[i: M, j: N] = max(acc[i, j] + b[j], 0) }";
   const std::string hidden =
       "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { C[i: M, j: N] = max(sum[k: K](A[i, k] * B[j, k]) + b[j], 0) S[i: M] = max[k: K](A[i, k]) }";
   const codegen::Workload first = workload(plain, "M=24,N=40,K=32");
