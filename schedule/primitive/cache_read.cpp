@@ -7,7 +7,7 @@
 /// Keeps    every value; outside of the tensor the copy holds the fill of the reads (`else v`); in global memory, which has no
 ///          room outside of the tensor, the reads keep it.
 /// Refuses  E0322 a block does not read the tensor; E0323 a reader is not inside `at`; E0324 reads with different fills;
-///          E0321 the tensor is not complete at that place; E0355 a global copy of a copy with a rim..
+///          E0321 the tensor is not complete at that place.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -31,9 +31,6 @@ Check check(const State& state, const CacheRead& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.at));
   const Program& p = state.program;
   if (readers.empty()) return refuse(Code::missing_argument, "cache_read", "readers");
-  for (BlockId w : loop::writers_of(p, tensor))
-    for (const Iter& i : p.block(w).iters)
-      if (step.scope == Scope::global && i.lower != 0) return refuse(Code::copy_with_rim, p[tensor].name);
   std::optional<Expr> fill;
   for (BlockId r : readers) {
     const Block& b = p.block(r);

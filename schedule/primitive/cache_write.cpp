@@ -5,8 +5,8 @@
 /// Results  the new buffer and the copying block, whose loops are the tensor's dimensions.
 /// Keeps    every element of the tensor, written once.
 /// Refuses  E0347 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
-///          (it cuts a reduction of the block); E0355 the block fills a copy with a rim; E0348 the tensor is read inside of `at`; E0354 another block
-///          writes it too.
+///          (it cuts a reduction of the block); E0348 the tensor is read inside of `at`; E0354 another block
+///          writes it too; E0355 the block writes outside of the tensor, too.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -29,12 +29,9 @@ Check check(const State& state, const CacheWrite& step) {
   const Program& p = state.program;
   const Block& b = p.block(id);
   if (!loop::writes(b, tensor)) return refuse(Code::not_writer, b.name, p[tensor].name, say_list({p[b.writes.back().buffer].name}));
-  for (const Write& w : b.writes)  // a copy in global memory has no room for what lies outside of the tensor
-    for (const Expr& e : w.index)
-      if (const auto* v = e.as<Var>())
-        if (const Iter* i = iter_of(b, v->id); i && i->lower != 0 && step.scope == Scope::global) return refuse(Code::copy_with_rim, p[tensor].name);
   for (BlockId w : loop::writers_of(p, tensor))
     if (w != id) return refuse(Code::other_writer, b.name, p[tensor].name, say_block(p, w));
+  if (has_rim(p, id)) return refuse(Code::copy_with_rim, p[tensor].name);
   if (!loop::is_inside(p, id, l)) {
     std::vector<std::string> names;
     for (LoopId m : loop::loops_around(p, id)) names.push_back(say(p, m));

@@ -136,6 +136,15 @@ std::vector<Region> read_region(const Program& p, BlockId reader, TensorId tenso
   return out;
 }
 
+bool has_rim(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  for (const Write& w : b.writes)
+    for (std::size_t d = 0; d < w.index.size(); ++d)
+      if (const auto* v = w.index[d].as<Var>())
+        if (const Iter* i = iter_of(b, v->id); i && (i->lower < 0 || loop::largest(p, i->upper) > loop::largest(p, p[w.buffer].shape[d]))) return true;
+  return false;
+}
+
 std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b) {
   for (LoopId l : loop::loops_around(p, b))
     if (loop::feeds(p, l, p.block(b), IterKind::reduce) || loop::feeds(p, l, p.block(b), IterKind::scan)) return l;

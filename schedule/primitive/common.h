@@ -72,6 +72,9 @@ std::optional<StmtId> company_of(const Program& p, BlockId b);
 /// True if one copy directly inside `l` fills `b` for readers beside it (pipeline.cpp).
 bool fills_ahead(const Program& p, LoopId l, TensorId b);
 
+/// True if the block also writes places outside of the buffer's shape: a copy of reads with an `else`. Global memory has none.
+bool has_rim(const Program& p, BlockId b);
+
 std::vector<Handle> loop_handles(const std::vector<std::optional<LoopId>>& loops);
 
 }  // namespace tecc::schedule

@@ -34,6 +34,10 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
       if (loop::is_inside(p, w, l)) producer = w, through = t;
   if (!producer) return refuse(Code::no_producer, b.name, say(p, l));
 
+  // Of several writers (one that stores the identity, one that reduces) all must have run.
+  for (BlockId w : loop::writers_of(p, through))
+    if (!loop::is_inside(p, w, l) && loop::compare_order(p, w, *producer) > 0) return refuse(Code::too_early, b.name, p[through].name);
+
   const Block& made = p.block(*producer);
   const auto fixed = fixed_around(p, l);
   Plan out{*producer, {}};

@@ -3,7 +3,8 @@
 /// elements are added to every run of the fastest (against bank conflicts).
 /// Results  none.
 /// Keeps    every value.
-/// Refuses  E0327 inputs and outputs live in global memory; E0355 so does no copy with a rim; E0328 the order is no permutation; E0344 the pad.
+/// Refuses  E0327 inputs and outputs live in global memory; E0328 the order is no permutation; E0344 the pad; E0355 a copy with a rim
+///          cannot live in global memory.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -13,9 +14,7 @@ Check check(const State& state, const SetScope& step) {
   for (BlockId b : blocks)
     for (const Write& w : state.program.block(b).writes) {
       const Buffer& buffer = state.program[w.buffer];
-      if (step.scope == Scope::global)
-        for (const Iter& i : state.program.block(b).iters)
-          if (i.lower != 0) return refuse(Code::copy_with_rim, buffer.name);
+      if (step.scope == Scope::global && has_rim(state.program, b)) return refuse(Code::copy_with_rim, buffer.name);
       if (buffer.role != loop::Role::workspace) return refuse(Code::scope_global, buffer.name, buffer.role == loop::Role::output ? "an output" : "an input");
     }
   return Ok{};

@@ -7,7 +7,6 @@ using test::try_lower;
 namespace {
 std::string barriers(const test::Subject& s, const std::string& schedule) { return outline(test::require(try_lower(s.with(schedule)))); }
 
-const test::Subject pairs{"kernel pairs(X: f32[N]) -> (Y) { a[i: N] = X[i] * 2 Y[i: N] = a[N - 1 - i] + a[i] }", "N=64"};
 const std::string tiles =
     "i0, i1 = split(C.i, 2); j0, j1 = split(C.j, 4); k0, k1 = split(C.k, 2); reorder(i0, j0, k0, k1, i1, j1); bind([i0, j0], block); bind([i1, j1], thread)\n"
     "as, al = cache_read(C, A, shared, at=k0); bs, bl = cache_read(C, B, shared, at=k0); bind([al.0, al.1, bl.0, bl.1], thread)\n";
@@ -15,7 +14,7 @@ const test::Subject square{test::product.text, "M=4,N=8,K=8"};
 }  // namespace
 
 TEST_CASE("insert_barriers: none where every thread uses what it made itself") {
-  CHECK(barriers(pairs, "_ = compute_at(a, Y.i); bind(Y.i, thread); set_scope(a, local)").find('|') == std::string::npos);
+  CHECK(barriers(test::chain, "b1 = compute_at(b, Y.i); a1 = compute_at(a, Y.i); bind(Y.i, thread); set_scope([a, b], local)").find('|') == std::string::npos);
   CHECK(barriers(square, "bind([C.i], block); bind(C.j, thread)").find('|') == std::string::npos);
 }
 

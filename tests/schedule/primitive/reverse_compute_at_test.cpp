@@ -20,6 +20,10 @@ TEST_CASE("reverse_compute_at: rows after their reduction") {
         "s:1:8: error E0320: loop 's.j' around the new place would run block 'Y' more than once: it does not cut what the block reads");
 }
 
+TEST_CASE("reverse_compute_at: not under the block that only stores the identity") {
+  CHECK(epilogue.refused("z = decompose_reduction(x, x.j)\n_, _ = reverse_compute_at(C, z.1)") == "s:2:8: error E0321: block 'C' reads 'x', which is not complete at that place");
+}
+
 TEST_CASE("reverse_compute_at: refusals") {
   CHECK(epilogue.refused("_, _ = reverse_compute_at(C, x.k)") ==
         "s:1:8: error E0320: loop 'x.k' around the new place would run block 'C' more than once: it does not cut what the block reads");
