@@ -9,7 +9,7 @@ Check scans(Context& c) {
   const bool gpu = c.target.kind == codegen::Target::Kind::cuda;
   for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
     if (c.done[s] || !c.alive(s)) continue;
-    const Block& b = c.block(s);
+    const Block b = c.block(s);  // a copy: every step replaces rows
     const Form form = form_of(c.program(), b);
     if (!form.is_scan) continue;
     c.done[s] = 1;

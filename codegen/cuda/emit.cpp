@@ -177,10 +177,8 @@ class KernelEmitter {
   }
 
   void declare_storage() {
-    std::vector<TensorId> combines;
     const std::function<void(StmtId)> scratch = [&](StmtId s) {
       if (const auto* c = p_[s].as<Combine>()) {
-        combines.push_back(c->scratch);
         std::string name = identifier(p_[c->scratch].name);
         while (!taken_.insert(name).second) name += "_";
         buffer_names_[c->scratch] = name;
@@ -198,8 +196,7 @@ class KernelEmitter {
       if (b.scope == Scope::shared) {
         line(fmt::format("{0}* const {1} = reinterpret_cast<{0}*>(tecc_shared + {2});", memory_type(b.type), name, b.storage->offset_bytes));
       } else if (b.scope != Scope::global) {
-        const std::int64_t align = std::min<std::int64_t>(16, 16);
-        line(fmt::format("alignas({}) {} {}[{}];", align, memory_type(b.type), name, std::max<std::int64_t>(b.storage->elements * b.slots, 1)));
+        line(fmt::format("alignas(16) {} {}[{}];", memory_type(b.type), name, std::max<std::int64_t>(b.storage->elements * b.slots, 1)));
       }
     }
   }
@@ -483,7 +480,6 @@ class KernelEmitter {
     const bool wide_store = wide(w.buffer, w.index);
     if (loads.empty() && !wide_store) return false;
 
-    open_vector_ = v;
     line(fmt::format("{{  // {}, {} at a time", b.name, *extent));
     ++depth_;
     block_ = id;
@@ -526,7 +522,6 @@ class KernelEmitter {
     close_block();
     return true;
   }
-  LoopId open_vector_{};
 
   // ---- expressions ----------------------------------------------------------------------------------------------------
   std::string digit(const Digit& d) {

@@ -102,7 +102,7 @@ Applied apply(const State& state, const CacheRead& step) {
   std::vector<RegionAxis> axes;
   std::vector<Expr> index;
   for (std::size_t d = 0; d < copy.shape.size(); ++d) {
-    const std::string name = p.vars.size() && p.block(readers[0]).iters.size() > d ? std::string("x") + std::to_string(d) : "x";
+    const std::string name = std::string("x") + std::to_string(d);
     Iter i{loop::add_var(p, name), IterKind::spatial, 0, copy.shape[d], {}};
     if (const Iter* defined = defined_by(p, tensor, d)) {  // a copy of a copy that holds a fill holds it, too
       i.lower = defined->lower;
