@@ -151,9 +151,52 @@ struct Pipeline {
             Field{"slots", &Pipeline::slots, true})
 };
 
+struct Blockize {
+  Ref loop;
+  bool operator==(const Blockize&) const = default;
+  TECC_STEP("blockize", Field{"loop", &Blockize::loop})
+};
+struct Tensorize {
+  std::vector<Ref> blocks;
+  loop::Via via = loop::Via::plain;
+  bool swap = false;
+  bool operator==(const Tensorize&) const = default;
+  TECC_STEP("tensorize", Field{"blocks", &Tensorize::blocks}, Field{"via", &Tensorize::via}, Field{"swap", &Tensorize::swap, true})
+};
+struct CopyWith {
+  std::vector<Ref> blocks;
+  loop::Via via = loop::Via::plain;
+  bool operator==(const CopyWith&) const = default;
+  TECC_STEP("copy_with", Field{"blocks", &CopyWith::blocks}, Field{"via", &CopyWith::via})
+};
+struct Raster {
+  Ref outer, inner;
+  std::int64_t group = 8;
+  bool operator==(const Raster&) const = default;
+  TECC_STEP("raster", Field{"outer", &Raster::outer}, Field{"inner", &Raster::inner}, Field{"group", &Raster::group, true})
+};
+struct Persist {
+  Ref loop;
+  bool operator==(const Persist&) const = default;
+  TECC_STEP("persist", Field{"loop", &Persist::loop})
+};
+/// role(blocks, warpgroups, registers): a value of specialize.
+struct Role {
+  std::vector<Ref> blocks;
+  std::int64_t warpgroups = 1, registers = 0;
+  bool operator==(const Role&) const = default;
+  TECC_STEP("role", Field{"blocks", &Role::blocks}, Field{"warpgroups", &Role::warpgroups, true}, Field{"registers", &Role::registers, true})
+};
+struct Specialize {
+  std::vector<Role> roles;
+  bool operator==(const Specialize&) const = default;
+  TECC_STEP("specialize", Field{"roles", &Specialize::roles})
+};
+
 /// Every primitive, once: text form, replay and hash follow from this list.
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
-                          CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline>;
+                          CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
+                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -208,6 +251,12 @@ TECC_PRIMITIVE(DecomposeReduction)
 TECC_PRIMITIVE(Rfactor)
 TECC_PRIMITIVE(CrossThreadReduce)
 TECC_PRIMITIVE(Pipeline)
+TECC_PRIMITIVE(Blockize)
+TECC_PRIMITIVE(Tensorize)
+TECC_PRIMITIVE(CopyWith)
+TECC_PRIMITIVE(Raster)
+TECC_PRIMITIVE(Persist)
+TECC_PRIMITIVE(Specialize)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

@@ -8,7 +8,7 @@
 
 /// The text form of schedules:
 ///   file = step { (";" | NEWLINE) step } ;   step = [ NAME {"," NAME} "=" ] NAME "(" [ arg {"," arg} ] ")" ;
-///   arg = [ NAME "=" ] value ;   value = NUMBER | handle | WORD | "[" value {"," value} "]" ;
+///   arg = [ NAME "=" ] value ;   value = NUMBER | handle | WORD | "[" value {"," value} "]" | NAME "(" [ arg {"," arg} ] ")" ;
 namespace tecc::schedule {
 namespace {
 
@@ -16,19 +16,28 @@ constexpr std::pair<std::string_view, Group> groups[] = {{"block", Group::block}
     {"warpgroup", Group::warpgroup}, {"warp", Group::warp}, {"thread", Group::thread}, {"none", Group::none}};
 constexpr std::pair<std::string_view, Scope> scopes[] = {{"global", Scope::global}, {"shared", Scope::shared},
     {"register", Scope::reg}, {"local", Scope::local}};
+constexpr std::pair<std::string_view, Via> vias[] = {{"plain", Via::plain}, {"vector", Via::vector}, {"cp_async", Via::cp_async},
+    {"bulk", Via::bulk}, {"bulk_tensor", Via::bulk_tensor}, {"ldmatrix", Via::ldmatrix}, {"stmatrix", Via::stmatrix},
+    {"mma_sync", Via::mma_sync}, {"wgmma", Via::wgmma}};
+constexpr std::pair<std::string_view, bool> truths[] = {{"false", false}, {"true", true}};
 constexpr std::pair<std::string_view, Tail> tails[] = {{"guard", Tail::guard}, {"exact", Tail::exact}};
 
 template <class E> struct Words;
 template <> struct Words<Group> { static constexpr auto& table = groups; };
 template <> struct Words<Scope> { static constexpr auto& table = scopes; };
 template <> struct Words<Tail> { static constexpr auto& table = tails; };
+template <> struct Words<Via> { static constexpr auto& table = vias; };
+template <> struct Words<bool> { static constexpr auto& table = truths; };
+template <class E> concept Word = requires { Words<E>::table; };
 
 // ---- values as written ------------------------------------------------------------------------------------------------
+struct Argument;
 struct Value {
-  enum class Kind { number, word, list } kind = Kind::word;
+  enum class Kind { number, word, list, call } kind = Kind::word;
   std::int64_t number = 0;
-  std::string word;  // a handle or a word, dots included
+  std::string word;  // a handle or a word, dots included; of a call its name
   std::vector<Value> items;
+  std::vector<Argument> arguments;
   CallSite at;
 };
 struct Argument {
@@ -116,7 +125,13 @@ class Parser {
     } else {
       return wrong("'='");
     }
+    TECC_TRY(c.arguments, arguments());
+    return c;
+  }
+
+  Result<std::vector<Argument>> arguments() {
     if (peek() != '(') return wrong("'('");
+    std::vector<Argument> out;
     ++at_, ++depth_;
     skip(true);
     while (peek() != ')') {
@@ -134,13 +149,13 @@ class Parser {
         }
       }
       TECC_TRY(a.value, value());
-      c.arguments.push_back(std::move(a));
+      out.push_back(std::move(a));
       skip(true);
       if (peek() == ',') { ++at_; skip(true); if (peek() == ')') return wrong("an argument"); }
       else if (peek() != ')') return wrong("',' or ')'");
     }
     ++at_, --depth_;
-    return c;
+    return out;
   }
 
   Result<Value> value() {
@@ -171,6 +186,10 @@ class Parser {
     }
     if (!starts_name(peek())) return wrong("a value");
     v.word = name(true);
+    if (peek() == '(') {
+      v.kind = Value::Kind::call;
+      TECC_TRY(v.arguments, arguments());
+    }
     return v;
   }
 };
@@ -238,8 +257,7 @@ Converted convert(const Value& v, const Handles&, std::string_view step, std::st
   out = v.number;
   return Ok{};
 }
-template <class E>
-  requires std::is_enum_v<E>
+template <Word E>
 Converted convert(const Value& v, const Handles&, std::string_view step, std::string_view field, E& out) {
   std::string words;
   for (const auto& [word, value] : Words<E>::table) {
@@ -248,6 +266,12 @@ Converted convert(const Value& v, const Handles&, std::string_view step, std::st
   }
   return expected(v, step, field, "one of " + words);
 }
+/// A value of several fields is written as a call: role([al, bl], warpgroups=1).
+template <class S>
+concept Record = requires { S::fields(); };
+template <Record S>
+Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, S& out);
+
 template <class T>
 Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, std::vector<T>& out) {
   if (v.kind == Value::Kind::list) {
@@ -258,7 +282,7 @@ Converted convert(const Value& v, const Handles& h, std::string_view step, std::
 }
 
 template <class S>
-Result<Step> build(const Call& call, const Handles& h) {
+Result<S> build(const Call& call, const Handles& h) {
   S step;
   std::size_t position = 0;
   std::vector<bool> used(call.arguments.size());
@@ -300,14 +324,23 @@ Result<Step> build(const Call& call, const Handles& h) {
       const Argument& a = call.arguments[n];
       return at(a.value.at, refuse(Code::extra_argument, call.step, a.name.empty() ? fmt::format("number {}", n + 1) : a.name, names));
     }
-  return Step{std::move(step)};
+  return step;
+}
+
+template <Record S>
+Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, S& out) {
+  if (v.kind != Value::Kind::call || v.word != S::name) return expected(v, step, field, std::string(S::name) + "(...)");
+  TECC_TRY(out, build<S>(Call{{}, v.word, v.arguments, v.at}, h));
+  return Ok{};
 }
 
 template <std::size_t N = 0>
 Result<Step> build_named(const Call& call, const Handles& h) {
   if constexpr (N < std::variant_size_v<Step>) {
     using S = std::variant_alternative_t<N, Step>;
-    return S::name == call.step ? build<S>(call, h) : build_named<N + 1>(call, h);
+    if (S::name != call.step) return build_named<N + 1>(call, h);
+    TECC_TRY(S step, build<S>(call, h));
+    return Step{std::move(step)};
   } else {
     std::string names;
     [&]<std::size_t... I>(std::index_sequence<I...>) {
@@ -341,8 +374,7 @@ struct Shown {
     return fmt::format("{}.{}", base, *r.axis);
   }
   std::string operator()(std::int64_t n) const { return std::to_string(n); }
-  template <class E>
-    requires std::is_enum_v<E>
+  template <Word E>
   std::string operator()(E e) const {
     for (const auto& [word, value] : Words<E>::table)
       if (value == e) return std::string(word);
@@ -354,6 +386,16 @@ struct Shown {
     std::string out;
     for (const T& x : v) out += (out.empty() ? "" : ", ") + (*this)(x);
     return "[" + out + "]";
+  }
+  template <Record S>
+  std::string operator()(const S& record) const {
+    std::string out;
+    const auto show = [&](const auto& field) {
+      if (field.optional && record.*field.member == S{}.*field.member) return;
+      out += (out.empty() ? "" : ", ") + (field.optional ? std::string(field.name) + "=" : std::string()) + (*this)(record.*field.member);
+    };
+    std::apply([&](const auto&... f) { (show(f), ...); }, S::fields());
+    return fmt::format("{}({})", S::name, out);
   }
 };
 
@@ -392,19 +434,7 @@ std::string print(const Trace& given, const loop::Program& naive) {
   std::string out;
   for (const Traced& t : trace) {
     if (!t.names.empty()) out += fmt::format("{} = ", fmt::join(t.names, ", "));
-    std::visit(
-        [&]<class S>(const S& step) {
-          out += fmt::format("{}(", S::name);
-          bool first = true;
-          const auto show = [&](const auto& field) {
-            if (field.optional && step.*field.member == S{}.*field.member) return;
-            out += (first ? "" : ", ") + (field.optional ? std::string(field.name) + "=" : std::string()) + shown(step.*field.member);
-            first = false;
-          };
-          std::apply([&](const auto&... f) { (show(f), ...); }, S::fields());
-        },
-        t.step);
-    out += ")\n";
+    std::visit([&](const auto& step) { out += shown(step) + "\n"; }, t.step);
   }
   return out;
 }
@@ -423,9 +453,12 @@ struct Hasher {
     add(r.axis ? *r.axis + 1 : 0);
   }
   void operator()(std::int64_t n) { add(static_cast<std::uint64_t>(n)); }
-  template <class E>
-    requires std::is_enum_v<E>
+  template <Word E>
   void operator()(E e) { add(static_cast<std::uint64_t>(e)); }
+  template <Record S>
+  void operator()(const S& record) {
+    std::apply([&](const auto&... f) { ((*this)(record.*f.member), ...); }, S::fields());
+  }
   template <class T>
   void operator()(const std::vector<T>& v) {
     add(v.size());
@@ -438,7 +471,7 @@ std::uint64_t hash(const Trace& trace) {
   Hasher h;
   for (const Traced& t : trace) {
     h.add(t.step.index());
-    std::visit([&]<class S>(const S& step) { std::apply([&](const auto&... f) { (h(step.*f.member), ...); }, S::fields()); }, t.step);
+    std::visit([&](const auto& step) { h(step); }, t.step);
   }
   return h.h;
 }

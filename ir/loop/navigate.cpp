@@ -198,4 +198,11 @@ LoopId add_loop(Program& p, StmtId parent, std::size_t position, std::string nam
   return add_stmt(p, parent, position, Stmt{parent, {}, Loop{v, std::move(extent), LoopKind::serial, Group::none, {}}, at});
 }
 
+std::optional<LoopId> raster_partner(const Program& p, LoopId l) {
+  if (p.loop(l).raster) return p.loop(l).raster->outer;
+  for (StmtId c : p[l].children)
+    if (const auto* inner = p[c].as<Loop>(); inner && inner->raster && inner->raster->outer == l) return c;
+  return std::nullopt;
+}
+
 }  // namespace tecc::loop

@@ -9,6 +9,10 @@
 #include "ir/loop/table.h"
 #include "ir/te/kernel.h"
 
+namespace tecc {
+struct Instruction;  // a row of the table in ir/instruction
+}
+
 /// Loop IR: how to compute. A Program is an ordered list of kernels, each a tree of loops and blocks over buffers. Statements
 /// live in a persistent table by id with parent and child ids: a schedule step replaces a few rows, everything else is shared
 /// with the program before. One language from the naive nest to what an emitter prints; levels are in verify.h.
@@ -36,11 +40,21 @@ struct Binding {
   bool operator==(const Binding&) const = default;
 };
 
+/// The order in which a grid runs through two nested loops: bands of `group` iterations of the outer loop, in each band the inner loop
+/// slower than the outer, so that tiles that run at the same time share rows and columns (L2). Stands on the inner loop.
+struct Raster {
+  LoopId outer;
+  std::int64_t group = 1;
+  bool operator==(const Raster&) const = default;
+};
+
 struct Loop {
   VarId var;
   Expr extent;  // may use runtime dims and the variables of enclosing (also retired) loops
   LoopKind kind = LoopKind::serial;
   Group group = Group::none;
+  std::optional<Raster> raster;
+  bool persistent = false;  // on the innermost loop bound to blocks: a block takes every n-th iteration of the grid, n blocks in all
   /// A loop that was split or fused is retired: it is in no tree any more, and its value follows from these digits.
   /// Bindings and extents may go on naming it where mixed radices do not line up (fuse 3 and 5, split by 4).
   std::optional<Binding> retired;
@@ -69,6 +83,24 @@ struct Write {
 ///   scan     w[.., k] = w[.., k-1] (+) value along the scan iteration
 /// `init`: who stores the identity. fused: the block itself before its first reduce iteration; apart: another block did.
 enum class Init : std::uint8_t { fused, apart };
+
+/// Who carries out a statement: the threads with plain loads and stores, or an instruction for a whole tile.
+enum class Via : std::uint8_t { plain, vector, cp_async, bulk, bulk_tensor, ldmatrix, stmatrix, mma_sync, wgmma };
+/// True if the statement goes on after the thread that issued it: its effects are awaited by channels or by Sync.
+inline bool is_asynchronous(Via v) { return v == Via::cp_async || v == Via::bulk || v == Via::bulk_tensor || v == Via::wgmma; }
+/// A tile statement: the loops from `top` down to the block are one statement over a tile. It keeps its loops and its scalar body, so
+/// that everything that runs loops can run it; the instruction says how it is done, never what.
+struct Tile {
+  LoopId top;                // row 0: the loops that hold nothing but the block
+  Via via = Via::plain;
+  bool swap = false;         // the second factor of a product takes the place of the first (rows of the instruction)
+  /// From level `tiled` on. Loops from `atom` down, and the loop bound to threads around it, are one execution of `instruction`; what
+  /// stands between `top` and `atom` repeats it.
+  LoopId atom{};
+  const Instruction* instruction = nullptr;
+  bool operator==(const Tile&) const = default;
+};
+
 struct Block {
   std::string name;  // for printing: the stage, or what made the block ("C.sum", "as")
   std::vector<Iter> iters;
@@ -84,11 +116,17 @@ struct Block {
     std::int64_t by;
   };
   std::optional<Ahead> ahead;
+  std::optional<Tile> tile;
   std::vector<LoopId> axes;  // the loops made with the block, one an iteration variable (absent: none was made, row 0)
 };
 
-/// All threads of the block meet here.
-struct Barrier {};
+/// True if the block's instruction can start the sum itself: its first execution overwrites what the accumulator held.
+inline bool overwrites(const Block& b) { return b.tile && b.tile->via == Via::wgmma; }
+
+/// All threads of the block (of the role, where there are roles), or of the warpgroup, meet here.
+struct Barrier {
+  Group group = Group::block;
+};
 /// After lowering: the partial results that `threads` consecutive threads (`stride` apart) hold in a private buffer are
 /// combined; afterwards each of them holds the whole. Several buffers: argmax's value and position.
 struct Combine {
@@ -99,6 +137,36 @@ struct Combine {
 };
 /// Shuffles reach 2^n neighbouring threads of a warp; more threads meet in shared memory, with barriers around.
 inline bool needs_scratch(const Combine& c) { return c.stride != 1 || c.threads > 32 || (c.threads & (c.threads - 1)) != 0; }
+/// From level `pipelined` on: one of the four events of a channel, in the role that runs it. A producer acquires a free slot and commits
+/// it full, a consumer waits for a full slot and releases it.
+struct Event {
+  enum class Kind : std::uint8_t { acquire, commit, wait, release };
+  std::uint32_t channel;  // index of Program::channels
+  Kind kind;
+  std::int64_t lag = 0;   // it concerns the slot of `lag` iterations of the channel's loop before the one that is running
+  LoopId not_first{};     // skipped in the first iteration of this loop (row 0: never)
+};
+/// At level `threaded`: what events and the ends of asynchronous work become. Operations on a slot's barriers name the channel; the
+/// slot is (iterations of the channel's loop that this role has begun - 1 - lag) mod slots, the parity flips with every round of slots.
+///   wait_full, wait_empty   until the phase of the slot's barrier is complete; a fresh `empty` barrier counts as complete
+///   expect                  one arrival at `full`, and `count` bytes that copies into the slot will bring; one thread of `group`
+///   arrive_full, -_empty    one arrival, by one thread of each `group`
+///   fence_async             what this thread wrote to shared memory is seen by bulk copies and wgmma issued after a later barrier
+///   await_mma               until at most `count` of the wgmma groups of this warpgroup are running (a tile statement is a group)
+///   commit_bulk             closes a group of bulk stores; one thread of `group`, the one that issued them
+///   await_bulk_read         until at most `count` groups of bulk stores have yet to read shared memory; the same thread
+///   await_bulk              until at most `count` groups of bulk stores have yet to be visible; the same thread
+///   commit_copies, await_copies   cp.async groups of each thread
+struct Sync {
+  enum class Op : std::uint8_t {
+    wait_full, wait_empty, expect, arrive_full, arrive_empty, fence_async, await_mma, commit_bulk, await_bulk_read, await_bulk, commit_copies, await_copies
+  };
+  Op op;
+  std::uint32_t channel = 0;
+  std::int64_t lag = 0, count = 0;
+  Group group = Group::block;  // block: the role's threads (all, where there are no roles)
+  LoopId not_first{};
+};
 /// A kernel: the root of a tree.
 struct Root {
   std::string name;
@@ -107,8 +175,12 @@ struct Root {
 struct Stmt {
   StmtId parent;  // of a Root: itself
   std::vector<StmtId> children;
-  std::variant<Root, Loop, Block, Barrier, Combine> node;
+  std::variant<Root, Loop, Block, Barrier, Combine, Event, Sync> node;
   CallSite at;
+  /// The role that runs the statement; every_role where it has none. Each role runs its own copy of the loops around its statements:
+  /// there is one tree, and a role passes by what is not its own. Loops have no role.
+  std::uint32_t role = every_role;
+  static constexpr std::uint32_t every_role = ~std::uint32_t{0};
 
   template <class T>
   const T* as() const {
@@ -147,6 +219,7 @@ struct Storage {
   };
   StmtId at;
   bool private_to_thread = false;
+  std::vector<LoopId> owners;     // shared: loops around `at` bound to warps or warpgroups, each iteration has a copy of its own
   std::vector<Dimension> dims;
   std::int64_t elements = 0;      // of one slot
   std::int64_t offset_bytes = 0;  // shared: place in the block's shared memory
@@ -162,6 +235,18 @@ struct Buffer {
   std::int64_t pad = 0;              // set_layout: elements added to the length of the fastest dimension
   std::int64_t slots = 1;            // pipeline: copies of the buffer
   LoopId slot_loop;                  // pipeline: the slot is (iteration of this loop) % slots
+  std::optional<std::uint32_t> channel;  // ... counted over the whole kernel, not anew each time the loop starts (Channel::carried)
+  /// From level `tiled` on, of a shared buffer that a tile instruction uses: the fastest dimension is cut into panels of `panel`
+  /// elements, each a tile of its own, and byte address bits 4.. are xored with bits 7.. over spans of `swizzle` bytes (0, 32, 64, 128).
+  std::int64_t panel = 0, swizzle = 0;
+  /// From level `tiled` on, of a register buffer that an instruction uses: which register of a thread holds an element, from the
+  /// fastest digit: (coordinate of `dim` / unit % count) registers `place` apart. Further digits of a coordinate follow, slower.
+  struct Fragment {
+    int dim;
+    std::int64_t unit, count, place;
+    bool operator==(const Fragment&) const = default;
+  };
+  std::vector<Fragment> fragment;
   std::int64_t alignment = 16;       // bytes; of a global pointer
   std::optional<Storage> storage;
 };
@@ -175,11 +260,26 @@ struct CrossThread {
   BlockId block;
   LoopId at;
 };
-/// pipeline(loop, buffers, slots): recorded by the step, realised by the pass of the same name.
+/// pipeline(loop, buffers, slots): slots of buffers passed from the statements that fill them to the statements that use them, once an
+/// iteration of `loop`. Recorded by the step; what carries it out follows from who writes and who reads (compiler/pass/channels.cpp).
+///   registers  loads to registers, stores to shared memory by the same threads one iteration ahead
+///   mbarrier   a full and an empty barrier a slot: bulk copies or another role's threads on one side
+///   bulk_store the same threads write, bulk copies take the slot out
+///   cp_async   the same threads copy ahead in groups
 struct Channel {
+  enum class How : std::uint8_t { open, registers, mbarrier, bulk_store, cp_async };
   LoopId loop;
   std::vector<TensorId> buffers;
   std::int64_t slots;
+  // From level `pipelined` on.
+  How how = How::open;
+  Group owner = Group::block;              // who has slots of its own: the block, or each warpgroup
+  std::int64_t full_arrivals = 1, empty_arrivals = 1;
+};
+/// specialize: the kernel's threads split into roles, in this order; each takes `warpgroups` x 128 threads with `registers` each.
+struct WarpRole {
+  std::vector<BlockId> blocks;
+  std::int64_t warpgroups = 1, registers = 0;
 };
 
 /// The stage of the expression a handle can name: its block and, in order, its naive loops.
@@ -199,6 +299,7 @@ struct Program {
   std::vector<StageInfo> stages;
   std::vector<CrossThread> cross_threads;
   std::vector<Channel> channels;
+  std::vector<WarpRole> roles;
 
   const Stmt& operator[](StmtId s) const { return stmts[s]; }
   const Loop& loop(LoopId l) const { return std::get<Loop>(stmts[l].node); }
@@ -229,6 +330,18 @@ const Iter* iter_of(const Block& b, VarId v);
 /// True if the loop (or a retired loop that follows from it) feeds an iteration variable of the given kind.
 bool feeds(const Program& p, LoopId l, const Block& b, IterKind kind);
 bool depends_on(const Program& p, const Binding& binding, LoopId l);
+
+/// The loop that a raster joins with this one; nullopt if there is none.
+std::optional<LoopId> raster_partner(const Program& p, LoopId l);
+/// A sum of products of two reads: what matrix instructions carry out (`.te` reference, "Tensor cores"). `type` is what the factors are
+/// multiplied as: the buffer's type under f32() or i32(), tf32 under tf32().
+struct Product {
+  struct Factor {
+    const Read* read;
+    DType type;
+  } factor[2];
+};
+std::optional<Product> product_of(const Block& b);
 
 // ---- editing ----------------------------------------------------------------------------------------------------------
 StmtId add_stmt(Program& p, StmtId parent, std::size_t position, Stmt stmt);

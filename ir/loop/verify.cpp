@@ -178,7 +178,7 @@ class Verifier {
   Check init(BlockId id, const Block& b) {
     if (!b.combiner) return Ok{};
     const bool scans = std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
-    if (b.init == Init::fused && !scans && level_ >= Level::decomposed) return wrong(id, "still initialises itself");
+    if (b.init == Init::fused && !scans && !overwrites(b) && level_ >= Level::decomposed) return wrong(id, "still initialises itself");
     if (b.init == Init::apart)
       for (const Write& w : b.writes) {
         const auto& all = writers_.at(w.buffer);

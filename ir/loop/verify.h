@@ -8,8 +8,11 @@ namespace tecc::loop {
 
 enum class Level : std::uint8_t {
   scheduled,   // what steps leave, the naive program included
-  decomposed,  // no reduction initialises itself, but scans
+  tiled,       // tile statements have instructions, their operands layouts; their loops are cut into threads and registers
+  decomposed,  // no reduction initialises itself, but scans and tile products that can overwrite
+  pipelined,   // channels have realisations, statements have roles, events stand where slots change hands
   placed,      // buffers that are not global have storage
+  threaded,    // events have become Sync; barriers and guards stand: what an emitter prints and the simulator runs
 };
 
 /// Holds at every level

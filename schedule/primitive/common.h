@@ -24,6 +24,8 @@ using loop::Root;
 using loop::Scope;
 using loop::Stmt;
 using loop::StmtId;
+using loop::Tile;
+using loop::Via;
 using loop::Write;
 
 inline std::string say(const Program& p, LoopId l) { return loop::loop_name(p, l); }

@@ -15,6 +15,8 @@ Check check(const State& state, const Fuse& step) {
   TECC_TRY(const LoopId b, loop_of(state, step.inner));
   const Program& p = state.program;
   if (a == b) return refuse(Code::named_twice, say(p, a));
+  for (LoopId l : {a, b})
+    if (const auto other = loop::raster_partner(p, l)) return refuse(Code::rastered, say(p, l), say(p, *other));
   if (p[b].parent != a || p[a].children.size() != 1) return refuse(Code::not_nested, say(p, a), say(p, b));
   if (!loop::constant_extent(p, b)) return refuse(Code::ragged_fuse, say(p, b), print(p.loop(b).extent, loop::names_of(p)));
   return Ok{};

@@ -20,7 +20,7 @@ bool fills_ahead(const Program& p, LoopId l, TensorId b) {
 Check check(const State& state, const Pipeline& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
-  if (step.slots < 2 || step.slots > 8) return refuse(Code::slots_range, step.slots);
+  if (step.slots < 1 || step.slots > 8) return refuse(Code::slots_range, step.slots);
   if (step.buffers.empty()) return refuse(Code::missing_argument, "pipeline", "buffers");
   for (const Ref& r : step.buffers) {
     TECC_TRY(const TensorId b, buffer_of(state, r));

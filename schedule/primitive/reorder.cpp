@@ -22,6 +22,8 @@ Check check(const State& state, const Reorder& step) {
   const Program& p = state.program;
   if (loops.size() < 2) return Ok{};
   for (LoopId l : loops)
+    if (const auto other = loop::raster_partner(p, l)) return refuse(Code::rastered, say(p, l), say(p, *other));
+  for (LoopId l : loops)
     for (LoopId m : loops)
       if (!loop::is_inside(p, l, m) && !loop::is_inside(p, m, l)) return refuse(Code::gap_in_order, say(p, l));
   const std::vector<LoopId> places = chain_order(p, loops);

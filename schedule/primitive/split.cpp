@@ -58,6 +58,7 @@ std::optional<BlockId> repeated_by_surplus(const Program& p, LoopId l) {
 Check check(const State& state, const Split& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
+  if (const auto other = loop::raster_partner(p, l)) return refuse(Code::rastered, say(p, l), say(p, *other));
   std::int64_t product = 1;
   for (const std::int64_t f : step.factors)
     if (f < 1) return refuse(Code::factor_below_one, say(p, l), f);

@@ -1,0 +1,64 @@
+/// raster(outer, inner, group): two nested parallel loops become one that runs through them in bands (also called: swizzle of tiles,
+/// grouped order): `group` iterations of `outer` are run through for each iteration of `inner`
+///   for i0 in 0..6: for j0 in 0..2, group 4   ->   (0,0) (1,0) (2,0) (3,0) (0,1) .. (3,1) (4,0) (5,0) (4,1) (5,1)
+/// persist(loop): as many blocks as the device runs at once take the iterations of the loop (and of those around it) in turn.
+/// Results  raster: the loop that carries both; persist: none.
+/// Keeps    every instance; iterations run in any order.
+/// Refuses  E0308 the loops are not nested directly; E0315 a reduction or scan needs the order; E0364 the group; E0359 a raster already.
+#include "schedule/primitive/common.h"
+
+namespace tecc::schedule {
+namespace {
+
+Check unordered(const Program& p, LoopId l, const std::string& how) {
+  for (BlockId b : loop::blocks_under(p, l)) {
+    if (loop::feeds(p, l, p.block(b), IterKind::scan)) return refuse(Code::carries, say(p, l), "a scan", say_block(p, b), how);
+    if (loop::feeds(p, l, p.block(b), IterKind::reduce)) return refuse(Code::carries, say(p, l), "the reduction", say_block(p, b), how);
+  }
+  return Ok{};
+}
+
+}  // namespace
+
+Check check(const State& state, const Raster& step) {
+  TECC_TRY(const LoopId outer, loop_of(state, step.outer));
+  TECC_TRY(const LoopId inner, loop_of(state, step.inner));
+  const Program& p = state.program;
+  if (step.group < 1 || step.group > 65536) return refuse(Code::raster_group, step.group);
+  if (p[outer].children.size() != 1 || p[outer].children[0] != inner) return refuse(Code::not_nested, say(p, outer), say(p, inner));
+  for (LoopId l : {outer, inner}) {
+    if (const auto other = loop::raster_partner(p, l)) return refuse(Code::rastered, say(p, l), say(p, *other));
+    TECC_CHECK(unordered(p, l, "put in another order"));
+  }
+  return Ok{};
+}
+Applied apply(const State& state, const Raster& step) {
+  Applied out{state.program, {}};
+  const LoopId outer = *loop_of(state, step.outer), inner = *loop_of(state, step.inner);
+  out.program.stmts.edit(inner, [&](Stmt& s) { std::get<Loop>(s.node).raster = loop::Raster{outer, step.group}; });
+  out.results = {LoopHandle{inner}};
+  return out;
+}
+
+Check check(const State& state, const Persist& step) {
+  TECC_TRY(const LoopId l, loop_of(state, step.loop));
+  return unordered(state.program, l, "shared out to blocks");
+}
+Applied apply(const State& state, const Persist& step) {
+  Applied out{state.program, {}};
+  Program& p = out.program;
+  const LoopId l = *loop_of(state, step.loop);
+  std::vector<LoopId> grid{l};
+  if (const auto partner = loop::raster_partner(p, l)) grid.push_back(*partner);
+  for (LoopId g : grid) {
+    const Expr extent = loop::relaxed(p, p.loop(g).extent, [](LoopId) { return true; });  // a grid is rectangular
+    p.stmts.edit(g, [&](Stmt& s) {
+      std::get<Loop>(s.node).group = Group::block;
+      std::get<Loop>(s.node).extent = extent;
+    });
+  }
+  p.stmts.edit(l, [&](Stmt& s) { std::get<Loop>(s.node).persistent = true; });
+  return out;
+}
+
+}  // namespace tecc::schedule
