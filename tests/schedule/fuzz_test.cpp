@@ -87,7 +87,8 @@ std::string wrong(const test::Prepared& p, const Trace& trace, const std::vector
     if (!state) return "";
     if (const Check good = loop::verify(state->program, loop::Level::scheduled); !good) return "verify: " + render(good.error());
     const auto compare = [&](const loop::Program& each) -> std::string {
-      const auto run = interpret(each, {}, inputs);
+      if (const std::string fault = test::text_fault(each); !fault.empty()) return fault;
+      const auto run = interpret(*loop::parse({intern("p.ir"), print(each)}), {}, inputs);
       if (!run) return render(run.error());
       for (std::size_t n = 0; n < want.size(); ++n)
         for (std::int64_t e = 0; e < want[n].size(); ++e)
@@ -105,6 +106,7 @@ std::string wrong(const test::Prepared& p, const Trace& trace, const std::vector
       if (const std::string bad = compare(*lowered); !bad.empty()) return "lowered: " + bad;
     const auto gpu = compiler::lower(state->program, compiler::Limits{});
     if (!gpu && number(gpu.error().code)[0] == 'B') return "GPU: " + render(gpu.error());
+    if (gpu) return test::text_fault(*gpu);
   } catch (const std::exception& e) {
     return std::string("exception: ") + e.what();
   }
