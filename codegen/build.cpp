@@ -72,6 +72,26 @@ Contract skeleton(const Workload& w, const Program& p) {
   return c;
 }
 
+TensorMapArg tensor_map(const Program& p, const Workspace& ws, const cuda::MapArgument& map) {
+  const loop::Buffer& b = p[map.buffer];
+  TensorMapArg out;
+  const bool workspace = b.role == loop::Role::workspace;
+  out.buffer = workspace ? free_name(p, workspace_name) : b.name;
+  if (workspace) out.offset_bytes = ws.offsets.at(map.buffer);
+  out.dtype = b.type;
+  Expr stride = index_literal(bytes_of(b.type));
+  for (std::size_t d = b.shape.size(); d-- > 0;) {
+    out.dims.push_back(formula_of(p, b.shape[d]));
+    stride = stride * b.shape[d];
+    if (d > 0) out.strides_bytes.push_back(formula_of(p, stride));
+  }
+  out.box = map.box;
+  out.element_strides.assign(map.box.size(), 1);
+  if (map.swizzle) out.swizzle = fmt::format("{}B", map.swizzle);
+  out.l2_promotion = "256B";
+  return out;
+}
+
 Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program& p, const std::string& stem, const Emit& emit, Built& out) {
   TECC_TRY(const cuda::Module module, cuda::emit(p));
   const Workspace ws = plan_workspace(p);
@@ -109,11 +129,16 @@ Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program&
     launch.image = stem + ".cubin";
     if (emit.ptx) launch.ptx = stem + ".ptx";
     launch.grid[0] = formula_of(p, k.grid);
+    if (k.persistent) launch.grid[0] = fmt::format("min({}, sm_count)", launch.grid[0]);
     launch.block[0] = k.threads;
     launch.shared_bytes = k.shared_bytes;
     for (const auto& a : k.arguments) {
       if (const auto* dim = std::get_if<cuda::DimArgument>(&a)) {
         launch.args.push_back(ScalarArg{DType::i64, p.vars[dim->dim].name});
+        continue;
+      }
+      if (const auto* map = std::get_if<cuda::MapArgument>(&a)) {
+        launch.args.push_back(tensor_map(p, ws, *map));
         continue;
       }
       const TensorId t = std::get<cuda::BufferArgument>(a).buffer;

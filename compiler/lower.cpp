@@ -18,10 +18,17 @@ Check verified(const loop::Program& p, Level level, std::string_view pass) {
 }
 
 constexpr Pass gpu_passes[] = {
-    {"check_groups", check_groups, Level::scheduled},       {"decompose_reductions", decompose_reductions, Level::decomposed},
-    {"combine_threads", combine_threads, Level::decomposed}, {"pipeline_copies", pipeline_copies, Level::decomposed},
-    {"place_buffers", place_buffers, Level::placed},     {"insert_guards", insert_guards, Level::placed},
+    {"check_groups", check_groups, Level::scheduled},
+    {"assign_roles", assign_roles, Level::scheduled},
+    {"choose_instructions", choose_instructions, Level::tiled},
+    {"decompose_reductions", decompose_reductions, Level::decomposed},
+    {"combine_threads", combine_threads, Level::decomposed},
+    {"realise_channels", realise_channels, Level::decomposed},
+    {"pipeline_copies", pipeline_copies, Level::pipelined},
+    {"place_buffers", place_buffers, Level::placed},
+    {"insert_guards", insert_guards, Level::placed},
     {"insert_barriers", insert_barriers, Level::placed},
+    {"lower_events", lower_events, Level::threaded},
 };
 constexpr Pass cpu_passes[] = {
     {"decompose_reductions", decompose_reductions, Level::decomposed},

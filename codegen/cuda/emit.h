@@ -11,12 +11,20 @@ namespace tecc::codegen::cuda {
 
 struct BufferArgument { TensorId buffer; };
 struct DimArgument { VarId dim; };
+/// A tensor map for boxes of a buffer, innermost dimension first.
+struct MapArgument {
+  TensorId buffer;
+  std::vector<std::int64_t> box;
+  std::int64_t swizzle;  // bytes: 0, 32, 64, 128
+  bool operator==(const MapArgument&) const = default;
+};
 struct Kernel {
   std::string name;
   Expr grid;  // blocks: an index expression over runtime dims
+  bool persistent = false;  // no more blocks than the device runs at once: they take the rest of the grid in turn
   std::int64_t threads = 1;
   std::int64_t shared_bytes = 0;
-  std::vector<std::variant<BufferArgument, DimArgument>> arguments;
+  std::vector<std::variant<BufferArgument, DimArgument, MapArgument>> arguments;
 };
 struct Module {
   std::string source;  // prelude and all kernels

@@ -5,10 +5,10 @@ namespace tecc::compiler {
 
 using namespace loop;
 
-Result<Program> decompose_reductions(Program p, const Limits&) {
+Result<Program> decompose_reductions(Program p, const Limits& limits) {
   for (BlockId id : all_blocks(p)) {
     const Block& b = p.block(id);
-    if (!b.combiner || b.init == Init::apart) continue;
+    if (!b.combiner || b.init == Init::apart || (limits.gpu && overwrites(b))) continue;
     StmtId before = id;
     bool scans = false;
     for (const Iter& i : b.iters) scans |= i.kind == IterKind::scan;
@@ -18,7 +18,8 @@ Result<Program> decompose_reductions(Program p, const Limits&) {
         before = l;
         break;
       }
-    decompose(p, id, before);
+    const BlockId made = decompose(p, id, before);
+    p.stmts.edit(made, [&](Stmt& s) { s.role = p[id].role; });
   }
   return p;
 }

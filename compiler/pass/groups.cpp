@@ -7,6 +7,17 @@ namespace tecc::compiler {
 
 using namespace loop;
 
+bool Limits::offers(std::string_view since) const {
+  if (since.ends_with('a')) return arch == since;
+  const auto number = [](std::string_view name) {  // sm_90a -> 90
+    int n = 0;
+    for (char c : name)
+      if (c >= '0' && c <= '9') n = 10 * n + (c - '0');
+    return n;
+  };
+  return number(arch) >= number(since);
+}
+
 std::vector<LoopId> bound_loops(const Program& p, StmtId s, Group group) {
   std::vector<LoopId> out = loops_around(p, s);
   if (p[s].as<Loop>()) out.push_back(s);
@@ -14,15 +25,23 @@ std::vector<LoopId> bound_loops(const Program& p, StmtId s, Group group) {
   return out;
 }
 
+std::vector<LoopId> thread_loops(const Program& p, StmtId s) {
+  std::vector<LoopId> out = loops_around(p, s);
+  if (p[s].as<Loop>()) out.push_back(s);
+  std::erase_if(out, [&](LoopId l) { return !is_thread_group(p.loop(l).group); });
+  return out;
+}
+
 std::optional<LoopId> thread_nest(const Program& p, StmtId s) {
-  const std::vector<LoopId> bound = bound_loops(p, s, Group::thread);
+  const std::vector<LoopId> bound = thread_loops(p, s);
   return bound.empty() ? std::nullopt : std::optional(bound.front());
 }
 
 std::int64_t threads_at(const Program& p, StmtId s) {
-  std::int64_t threads = 1;
-  for (LoopId l : bound_loops(p, s, Group::thread)) threads *= constant_extent(p, l).value_or(1);
-  return threads;
+  // The slowest loop spans the whole nest; groups inside of it may take fewer threads than it gives them.
+  const auto nest = thread_nest(p, s);
+  if (!nest) return 1;
+  return constant_extent(p, *nest).value_or(1) * thread_weight(p, *nest);
 }
 
 std::int64_t threads_of(const Program& p, StmtId root) {
@@ -31,28 +50,48 @@ std::int64_t threads_of(const Program& p, StmtId root) {
   return threads;
 }
 
+namespace {
+
+/// The most iterations that loops of this group make together inside `s`, on one path.
+std::int64_t inside_of(const Program& p, StmtId s, Group group) {
+  std::int64_t most = 1;
+  for (StmtId c : p[s].children) {
+    const auto* l = p[c].as<Loop>();
+    const std::int64_t own = l && l->group == group ? constant_extent(p, c).value_or(1) : 1;
+    most = std::max(most, own * inside_of(p, c, group));
+  }
+  return most;
+}
+
+}  // namespace
+
+std::int64_t thread_weight(const Program& p, LoopId l) {
+  const Group group = p.loop(l).group;
+  return inside_of(p, l, group) * (group == Group::warpgroup ? 128 : group == Group::warp ? 32 : 1);
+}
+
 std::optional<ThreadDigit> thread_digit(const Program& p, const Digit& d) {
   const Loop& l = p.loop(d.loop);
-  if (l.retired || l.group != Group::thread) return std::nullopt;
-  std::int64_t weight = 1;  // product of the thread loops inside of it
-  StmtId s = d.loop;
-  while (true) {  // down the chain: thread loops of one nest stand on one path
-    const auto& children = p[s].children;
-    if (children.empty() || !p[children[0]].as<Loop>()) break;
-    s = children[0];
-    if (p.loop(s).group == Group::thread) weight *= constant_extent(p, s).value_or(1);
-  }
+  if (l.retired || !is_thread_group(l.group)) return std::nullopt;
   const std::int64_t extent = constant_extent(p, d.loop).value_or(1);
   const std::int64_t values = d.mod ? d.mod : (extent + d.div - 1) / d.div;
-  return ThreadDigit{weight * d.div, values, d.stride};
+  return ThreadDigit{thread_weight(p, d.loop) * d.div, values, d.stride};
+}
+
+bool rotates(const Buffer& b) { return b.slots > 1 || b.channel; }
+
+std::int64_t copies_of(const Program& p, const Buffer& b) {
+  std::int64_t copies = 1;
+  for (LoopId l : b.storage->owners) copies *= constant_extent(p, l).value_or(1);
+  return copies;
 }
 
 bool holds_still(const Program& p, const Buffer& b, LoopId l) {
   const Storage& st = *b.storage;
   if (p.loop(l).retired)
     return std::all_of(p.loop(l).retired->digits.begin(), p.loop(l).retired->digits.end(), [&](const Digit& d) { return holds_still(p, b, d.loop); });
-  if (b.slots > 1 && l == b.slot_loop) return true;
-  if (st.private_to_thread && p.loop(l).group == Group::thread) return true;
+  if (rotates(b) && l == b.slot_loop) return true;
+  if (st.private_to_thread && is_thread_group(p.loop(l).group)) return true;
   return is_inside(p, st.at, l);
 }
 
@@ -66,7 +105,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     for (BlockId b : blocks_under(p, root)) {
       for (LoopId l : bound_loops(p, b, Group::block))
         if (!is_inside(p, s, l)) return refuse(Code::block_loops, name);
-      for (LoopId l : bound_loops(p, b, Group::thread)) {
+      for (LoopId l : thread_loops(p, b)) {
         if (!constant_extent(p, l)) return refuse(Code::thread_extent, loop_name(p, l), print(p.loop(l).extent, names_of(p)));
         const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == b; });
         if (feeds(p, l, p.block(b), IterKind::reduce) && !covered) return refuse(Code::uncovered_reduction, loop_name(p, l), p.block(b).name);

@@ -24,20 +24,29 @@ struct Pending {
 
 class Inserter {
  public:
-  Inserter(Program& p, StmtId root) : p_(p) {
-    for (BlockId b : blocks_under(p, root))
+  /// Of a kernel with roles, one role's statements at a time: what roles share goes through channels.
+  Inserter(Program& p, StmtId root, std::uint32_t role) : p_(p), role_(role) {
+    for (BlockId b : mine_under(root))
       for (const Write& w : p.block(b).writes)
-        if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && readable(w.buffer, root))) handed_.insert(w.buffer);
+        if (p[w.buffer].channel) continue;  // events order it
+        else if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && readable(w.buffer, root))) handed_.insert(w.buffer);
     Pending start;
     sequence(root, start, true);
   }
 
  private:
   Program& p_;
+  std::uint32_t role_;
   std::set<TensorId> handed_;  // what threads hand to each other through memory
 
+  std::vector<BlockId> mine_under(StmtId s) const {
+    std::vector<BlockId> out = blocks_under(p_, s);
+    std::erase_if(out, [&](BlockId b) { return p_[b].role != role_; });
+    return out;
+  }
+
   bool readable(TensorId b, StmtId root) const {
-    const auto blocks = blocks_under(p_, root);
+    const auto blocks = mine_under(root);
     return std::any_of(blocks.begin(), blocks.end(), [&](BlockId x) { return reads(p_.block(x), b); });
   }
 
@@ -45,12 +54,12 @@ class Inserter {
   bool is_unit(StmtId s) const {
     if (p_[s].as<Block>()) return true;
     const auto* l = p_[s].as<Loop>();
-    return l && l->group == Group::thread;
+    return l && is_thread_group(l->group);
   }
 
   Pending uses_of(StmtId unit) const {
     Pending out;
-    for (BlockId id : blocks_under(p_, unit)) {
+    for (BlockId id : mine_under(unit)) {
       const Block& b = p_.block(id);
       const auto place = [&](TensorId t) {
         const Buffer& buffer = p_[t];
@@ -92,10 +101,14 @@ class Inserter {
     const auto barrier = [&](std::size_t& n, StmtId before) {
       ++barriers;
       state = {};
-      if (insert) add_stmt(p_, parent, n++, Stmt{{}, {}, Barrier{}, p_[before].at});
+      if (!insert) return;
+      Stmt made{{}, {}, Barrier{}, p_[before].at};
+      made.role = role_;
+      add_stmt(p_, parent, n++, std::move(made));
     };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {
       const StmtId s = p_[parent].children[n];
+      if (p_[s].as<Event>() || p_[s].as<Sync>()) continue;
       if (p_[s].as<Barrier>()) {
         state = {};
       } else if (const auto* c = p_[s].as<Combine>()) {
@@ -133,7 +146,10 @@ class Inserter {
 
 Result<Program> insert_barriers(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
-  for (StmtId root : std::vector<StmtId>(p.kernels)) Inserter(p, root);
+  for (StmtId root : std::vector<StmtId>(p.kernels)) {
+    if (p.roles.empty()) Inserter(p, root, Stmt::every_role);
+    for (std::uint32_t r = 0; r < p.roles.size(); ++r) Inserter(p, root, r);
+  }
   return p;
 }
 

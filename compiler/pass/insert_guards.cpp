@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
 
@@ -5,9 +7,52 @@ namespace tecc::compiler {
 
 using namespace loop;
 
-Result<Program> insert_guards(Program p, const Limits&) {
+namespace {
+
+bool reads_global(const Program& p, const Block& b) {
+  const std::vector<TensorId> read = read_buffers(b);
+  return std::any_of(read.begin(), read.end(), [&](TensorId t) { return p[t].scope == Scope::global && !p[t].by_value; });
+}
+
+/// Copies that fill what lies outside of the tensor with zeros.
+bool filled_with_zeros(const Program& p, TensorId t) {
+  const std::vector<BlockId> writers = writers_of(p, t);
+  return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) { return p.block(w).tile && p.block(w).tile->via == Via::bulk_tensor; });
+}
+
+/// The guards that the statement needs where it runs. A tile instruction cannot leave out elements; it need not where the surplus does no
+/// harm: bulk copies clip and fill by themselves, sums of products add zeros, and what a tile makes beyond its tensor stays in the tile.
+Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  std::vector<Expr> guards = guards_of(p, b);
+  if (!b.tile || guards.empty()) return guards;
+  const Via via = b.tile->via;
+  const bool whole = via == Via::wgmma || via == Via::mma_sync || via == Via::bulk || via == Via::bulk_tensor;
+  if (whole && !b.predicate.empty()) return refuse(Code::tile_form, b.name, "a condition leaves out some of its elements");
+  if (via == Via::bulk || via == Via::bulk_tensor) return std::vector<Expr>{};
+  if (via == Via::wgmma || via == Via::mma_sync) {
+    for (const Iter& i : b.iters) {
+      if (i.kind == IterKind::spatial || stays_below(p, b, i)) continue;
+      for (TensorId t : read_buffers(b))
+        if (!writes(b, t) && !filled_with_zeros(p, t))
+          return refuse(Code::tile_form, b.name, "its depth leaves a rest, and '" + p[t].name + "' is not filled with zeros there");
+    }
+    return std::vector<Expr>{};
+  }
+  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_global(p, b);
+  return stays_inside ? std::vector<Expr>{} : guards;
+}
+
+}  // namespace
+
+Result<Program> insert_guards(Program p, const Limits& limits) {
   for (BlockId id : all_blocks(p)) {
-    std::vector<Expr> guards = guards_of(p, p.block(id));
+    std::vector<Expr> guards;
+    if (limits.gpu) {
+      TECC_TRY(guards, needed(p, id));
+    } else {
+      guards = guards_of(p, p.block(id));
+    }
     p.stmts.edit(id, [&](Stmt& s) { std::get<Block>(s.node).guards = std::move(guards); });
   }
   return p;

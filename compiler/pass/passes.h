@@ -17,7 +17,20 @@ struct Limits {
   std::int64_t threads_per_block = 1024;
   std::int64_t shared_bytes = 232448;     // a block
   std::int64_t registers = 255;           // a thread, 32 bit each
+  std::string arch = "sm_90a";
+  /// True if an instruction that came with `since` exists here; a name that ends in `a` stands for this one architecture.
+  bool offers(std::string_view since) const;
 };
+
+/// Tile statements get their instructions, the loops of a tile are cut into threads, registers and repetitions, the buffers they touch
+/// get layouts: E0416 to E0420, E0422.
+Result<loop::Program> choose_instructions(loop::Program p, const Limits& limits);
+/// specialize: statements get their roles. E0423.
+Result<loop::Program> assign_roles(loop::Program p, const Limits& limits);
+/// Pipelines are carried out by what their producers and consumers ask for; events stand where slots change hands. E0421.
+Result<loop::Program> realise_channels(loop::Program p, const Limits& limits);
+/// Events become operations on barriers and on groups of asynchronous work.
+Result<loop::Program> lower_events(loop::Program p, const Limits& limits);
 
 using PassFunction = Result<loop::Program> (*)(loop::Program, const Limits&);
 struct Pass {
@@ -36,6 +49,8 @@ Result<loop::Program> pipeline_copies(loop::Program p, const Limits& limits);
 /// Buffers that are not global get their smallest rectangular storage. E0401 a private buffer that other threads read;
 /// E0405 shared memory, E0406 registers exceeded.
 Result<loop::Program> place_buffers(loop::Program p, const Limits& limits);
+/// The storage that place_buffers would give the buffer now.
+Result<loop::Storage> storage_of(const loop::Program& p, TensorId buffer, bool gpu);
 /// Guards that must be tested at run time become part of the blocks.
 Result<loop::Program> insert_guards(loop::Program p, const Limits& limits);
 /// __syncthreads where threads hand data to each other. E0407 a barrier would stand in divergent code.
@@ -52,9 +67,14 @@ Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::st
 // ---- questions about a kernel that passes and emitters share ----------------------------------------------------------
 /// Loops bound to a group on the path to `s`, outermost first.
 std::vector<loop::LoopId> bound_loops(const loop::Program& p, loop::StmtId s, loop::Group group);
-/// The topmost thread-bound loop around or at `s`; nullopt if none.
+/// Loops of a block's threads: bound to thread, warp (32 threads) or warpgroup (128).
+inline bool is_thread_group(loop::Group g) { return g == loop::Group::thread || g == loop::Group::warp || g == loop::Group::warpgroup; }
+std::vector<loop::LoopId> thread_loops(const loop::Program& p, loop::StmtId s);
+/// A thread's iteration of loop `l` is thread number / thread_weight(l) % extent.
+std::int64_t thread_weight(const loop::Program& p, loop::LoopId l);
+/// The topmost such loop around or at `s`; nullopt if none.
 std::optional<loop::LoopId> thread_nest(const loop::Program& p, loop::StmtId s);
-/// Product of the extents of the thread loops on the path to `s`.
+/// How many threads the loops on the path to `s` span.
 std::int64_t threads_at(const loop::Program& p, loop::StmtId s);
 /// Threads of a block of the kernel: the largest nest.
 std::int64_t threads_of(const loop::Program& p, loop::StmtId root);
@@ -64,6 +84,10 @@ struct ThreadDigit {
   auto operator<=>(const ThreadDigit&) const = default;
 };
 std::optional<ThreadDigit> thread_digit(const loop::Program& p, const loop::Digit& d);
+/// True if the buffer has a place for several iterations of its slot loop, or passes through a channel.
+bool rotates(const loop::Buffer& b);
+/// How many copies of a shared buffer a block has, besides its slots: one for each iteration of Storage::owners.
+std::int64_t copies_of(const loop::Program& p, const loop::Buffer& b);
 /// True if the loop holds still for buffer storage (see loop::Storage).
 bool holds_still(const loop::Program& p, const loop::Buffer& b, loop::LoopId l);
 

@@ -66,6 +66,7 @@ struct Cloner {
 Result<Program> pipeline_copies(Program p, const Limits& limits) {
   if (!limits.gpu) return p;  // in series there is nothing to overlap
   for (const Channel& c : std::vector<Channel>(p.channels)) {
+    if (c.how != Channel::How::registers) continue;
     if (c.slots != 2) return refuse(Code::pipeline_slots, c.slots);
     const StmtId parent = p[c.loop].parent;
     std::vector<StmtId> stores, loads, rest;

@@ -142,29 +142,86 @@ bool has_thread(const Program& p, StmtId at, const Block& b, const Expr& e) {
   walk(e, [&](const Expr& x) {
     if (const auto* v = x.as<Var>())
       if (const Iter* i = iter_of(b, v->id))
-        for (const Digit& d : i->binding.digits) found |= p.loop(d.loop).group == Group::thread && !is_inside(p, at, d.loop);
+        for (const Digit& d : i->binding.digits) found |= is_thread_group(p.loop(d.loop).group) && !is_inside(p, at, d.loop);
     return true;
   });
   return found;
 }
 
-Result<Ok> place(Program& p, TensorId id, bool gpu) {
+/// Places of the cuts of a buffer: the strides of its elements in memory, or in a thread's registers.
+void order_cuts(const Buffer& b, Storage& st) {
+  std::int64_t stride = 1;
+  if (!b.fragment.empty()) {  // registers as an instruction wants them, then what repeats it
+    std::vector<Storage::Cut*> given;
+    for (const Buffer::Fragment& f : b.fragment)
+      for (Storage::Cut& c : st.dims[static_cast<std::size_t>(f.dim)].cuts)
+        if (c.unit == f.unit) {
+          c.place = stride;
+          stride *= c.count;
+          given.push_back(&c);
+        }
+    for (auto d = st.dims.rbegin(); d != st.dims.rend(); ++d)
+      for (auto c = d->cuts.rbegin(); c != d->cuts.rend(); ++c)
+        if (std::find(given.begin(), given.end(), &*c) == given.end()) {
+          c->place = stride;
+          stride *= c->count;
+        }
+    st.elements = stride;
+    return;
+  }
+  std::vector<int> order = b.order;
+  if (order.empty()) {
+    order.resize(b.shape.size());
+    std::iota(order.begin(), order.end(), 0);
+  }
+  if (b.panel) {  // one panel after the other, each as wide as the swizzle
+    std::vector<Storage::Cut>& fast = st.dims[static_cast<std::size_t>(order.back())].cuts;
+    const std::int64_t extent = st.dims[static_cast<std::size_t>(order.back())].extent();
+    stride = b.panel;
+    for (std::size_t n = order.size() - 1; n-- > 0;) {
+      Storage::Dimension& d = st.dims[static_cast<std::size_t>(order[n])];
+      d.cuts = {{1, d.extent(), stride}};
+      stride *= d.cuts[0].count;
+    }
+    const std::int64_t panels = (extent + b.panel - 1) / b.panel;
+    fast = {{b.panel, panels, stride}, {1, b.panel, 1}};
+    if (panels == 1) fast.erase(fast.begin());
+    st.elements = stride * panels;
+    return;
+  }
+  for (std::size_t n = order.size(); n-- > 0;) {  // the last of the order is the fastest
+    std::vector<Storage::Cut>& cuts = st.dims[static_cast<std::size_t>(order[n])].cuts;
+    for (auto c = cuts.rbegin(); c != cuts.rend(); ++c) {
+      c->place = stride;
+      stride *= c->count;
+    }
+    if (n + 1 == order.size()) stride += b.pad;
+  }
+  st.elements = stride;
+}
+
+}  // namespace
+
+Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   const Buffer& b = p[id];
   const std::vector<Access> accesses = accesses_of(p, id);
-  if (accesses.empty()) return Ok{};
+  Storage st;
+  if (accesses.empty()) return st;
   for (const Access& a : accesses)
     if (const StmtId one = root_of(p, accesses[0].block), other = root_of(p, a.block); one != other)
       return refuse(Code::several_kernels, b.name, b.scope == Scope::shared ? "shared" : b.scope == Scope::reg ? "register" : "local", p.block(accesses[0].block).name, p.block(a.block).name);
-  Storage st;
   st.at = home_of(p, accesses);
   const bool shared = b.scope == Scope::shared;
   st.private_to_thread = gpu && !shared;
+  if (rotates(b) && is_inside(p, st.at, b.slot_loop)) st.at = p[b.slot_loop].parent;
   if (gpu && shared)
-    if (const auto nest = thread_nest(p, st.at)) return refuse(Code::divergent_barrier, b.name, loop_name(p, *nest));
-  if (b.slots > 1 && is_inside(p, st.at, b.slot_loop)) st.at = p[b.slot_loop].parent;
+    for (LoopId l : thread_loops(p, st.at)) {
+      if (p.loop(l).group == Group::thread) return refuse(Code::divergent_barrier, b.name, loop_name(p, l));
+      st.owners.push_back(l);
+    }
   const auto still = [&](LoopId l) {
-    if (b.slots > 1 && l == b.slot_loop) return true;
-    if (st.private_to_thread && p.loop(l).group == Group::thread) return true;
+    if (rotates(b) && l == b.slot_loop) return true;
+    if (st.private_to_thread && is_thread_group(p.loop(l).group)) return true;
     return is_inside(p, st.at, l);
   };
   for (std::size_t d = 0; d < b.shape.size(); ++d) {
@@ -174,7 +231,7 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
     BlockId first = accesses[0].block;
     for (const Access& a : accesses) {
       Part one = part_of(p, p.block(a.block), a.index[d], still);
-      if (b.slots > 1) std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop; });
+      if (rotates(b)) std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop; });
       if (one.whole) {
         whole = true;
         if (st.private_to_thread && has_thread(p, st.at, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
@@ -207,31 +264,16 @@ Result<Ok> place(Program& p, TensorId id, bool gpu) {
     }
     st.dims.push_back({true, all->low, cuts_of(parts, all->low, all->high)});
   }
-  // Strides: the last of the order is the fastest.
-  std::vector<int> order = b.order;
-  if (order.empty()) {
-    order.resize(b.shape.size());
-    std::iota(order.begin(), order.end(), 0);
-  }
-  std::int64_t stride = 1;
-  for (std::size_t n = order.size(); n-- > 0;) {
-    std::vector<Storage::Cut>& cuts = st.dims[static_cast<std::size_t>(order[n])].cuts;
-    for (auto c = cuts.rbegin(); c != cuts.rend(); ++c) {
-      c->place = stride;
-      stride *= c->count;
-    }
-    if (n + 1 == order.size()) stride += b.pad;
-  }
-  st.elements = stride;
-  p.buffers.edit(id, [&](Buffer& row) { row.storage = std::move(st); });
-  return Ok{};
+  order_cuts(b, st);
+  return st;
 }
-
-}  // namespace
 
 Result<Program> place_buffers(Program p, const Limits& limits) {
   for (std::uint32_t n = 0; n < p.buffers.size(); ++n)
-    if (p.buffers.has({n}) && p[TensorId{n}].scope != Scope::global && p[TensorId{n}].role == Role::workspace) TECC_CHECK(place(p, {n}, limits.gpu));
+    if (p.buffers.has({n}) && p[TensorId{n}].scope != Scope::global && p[TensorId{n}].role == Role::workspace) {
+      TECC_TRY(Storage st, storage_of(p, {n}, limits.gpu));
+      if (st.elements > 0) p.buffers.edit({n}, [&](Buffer& b) { b.storage = std::move(st); });
+    }
   if (!limits.gpu) return p;
   for (StmtId root : p.kernels) {
     std::int64_t shared = 0, registers = 0, largest_shared = -1, largest_private = -1;
@@ -248,9 +290,10 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
         st.elements = *constant_of(b.shape[0]);
         b.storage = st;
       }
-      const std::int64_t bytes = b.storage->elements * b.slots * bytes_of(b.type);
+      const std::int64_t bytes = b.storage->elements * b.slots * copies_of(p, b) * bytes_of(b.type);
       if (b.scope == Scope::shared) {
-        shared = (shared + 15) / 16 * 16;
+        const std::int64_t align = b.swizzle ? 8 * b.swizzle : rotates(b) ? 128 : 16;  // a swizzle repeats after 8 rows
+        shared = (shared + align - 1) / align * align;
         b.storage->offset_bytes = shared;
         shared += bytes;
         if (bytes > largest_shared) largest_shared = bytes, shared_name = b.name;
@@ -269,6 +312,12 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
       for (StmtId child : p[s].children) visit(child);
     };
     visit(root);
+    for (Channel& c : p.channels)
+      if (c.how == Channel::How::mbarrier && root_of(p, c.loop) == root) {
+        shared = (shared + 7) / 8 * 8;
+        c.offset_bytes = shared;
+        shared += 16 * c.slots * c.owners;
+      }
     const std::string& name = p[root].as<Root>()->name;
     if (shared > limits.shared_bytes) return refuse(Code::shared_exceeded, name, shared, limits.shared_bytes, shared_name);
     // What is indexed by loops that run serially would go to slow local memory: beyond a few times the register file it is a mistake.

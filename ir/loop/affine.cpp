@@ -88,6 +88,8 @@ bool is_ceildiv_of(const Expr& extent, const Expr& upper, std::int64_t c) {
   return same_value(extent, ceil_div(upper, index_literal(c)));
 }
 
+}  // namespace
+
 std::int64_t known_divisor(const Program& p, const Expr& e) {
   if (const auto c = constant_of(e)) return *c;
   if (const auto* v = e.as<Var>())
@@ -97,8 +99,6 @@ std::int64_t known_divisor(const Program& p, const Expr& e) {
     return std::gcd(known_divisor(p, x->a), known_divisor(p, x->b));
   return 1;
 }
-
-}  // namespace
 
 std::optional<Affine> affine_of(const Expr& e) {
   if (const auto* l = e.as<Literal>()) return Affine{l->integer, {}};
@@ -273,6 +273,21 @@ Binding expand(const Program& p, const Binding& b, LoopId l) {
     else out.digits.push_back(d);
   }
   return normal(p, std::move(out), Zeros::stay);
+}
+
+void retire(Program& p, LoopId old, Binding digits, StmtId top) {
+  p.stmts.edit(old, [&](Stmt& s) {
+    std::get<Loop>(s.node).retired = std::move(digits);
+    s.children.clear();
+  });
+  for (BlockId b : blocks_under(p, top)) {
+    bool names_it = false;
+    for (const Iter& i : p.block(b).iters) names_it |= depends_on(p, i.binding, old);
+    if (!names_it) continue;
+    Stmt row = p[b];
+    for (Iter& i : std::get<Block>(row.node).iters) i.binding = expand(p, i.binding, old);
+    p.stmts.set(b, std::move(row));
+  }
 }
 
 std::optional<LoopId> loop_of_var(const Program& p, VarId v) {

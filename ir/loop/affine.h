@@ -31,6 +31,12 @@ std::optional<Binding> binding_of(const Block& b, const Affine& a);
 /// Replaces digits of retired loop `l` by digits of what it was made of, where radices line up.
 Binding expand(const Program& p, const Binding& b, LoopId l);
 
+/// Marks `old`, which stands in no tree any more, as retired, its value following from `digits`, and expands it in the bindings of the
+/// blocks under `top`.
+void retire(Program& p, LoopId old, Binding digits, StmtId top);
+/// A number that divides the value of `e` for all dims.
+std::int64_t known_divisor(const Program& p, const Expr& e);
+
 /// Ranges. Of a loop variable: 0 .. largest extent - 1 (retired loops: of their digits, which may overshoot).
 Interval range_of(const Program& p, LoopId l);
 Interval range_of(const Program& p, const Digit& d);

@@ -274,7 +274,9 @@ struct Channel {
   // From level `pipelined` on.
   How how = How::open;
   Group owner = Group::block;              // who has slots of its own: the block, or each warpgroup
+  std::int64_t owners = 1;                 // 1 for the block, or how many warpgroups
   std::int64_t full_arrivals = 1, empty_arrivals = 1;
+  std::int64_t offset_bytes = 0;           // mbarrier: place of its barriers in shared memory, [owner][full, empty][slot], 8 bytes each
 };
 /// specialize: the kernel's threads split into roles, in this order; each takes `warpgroups` x 128 threads with `registers` each.
 struct WarpRole {

@@ -12,21 +12,6 @@ std::string say_list(const std::vector<std::string>& names) {
   return out;
 }
 
-void retire(Program& p, LoopId old, Binding digits, StmtId top) {
-  p.stmts.edit(old, [&](Stmt& s) {
-    std::get<Loop>(s.node).retired = std::move(digits);
-    s.children.clear();
-  });
-  for (BlockId b : loop::blocks_under(p, top)) {
-    bool names_it = false;
-    for (const Iter& i : p.block(b).iters) names_it |= loop::depends_on(p, i.binding, old);
-    if (!names_it) continue;
-    Stmt row = p[b];
-    for (Iter& i : std::get<Block>(row.node).iters) i.binding = loop::expand(p, i.binding, old);
-    p.stmts.set(b, std::move(row));
-  }
-}
-
 RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std::vector<RegionAxis>& axes, CallSite at) {
   RegionNest nest;
   nest.innermost = parent;

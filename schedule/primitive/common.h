@@ -33,8 +33,7 @@ inline const std::string& say_block(const Program& p, BlockId b) { return p.bloc
 /// "'i', 'j' or 'k'"; "none" for an empty list.
 std::string say_list(const std::vector<std::string>& names);
 
-/// Marks `old` as retired, its value following from `digits`, and expands it in the bindings of the blocks under `top`.
-void retire(Program& p, LoopId old, Binding digits, StmtId top);
+using loop::retire;
 
 /// Loops for the varying part of some regions, nested under `parent` at `position` in the order of the regions; returns for
 /// each region its loop (absent when it would run once), the binding fixed + varying, and the innermost place.

@@ -1,0 +1,166 @@
+#include "codegen/cuda/kernel.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "codegen/access.h"
+#include "codegen/cuda/words.h"
+#include "compiler/pass/passes.h"
+#include "ir/loop/affine.h"
+#include "ir/numeric.h"
+
+namespace tecc::codegen::cuda {
+
+using namespace loop;
+
+std::string KernelEmitter::digit(const Digit& d) {
+  std::string text = loop_var(d.loop);
+  if (ahead_ && d.loop == ahead_->loop) text = fmt::format("({} + {})", text, ahead_->by);
+  if (d.div != 1) text = fmt::format("{} / {}", text, d.div);
+  if (d.mod) text = fmt::format("{} % {}", text, d.mod);
+  if (d.div != 1 || d.mod) text = "(" + text + ")";
+  if (d.stride != 1) text += fmt::format(" * {}", literal_text(d.stride));
+  return text;
+}
+
+std::string KernelEmitter::literal_text(std::int64_t v) const { return std::abs(v) > 0x7fffffff || wide_ ? fmt::format("{}ll", v) : std::to_string(v); }
+
+std::string KernelEmitter::binding(const Binding& b) {
+  std::string out;
+  for (const Digit& d : b.digits) out += (out.empty() ? "" : " + ") + digit(d);
+  if (b.offset < 0 && !out.empty()) out += fmt::format(" - {}", literal_text(-b.offset));
+  else if (b.offset || out.empty()) out += (out.empty() ? "" : " + ") + literal_text(b.offset);
+  return out;
+}
+
+std::string KernelEmitter::address(const Address& a, TensorId t) {
+  std::string out = binding(a.linear);
+  if (out == literal_text(0)) out.clear();
+  const auto add = [&](const std::string& term) { out += (out.empty() ? "" : " + ") + term; };
+  for (const Address::Symbolic& s : a.symbolic) add(fmt::format("({}) * {}", binding(s.index), value(s.stride)));
+  for (const Address::General& g : a.general) {
+    std::string term = value(g.index);
+    if (!g.minus.digits.empty()) term = fmt::format("({} - ({}))", term, binding(g.minus));
+    if (g.origin) term = fmt::format("({} - ({}))", term, literal_text(g.origin));
+    if (g.unit != 1) term = fmt::format("({} / {})", term, literal_text(g.unit));
+    if (g.count) term = fmt::format("({} % {})", term, literal_text(g.count));
+    if (const auto c = constant_of(g.stride); !c || *c != 1) term = fmt::format("{} * {}", term, value(g.stride));
+    add(term);
+  }
+  const Buffer& b = p_[t];
+  if (b.channel && b.slots > 1) {
+    add(fmt::format("{} * {}", slot_of(*b.channel, 0), b.storage->elements));
+  } else if (a.slot) {
+    if (a.slot->loop) add(fmt::format("({}{}) % {} * {}", loop_var(*a.slot->loop), a.slot->ahead ? fmt::format(" + {}", a.slot->ahead) : "", a.slot->slots, a.slot->elements));
+  }
+  if (b.storage && !b.storage->owners.empty()) {
+    std::int64_t copy = b.storage->elements * b.slots;
+    for (auto l = b.storage->owners.rbegin(); l != b.storage->owners.rend(); ++l) {
+      add(fmt::format("{} * {}", loop_var(*l), copy));
+      copy *= constant_extent(p_, *l).value_or(1);
+    }
+  }
+  return out.empty() ? "0" : out;
+}
+
+std::string KernelEmitter::element(const Address& a, TensorId t) {
+  if (p_[t].by_value) return buffer_names_[t];
+  if (!p_[t].swizzle) return fmt::format("{}[{}]", buffer_names_[t], address(a, t));
+  return fmt::format("{}[{}<{}, {}>({})]", buffer_names_[t], call("tecc_swizzle"), memory_type(p_[t].type), p_[t].swizzle, address(a, t));
+}
+
+std::string KernelEmitter::element(BlockId id, TensorId t, const std::vector<Expr>& index) { return element(address_of(p_, id, t, index), t); }
+
+bool KernelEmitter::nonnegative(const std::optional<Interval>& r) { return r && r->low >= 0; }
+
+std::string KernelEmitter::value(const Expr& e) {
+  if (const auto found = lanes_.find(&*e); found != lanes_.end()) return found->second;
+  const DType type = e->type;
+  return match(
+      e, [&](const Literal& l) -> std::string { return literal_value(l, type); },
+      [&](const Var& v) -> std::string { return variable(v.id); },
+      [&](const Unary& u) -> std::string { return unary(u, type); },
+      [&](const Binary& b) -> std::string { return binary(b, type); },
+      [&](const Select& s) -> std::string { return fmt::format("({} ? {} : {})", value(s.condition), value(s.then), value(s.otherwise)); },
+      [&](const Cast& c) -> std::string { return cast(value(c.a), c.a->type, c.to.concrete()); },  // tf32(x) is typed f32
+      [&](const Read& r) -> std::string {
+        std::string text = element(block_, r.tensor, r.index);
+        if (p_[r.tensor].type == DType::boolean) text = fmt::format("({} != 0)", text);
+        if (!r.otherwise) return text;
+        std::string condition;
+        for (const Expr& c : in_bounds(p_, p_.block(block_), r)) condition += (condition.empty() ? "" : " && ") + value(c);
+        return condition.empty() ? text : fmt::format("({} ? {} : {})", condition, text, value(r.otherwise));
+      },
+      [&](const Reduce&) -> std::string { return "0"; });
+}
+
+std::string KernelEmitter::variable(VarId v) {
+  if (p_.dims.count(v)) return identifier(p_.vars[v].name);
+  if (iter_of(p_.block(block_), v)) return "v_" + identifier(p_.vars[v].name);
+  return identifier(names_.var(v));  // a loop, in the extent of a ragged one
+}
+
+std::string KernelEmitter::literal_value(const Literal& l, DType type) {
+  if (type == DType::boolean) return l.integer ? "true" : "false";
+  if (!is_float(type)) return type == DType::i64 ? literal_text(l.integer) : fmt::format("(({}){})", memory_type(type), l.integer);
+  const double v = l.decimal ? l.real : l.real != 0 ? l.real : static_cast<double>(l.integer);
+  if (is_narrow_float(type)) return fmt::format("{}{{{:#x}}}", memory_type(type), encode(v, type));
+  return float_text(v, type);
+}
+
+std::string KernelEmitter::unary(const Unary& u, DType type) {
+  const DType operand = u.a->type;
+  const FunctionText f = function_text(u.op);
+  std::string a = value(u.a);
+  if (is_narrow_float(operand) || operand == DType::tf32) return cast(fmt::format(fmt::runtime(f.f32), fmt::format("tecc_to_f32({})", a)), DType::f32, type);
+  const std::string_view text = operand == DType::f64 ? f.f64 : is_float(operand) ? f.f32 : f.integer;
+  if (text.empty()) why_ = refuse(Code::no_lowering, "CUDA", fmt::format("{} of {}", symbol(u.op), name(operand)));
+  if (u.op == UnOp::neg || u.op == UnOp::logical_not) a = "(" + a + ")";
+  const std::string out = "(" + fmt::format(fmt::runtime(text), a) + ")";
+  return is_integer(type) && bytes_of(type) < 4 ? fmt::format("(({}){})", memory_type(type), out) : out;
+}
+
+std::string KernelEmitter::binary(const Binary& b, DType type) {
+  std::string x = value(b.a), y = value(b.b);
+  const DType operand = b.a->type;
+  if (is_narrow_float(operand)) x = fmt::format("tecc_to_f32({})", x), y = fmt::format("tecc_to_f32({})", y);
+  std::string out;
+  if (b.op == BinOp::pow) {
+    out = operand == DType::f64 ? fmt::format("pow({}, {})", x, y) : fmt::format("powf({}, {})", x, y);
+  } else if (b.op == BinOp::mod || (b.op == BinOp::div && !is_float(operand))) {
+    if (is_float(operand)) {
+      out = fmt::format("({0} - floorf({0} / {1}) * {1})", x, y);
+    } else {
+      const Block* block = p_.stmts.has(block_) && p_[block_].as<Block>() ? &p_.block(block_) : nullptr;
+      const bool plain = operand == DType::i64 && nonnegative(range_of(p_, block, b.a)) && nonnegative(range_of(p_, block, b.b));
+      if (plain) out = fmt::format("({} {} {})", x, b.op == BinOp::div ? "/" : "%", y);
+      else out = fmt::format("tecc_floor_{}<{}>({}, {})", b.op == BinOp::div ? "div" : "mod", operand == DType::i64 ? index_type() : std::string(memory_type(operand)), x, y);
+    }
+  } else if (b.op == BinOp::min || b.op == BinOp::max) {
+    const std::string t = is_narrow_float(operand) ? "float" : operand == DType::i64 ? index_type() : std::string(memory_type(operand));
+    out = fmt::format("{}<{}>({}, {})", b.op == BinOp::min ? "tecc_min" : "tecc_max", t, x, y);
+  } else {
+    if (operand == DType::i32 && type == DType::i32) x = "(unsigned)" + x, y = "(unsigned)" + y;  // wraps
+    out = fmt::format(fmt::runtime(operator_text(b.op)), x, y);
+  }
+  if (is_narrow_float(type)) return cast(out, DType::f32, type);
+  if (is_integer(type) && type != DType::i64) return fmt::format("(({}){})", memory_type(type), out);
+  return out;
+}
+
+std::string KernelEmitter::cast(const std::string& a, DType from, DType to) {
+  if (from == to) return a;
+  const std::string_view name = memory_type(to);
+  if (to == DType::boolean) return is_narrow_float(from) ? fmt::format("(tecc_to_f32({}) != 0.0f)", a) : fmt::format("({} != 0)", a);
+  if (is_float(to)) {
+    if (to == DType::f64) return is_narrow_float(from) ? fmt::format("((double)tecc_to_f32({}))", a) : fmt::format("((double)({}))", a);
+    const std::string as_f32 = is_narrow_float(from) || from == DType::tf32 ? fmt::format("tecc_to_f32({})", a) : from == DType::f32 ? a : fmt::format("((float)({}))", a);
+    if (to == DType::f32) return as_f32;
+    return fmt::format("{}({})", cast_function(to), as_f32);
+  }
+  if (is_float(from)) return fmt::format("{}({})", cast_function(to), is_narrow_float(from) ? fmt::format("tecc_to_f32({})", a) : a);
+  return to == DType::i64 ? fmt::format("(({})({}))", wide_ ? "long long" : "int", a) : fmt::format("(({})({}))", name, a);
+}
+
+}  // namespace tecc::codegen::cuda

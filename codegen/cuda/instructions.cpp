@@ -1,0 +1,126 @@
+#include "codegen/cuda/instructions.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace tecc::codegen::cuda {
+
+namespace {
+
+struct FunctionRow { std::string_view name, text; };
+// clang-format off
+constexpr FunctionRow functions[] = {
+    {"tecc_smem", R"(__device__ __forceinline__ unsigned tecc_smem(const void* p) { return (unsigned)__cvta_generic_to_shared(p); })"},
+    {"tecc_tensor_map", R"(struct alignas(64) tecc_tensor_map { unsigned long long opaque[16]; };)"},
+    {"tecc_barrier_init", R"(__device__ __forceinline__ void tecc_barrier_init(unsigned b, unsigned n) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b), "r"(n)); })"},
+    {"tecc_barrier_init_fence", R"(__device__ __forceinline__ void tecc_barrier_init_fence() {
+  asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); })"},
+    {"tecc_prefetch_map", R"(__device__ __forceinline__ void tecc_prefetch_map(const tecc_tensor_map* m) { asm volatile("prefetch.tensormap [%0];" :: "l"(m) : "memory"); })"},
+    {"tecc_expect", R"(__device__ __forceinline__ void tecc_expect(unsigned b, unsigned bytes) { asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(b), "r"(bytes) : "memory"); })"},
+    {"tecc_arrive", R"(__device__ __forceinline__ void tecc_arrive(unsigned b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(b) : "memory"); })"},
+    {"tecc_wait", R"(__device__ __forceinline__ void tecc_wait(unsigned b, unsigned parity) {
+  asm volatile("{\n.reg .pred done;\nAGAIN:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@done bra READY;\nbra AGAIN;\nREADY:\n}" :: "r"(b), "r"(parity) : "memory"); })"},
+    {"tecc_fence_async", R"(__device__ __forceinline__ void tecc_fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); })"},
+    {"tecc_group_barrier", R"(__device__ __forceinline__ void tecc_group_barrier(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); })"},
+    {"tecc_fewer_registers", R"(template <int n> __device__ __forceinline__ void tecc_fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(n)); })"},
+    {"tecc_more_registers", R"(template <int n> __device__ __forceinline__ void tecc_more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(n)); })"},
+    {"tecc_commit_bulk", R"(__device__ __forceinline__ void tecc_commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); })"},
+    {"tecc_await_bulk_read", R"(template <int n> __device__ __forceinline__ void tecc_await_bulk_read() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(n) : "memory"); })"},
+    {"tecc_await_bulk", R"(template <int n> __device__ __forceinline__ void tecc_await_bulk() { asm volatile("cp.async.bulk.wait_group %0;" :: "n"(n) : "memory"); })"},
+    {"tecc_wgmma_fence", R"(__device__ __forceinline__ void tecc_wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); })"},
+    {"tecc_wgmma_commit", R"(__device__ __forceinline__ void tecc_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); })"},
+    {"tecc_wgmma_wait", R"(template <int n> __device__ __forceinline__ void tecc_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(n) : "memory"); })"},
+    {"tecc_descriptor", R"(// A wgmma operand in shared memory (PTX ISA, "Matrix descriptor"): distances in bytes; swizzle 1, 2, 3 for 128, 64, 32 bytes.
+template <int leading, int stride, int swizzle> __device__ __forceinline__ unsigned long long tecc_descriptor(unsigned address) {
+  return (unsigned long long)((address & 0x3ffff) >> 4) | (unsigned long long)(leading >> 4) << 16 | (unsigned long long)(stride >> 4) << 32 | (unsigned long long)swizzle << 62; })"},
+    {"tecc_swizzle", R"(// Byte address bits 4.. xored with bits 7.., as bulk tensor copies and wgmma do over spans of 32, 64 or 128 bytes.
+template <class T, int span> __device__ __forceinline__ int tecc_swizzle(int element) {
+  const int byte = element * (int)sizeof(T);
+  return (byte ^ ((byte >> 3) & (span - 16))) / (int)sizeof(T); })"},
+    {"tecc_stmatrix", R"(template <class T> __device__ __forceinline__ void tecc_stmatrix(T* p, tecc_vec<T, 8> v) {
+  union { tecc_vec<T, 8> v; unsigned w[4]; } u;
+  u.v = v;
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" :: "r"(tecc_smem(p)), "r"(u.w[0]), "r"(u.w[1]), "r"(u.w[2]), "r"(u.w[3]) : "memory"); })"},
+};
+/// What a function's text uses; printed before it.
+struct Needs { std::string_view name, needs; };
+constexpr Needs needs[] = {{"tecc_prefetch_map", "tecc_tensor_map"}, {"tecc_stmatrix", "tecc_smem"}, {"tecc_barrier_init", "tecc_smem"}, {"tecc_descriptor", "tecc_smem"}};
+// clang-format on
+
+std::string list(std::int64_t first, std::int64_t count) {
+  std::string out;
+  for (std::int64_t n = 0; n < count; ++n) out += fmt::format("{}%{}", n ? ", " : "", first + n);
+  return out;
+}
+
+/// tecc_bulk_load_2d and tecc_bulk_store_2d, for 1 to 5 dimensions.
+std::string bulk_function(const std::string& name) {
+  const int rank = name[name.size() - 2] - '0';
+  const bool load = name.starts_with("tecc_bulk_load");
+  std::string parameters, operands;
+  for (int d = 0; d < rank; ++d) parameters += fmt::format(", int c{}", d), operands += fmt::format(", \"r\"(c{})", d);
+  if (load)
+    return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier{}) {{\n"
+                       "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {{{}}}], [%2];\" :: \"r\"(to), \"l\"(map), \"r\"(barrier){} : \"memory\"); }}\n",
+                       name, parameters, rank, list(3, rank), operands);
+  return fmt::format("__device__ __forceinline__ void {}(const tecc_tensor_map* map, unsigned from{}) {{\n"
+                     "  asm volatile(\"cp.async.bulk.tensor.{}d.global.shared::cta.bulk_group [%0, {{{}}}], [%1];\" :: \"l\"(map), \"r\"(from){} : \"memory\"); }}\n",
+                     name, parameters, rank, list(2, rank), operands);
+}
+
+struct TypeWord { DType type; std::string_view word; };
+constexpr TypeWord type_words[] = {{DType::bf16, "bf16"}, {DType::f16, "f16"}, {DType::tf32, "tf32"}, {DType::e4m3, "e4m3"},
+    {DType::e5m2, "e5m2"}, {DType::i8, "s8"}, {DType::u8, "u8"}, {DType::f32, "f32"}, {DType::i32, "s32"}};
+std::string_view word(DType t) {
+  return std::find_if(std::begin(type_words), std::end(type_words), [&](const TypeWord& w) { return w.type == t; })->word;
+}
+
+/// One wgmma: D (+)= A * B with D in n / 2 registers.
+std::string wgmma_function(const std::string& name) {
+  for (const Instruction& i : instructions()) {
+    if (i.via != loop::Via::wgmma) continue;
+    for (std::int64_t n = i.n_step; n <= i.n_most; n += i.n_step)
+      for (int bits = 0; bits < 8; ++bits) {
+        const bool registers = bits & 4, ta = bits & 2, tb = bits & 1;
+        if (product_function(i, n, registers, ta, tb) != name) continue;
+        const bool whole = i.d == DType::i32;
+        const std::int64_t r = n / 2;
+        std::string outs;
+        for (std::int64_t k = 0; k < r; ++k) outs += fmt::format("{}\"+{}\"(d[{}])", k ? ", " : "", whole ? "r" : "f", k);
+        const std::string a = registers ? fmt::format("{{{}}}", list(r, 4)) : fmt::format("%{}", r);
+        const std::int64_t b = r + (registers ? 4 : 1);
+        std::string tail = whole ? "" : ", 1, 1";
+        if (i.transposed) tail += registers ? fmt::format(", {}", static_cast<int>(tb)) : fmt::format(", {}, {}", static_cast<int>(ta), static_cast<int>(tb));
+        return fmt::format(
+            "__device__ __forceinline__ void {}({} (&d)[{}], {}, unsigned long long b, int add) {{\n"
+            "  asm volatile(\"{{.reg .pred p; setp.ne.b32 p, %{}, 0; wgmma.mma_async.sync.aligned.m64n{}k{}.{}.{}.{} {{{}}}, {}, %{}, p{};}}\"\n    : {} : {}, \"l\"(b), \"r\"(add)); }}\n",
+            name, whole ? "int" : "float", r, registers ? "const unsigned (&a)[4]" : "unsigned long long a", b + 1, n, i.k, word(i.d), word(i.a), word(i.b), list(0, r), a, b, tail,
+            outs, registers ? "\"r\"(a[0]), \"r\"(a[1]), \"r\"(a[2]), \"r\"(a[3])" : "\"l\"(a)");
+      }
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string product_function(const Instruction& i, std::int64_t n, bool a_registers, bool a_transposed, bool b_transposed) {
+  return fmt::format("tecc_wgmma_m64n{}k{}_{}_{}_{}_{}s_{}{}", n, i.k, word(i.d), word(i.a), word(i.b), a_registers ? 'r' : 's', static_cast<int>(a_transposed), static_cast<int>(b_transposed));
+}
+
+std::string instruction_functions(const std::set<std::string>& names) {
+  std::set<std::string> all = names;
+  for (const Needs& n : needs)
+    if (all.count(std::string(n.name))) all.insert(std::string(n.needs));
+  if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return n.starts_with("tecc_bulk_"); })) all.insert("tecc_tensor_map");
+  std::string out;
+  for (const FunctionRow& f : functions)
+    if (all.count(std::string(f.name))) out += std::string(f.text) + "\n";
+  for (const std::string& n : all) {
+    if (n.starts_with("tecc_bulk_")) out += bulk_function(n);
+    if (n.starts_with("tecc_wgmma_m")) out += wgmma_function(n);
+  }
+  return out;
+}
+
+}  // namespace tecc::codegen::cuda

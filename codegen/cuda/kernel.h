@@ -1,0 +1,128 @@
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "codegen/access.h"
+#include "codegen/cuda/emit.h"
+#include "ir/loop/affine.h"
+
+/// One kernel as text: a walk over its statements. Of a kernel with roles the walk is made once a role. Internal to codegen/cuda.
+namespace tecc::codegen::cuda {
+
+class KernelEmitter {
+ public:
+  KernelEmitter(const loop::Program& p, loop::StmtId root, std::string name);
+  /// Appends the kernel to `out`, and to `functions` the names of the instruction functions that it calls.
+  Result<Kernel> run(std::string& out, std::set<std::string>& functions);
+
+ private:
+  using LoopId = loop::LoopId;
+  using BlockId = loop::BlockId;
+  using StmtId = loop::StmtId;
+  using Block = loop::Block;
+  using Binding = loop::Binding;
+
+  const loop::Program& p_;
+  StmtId root_, inside_;  // inside_: below the loops bound to blocks
+  Names names_;
+  Kernel kernel_;
+  std::string out_, parameters_;
+  int depth_ = 1;
+  bool wide_ = false;  // 64-bit indices
+  std::optional<Refusal> why_;
+  std::vector<TensorId> globals_;
+  std::map<TensorId, std::string> buffer_names_;
+  std::set<std::string> taken_;
+  std::set<std::string>* functions_ = nullptr;
+
+  // The role whose statements are printed, its threads, and whether all of them are one thread's affair.
+  std::uint32_t role_ = loop::Stmt::every_role;
+  std::int64_t threads_ = 1;
+  bool elected_ = false;
+  std::map<StmtId, BlockId> tops_;  // of statements that an instruction carries out
+  std::vector<std::string> maps_;   // names of tensor maps, as in kernel_.arguments
+
+  // The block whose text is being printed.
+  BlockId block_{};
+  std::optional<Block::Ahead> ahead_;
+  std::map<const ExprNode*, std::string> lanes_;  // reads replaced by a vector's lane
+
+  void line(const std::string& text) { out_ += std::string(2 * static_cast<std::size_t>(depth_), ' ') + text + "\n"; }
+  std::string index_type() const { return wide_ ? "long long" : "int"; }
+  std::string loop_var(LoopId l);
+
+  // emit.cpp: the kernel around its statements
+  void collect();
+  void header();
+  void declare_storage();
+  void declare_channels();
+  void roles();
+  void body();
+  void decode_grid(const std::string& bid);
+  void advance_channels(LoopId l);
+  bool has_role(StmtId s) const;
+  bool is_elected_role() const;
+  bool only_bulk(TensorId t) const;
+  std::vector<LoopId> grid() const;
+
+  // statements.cpp
+  void statement(StmtId s);
+  void loop(LoopId id, const loop::Loop& l);
+  void children(StmtId s);
+  bool indexes_private(LoopId l) const;
+  void thread_loop(LoopId id);
+  void combine(const loop::Combine& c);
+  void open_block(BlockId id, const std::string& comment);
+  void close_block();
+  void declare_retired(const Binding& b, std::set<LoopId>& done);
+  std::string elect(BlockId id) const;
+  std::string one_thread(loop::Group group) const;
+  static bool is_scan(const Block& b);
+  std::string combined(const Block& b, DType type, const std::string& a, const std::string& x);
+  std::string narrow_pair(std::string_view function, DType type, const std::string& a, const std::string& x);
+  void block(BlockId id);
+
+  // vectors.cpp
+  static bool fits_vector(std::int64_t bytes);
+  bool vector_loop(LoopId v);
+
+  // tiles.cpp: instructions, barriers
+  void tile(StmtId top, BlockId id);
+  void tile_loops(StmtId s, BlockId id);
+  void product(BlockId id);
+  void store_matrix(BlockId id);
+  void bulk_copy(BlockId id);
+  void barrier(const loop::Barrier& b);
+  void sync(StmtId s, const loop::Sync& op);
+  std::string slot_of(std::uint32_t channel, std::int64_t lag) const;
+  std::string barrier_of(std::uint32_t channel, bool full, std::int64_t lag);
+  bool counts(std::uint32_t channel) const;
+  Address at_atom(BlockId id, TensorId t, const std::vector<Expr>& index);
+  std::string shared_bytes(TensorId t, const Address& a);
+  std::string descriptor(BlockId id, const Read& r, VarId depth, bool& transposed);
+  std::string map_of(BlockId id, TensorId global, TensorId shared);
+  std::string call(const std::string& function) {
+    functions_->insert(function);
+    return function;
+  }
+
+  // expressions.cpp
+  std::string digit(const loop::Digit& d);
+  std::string literal_text(std::int64_t v) const;
+  std::string binding(const Binding& b);
+  std::string address(const Address& a, TensorId t);
+  std::string element(const Address& a, TensorId t);
+  std::string element(BlockId id, TensorId t, const std::vector<Expr>& index);
+  static bool nonnegative(const std::optional<loop::Interval>& r);
+  std::string value(const Expr& e);
+  std::string variable(VarId v);
+  std::string literal_value(const Literal& l, DType type);
+  std::string unary(const Unary& u, DType type);
+  std::string binary(const Binary& b, DType type);
+  std::string cast(const std::string& a, DType from, DType to);
+};
+
+}  // namespace tecc::codegen::cuda

@@ -1,0 +1,253 @@
+#include "codegen/cuda/kernel.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "codegen/access.h"
+#include "codegen/cuda/words.h"
+#include "compiler/pass/passes.h"
+#include "ir/loop/affine.h"
+#include "ir/numeric.h"
+
+namespace tecc::codegen::cuda {
+
+using namespace loop;
+
+void KernelEmitter::statement(StmtId s) {
+  if (const auto top = tops_.find(s); top != tops_.end()) tile(s, top->second);
+  else if (const auto* l = p_[s].as<Loop>()) loop(s, *l);
+  else if (p_[s].as<Block>()) block(s);
+  else if (const auto* b = p_[s].as<Barrier>()) barrier(*b);
+  else if (const auto* c = p_[s].as<Combine>()) combine(*c);
+  else if (const auto* op = p_[s].as<Sync>()) sync(s, *op);
+}
+
+void KernelEmitter::loop(LoopId id, const Loop& l) {
+  if (compiler::is_thread_group(l.group)) {
+    thread_loop(id);
+    return;
+  }
+  if (l.group != Group::none) {
+    why_ = refuse(Code::no_lowering, "CUDA", "a loop bound to clusters");
+    return;
+  }
+  if (l.kind == LoopKind::vectorized && vector_loop(id)) return;
+  const auto extent = constant_extent(p_, id);
+  const std::string v = loop_var(id);
+  std::set<LoopId> retired;
+  Binding named;  // retired loops in the extent of a ragged loop
+  walk(l.extent, [&](const Expr& e) {
+    if (const auto* x = e.as<Var>())
+      if (const auto r = loop_of_var(p_, x->id); r && p_.loop(*r).retired) named.digits.push_back({*r});
+    return true;
+  });
+  if (!named.digits.empty()) {
+    line("{");
+    ++depth_;
+    declare_retired(named, retired);
+  }
+  if (l.kind == LoopKind::unrolled || l.kind == LoopKind::vectorized || (extent && *extent <= 256 && indexes_private(id))) line("#pragma unroll");
+  else if (!extent || *extent > 4) line("#pragma unroll 1");
+  line(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1}) {{", index_type(), v, value(l.extent)));
+  children(id);
+  if (!named.digits.empty()) {
+    --depth_;
+    line("}");
+  }
+}
+
+void KernelEmitter::children(StmtId s) {
+  ++depth_;
+  for (StmtId c : p_[s].children)
+    if (has_role(c)) statement(c);
+  if (p_[s].as<Loop>()) advance_channels(s);
+  --depth_;
+  line("}");
+}
+
+/// True if an address in a private buffer changes with the loop: unless unrolled, the buffer would leave the registers.
+bool KernelEmitter::indexes_private(LoopId l) const {
+  for (BlockId id : blocks_under(p_, l)) {
+    const Block& b = p_.block(id);
+    bool found = false;
+    const auto check = [&](TensorId t, const std::vector<Expr>& index) {
+      if (p_[t].storage && p_[t].storage->private_to_thread) found |= !is_uniform(p_, b, address_of(p_, id, t, index), l);
+    };
+    for (const Write& w : b.writes) {
+      check(w.buffer, w.index);
+      walk(w.value, [&](const Expr& e) {
+        if (const auto* r = e.as<Read>()) check(r->tensor, r->index);
+        return true;
+      });
+    }
+    if (found) return true;
+  }
+  return false;
+}
+
+void KernelEmitter::thread_loop(LoopId id) {
+  const auto& l = p_.loop(id);
+  const std::int64_t extent = *constant_extent(p_, id), weight = compiler::thread_weight(p_, id);
+  const bool topmost = *compiler::thread_nest(p_, id) == id;
+  line(topmost && extent * weight < threads_ ? fmt::format("if (tid < {}) {{", extent * weight) : "{");
+  ++depth_;
+  std::string text = threads_ == 1 ? "0" : "tid";
+  if (weight != 1) text += fmt::format(" / {}", weight);
+  if (!topmost) text += fmt::format(" % {}", extent);
+  line(fmt::format("const {} {} = {};", index_type(), identifier(names_.var(l.var)), text));
+  --depth_;
+  children(id);
+}
+
+void KernelEmitter::combine(const Combine& c) {
+  const Buffer& b = p_[c.buffers[0]];
+  const std::string op = fmt::format("tecc_op_{}", symbol(c.op));
+  const std::int64_t elements = b.storage ? b.storage->elements : 1;
+  line(elements == 1 ? "{" : fmt::format("#pragma unroll\n  for (int e = 0; e < {}; ++e) {{", elements));
+  ++depth_;
+  const std::string at = elements == 1 ? "0" : "e";
+  const std::string call = fmt::format("tecc_combine<{}, {}, {}, {}>", op, c.threads, c.stride, kernel_.threads);
+  const std::string& first = buffer_names_[c.buffers[0]];
+  if (c.buffers.size() == 1) {
+    line(fmt::format("{0}[{1}] = {2}({0}[{1}], {3});", first, at, call, buffer_names_[c.scratch]));
+  } else {
+    const std::string& second = buffer_names_[c.buffers[1]];
+    line(fmt::format("tecc_at<{}> best = {{{}[{}], {}[{}]}};", memory_type(b.type), first, at, second, at));
+    line(fmt::format("best = {}(best, {});", call, buffer_names_[c.scratch]));
+    line(fmt::format("{}[{}] = best.value; {}[{}] = best.position;", first, at, second, at));
+  }
+  --depth_;
+  line("}");
+}
+
+/// Opens the scope of a block: iteration variables it names, guards.
+void KernelEmitter::open_block(BlockId id, const std::string& comment) {
+  block_ = id;
+  const Block& b = p_.block(id);
+  ahead_ = b.ahead;
+  line(fmt::format("{{  // {}", comment));
+  ++depth_;
+  std::set<VarId> used;
+  const auto note = [&](const Expr& e) {
+    walk(e, [&](const Expr& x) {
+      if (const auto* v = x.as<Var>()) used.insert(v->id);
+      return true;
+    });
+  };
+  for (const Expr& g : b.guards) note(g);
+  const auto note_address = [&](TensorId t, const std::vector<Expr>& index) {
+    for (const Address::General& g : address_of(p_, id, t, index).general) note(g.index);
+  };
+  const std::function<void(const Expr&)> note_value = [&](const Expr& e) {
+    if (const auto* r = e.as<Read>()) {
+      note_address(r->tensor, r->index);
+      for (const Expr& c : in_bounds(p_, b, *r)) note(c);
+      if (r->otherwise) note_value(r->otherwise);
+      for (const Expr& i : r->index)
+        if (!affine_of(i)) for_each_child(i, note_value);
+    } else if (const auto* v = e.as<Var>()) {
+      used.insert(v->id);
+    } else {
+      for_each_child(e, note_value);
+    }
+  };
+  for (const Write& w : b.writes) {
+    note_address(w.buffer, w.index);
+    note_value(w.value);
+  }
+  if (is_scan(b)) used.insert(b.iters.back().var);
+  std::set<LoopId> retired;
+  for (const Iter& i : b.iters) declare_retired(i.binding, retired);
+  for (const Iter& i : b.iters)
+    if (used.count(i.var)) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
+  std::string condition;
+  for (const Expr& g : b.guards) condition += (condition.empty() ? "" : " && ") + value(g);
+  if (const std::string alone = elect(id); !alone.empty()) condition += (condition.empty() ? "" : " && ") + alone;
+  if (!condition.empty()) line(fmt::format("if ({})", condition));
+}
+
+void KernelEmitter::close_block() {
+  --depth_;
+  line("}");
+  ahead_.reset();
+}
+
+void KernelEmitter::declare_retired(const Binding& b, std::set<LoopId>& done) {
+  for (const Digit& d : b.digits) {
+    const Loop& l = p_.loop(d.loop);
+    if (!l.retired || !done.insert(d.loop).second) continue;
+    declare_retired(*l.retired, done);
+    line(fmt::format("const {} {} = {};", index_type(), loop_var(d.loop), binding(*l.retired)));
+  }
+}
+
+/// Outside of any nest bound to threads: private results are made by every thread, others by one, whom this condition picks.
+std::string KernelEmitter::elect(BlockId id) const {
+  if (threads_ == 1 || elected_) return "";
+  const std::vector<LoopId> around = compiler::thread_loops(p_, id);
+  for (LoopId l : around)
+    if (p_.loop(l).group != Group::warpgroup) return "";
+  const TensorId t = p_.block(id).writes[0].buffer;
+  if (p_[t].storage && p_[t].storage->private_to_thread) return "";
+  return around.empty() || threads_ == 128 ? "tid == 0" : "tid % 128 == 0";
+}
+
+bool KernelEmitter::is_scan(const Block& b) {
+  return b.combiner && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
+}
+
+std::string KernelEmitter::combined(const Block& b, DType type, const std::string& a, const std::string& x) {
+  switch (*b.combiner) {
+    case Reducer::sum:
+    case Reducer::mean: return fmt::format("{} + {}", a, x);
+    case Reducer::prod: return fmt::format("{} * {}", a, x);
+    case Reducer::min: return narrow_pair("tecc_min", type, a, x);
+    case Reducer::max: return narrow_pair("tecc_max", type, a, x);
+    case Reducer::any: return fmt::format("{} || {}", a, x);
+    case Reducer::all: return fmt::format("{} && {}", a, x);
+    default: return x;
+  }
+}
+
+std::string KernelEmitter::narrow_pair(std::string_view function, DType type, const std::string& a, const std::string& x) {
+  if (is_narrow_float(type)) return fmt::format("{}({}(tecc_to_f32({}), tecc_to_f32({})))", cast_function(type), function, a, x);
+  return fmt::format("{}<{}>({}, {})", function, memory_type(type), a, x);
+}
+
+void KernelEmitter::block(BlockId id) {
+  const Block& b = p_.block(id);
+  open_block(id, b.name);
+  const Write& w = b.writes[0];
+  const DType type = p_[w.buffer].type;
+  const std::string target = element(id, w.buffer, w.index);
+  if (b.writes.size() == 2 && b.combiner) {
+    const Write& position = b.writes[1];
+    const std::string place = element(id, position.buffer, position.index);
+    line("{");
+    line(fmt::format("  const auto best = tecc_better<{0}>(tecc_at<{1}>{{{2}, {3}}}, tecc_at<{1}>{{{4}, (long long){5}}});",
+                     *b.combiner == Reducer::argmax ? "true" : "false", memory_type(type), target, place, value(w.value), value(position.value)));
+    line(fmt::format("  {} = best.value; {} = best.position;", target, place));
+    line("}");
+  } else if (b.writes.size() == 2) {
+    line(fmt::format("{{ {} = {}; {} = {}; }}", target, value(w.value), element(id, b.writes[1].buffer, b.writes[1].index), value(b.writes[1].value)));
+  } else if (is_scan(b)) {
+    std::vector<Expr> before = w.index;
+    std::string first;
+    for (Expr& e : before)
+      if (const auto* v = e.as<Var>(); v && iter_of(b, v->id) && iter_of(b, v->id)->kind == IterKind::scan) {
+        first = fmt::format("{} > {}", value(e), iter_of(b, v->id)->lower);
+        e = e - 1;
+      }
+    const std::string start = value(identity_of(*b.combiner, type));
+    line(fmt::format("{} = {};", target, combined(b, type, fmt::format("({} ? {} : {})", first, element(id, w.buffer, before), start), value(w.value))));
+  } else if (b.combiner) {
+    if (*b.combiner == Reducer::sum && !is_narrow_float(type)) line(fmt::format("{} += {};", target, value(w.value)));
+    else line(fmt::format("{} = {};", target, combined(b, type, target, value(w.value))));
+  } else {
+    line(fmt::format("{} = {};", target, value(w.value)));
+  }
+  close_block();
+}
+
+}  // namespace tecc::codegen::cuda

@@ -1,0 +1,289 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "codegen/cuda/instructions.h"
+#include "codegen/cuda/kernel.h"
+#include "codegen/cuda/words.h"
+#include "compiler/pass/passes.h"
+
+/// Statements that instructions carry out, and the operations that order asynchronous work.
+namespace tecc::codegen::cuda {
+
+using namespace loop;
+
+namespace {
+
+/// The loops of one execution of the instruction, its threads included.
+std::vector<LoopId> atom_loops(const Program& p, BlockId id) {
+  std::vector<LoopId> out = loops_around(p, id);
+  std::erase_if(out, [&](LoopId l) { return !is_inside(p, l, p.block(id).tile->atom); });
+  return out;
+}
+
+Binding without(const Program& p, Binding b, const std::vector<LoopId>& loops) {
+  std::erase_if(b.digits, [&](const Digit& d) {
+    return std::any_of(loops.begin(), loops.end(), [&](LoopId l) { return d.loop == l || (p.loop(d.loop).retired && depends_on(p, *p.loop(d.loop).retired, l)); });
+  });
+  return b;
+}
+
+}  // namespace
+
+// ---- addresses ----------------------------------------------------------------------------------------------------------
+/// The address of the first element that one execution touches.
+Address KernelEmitter::at_atom(BlockId id, TensorId t, const std::vector<Expr>& index) {
+  Address a = address_of(p_, id, t, index);
+  if (!a.general.empty()) why_ = refuse(Code::tile_form, p_.block(id).name, fmt::format("the place of its part of '{}' is no sum of digits", p_[t].name));
+  a.linear = without(p_, a.linear, atom_loops(p_, id));
+  return a;
+}
+
+std::string KernelEmitter::shared_bytes(TensorId t, const Address& a) {
+  return fmt::format("{}({}) + ({}) * {}", call("tecc_smem"), buffer_names_[t], address(a, t), bytes_of(p_[t].type));
+}
+
+// ---- tiles --------------------------------------------------------------------------------------------------------------
+void KernelEmitter::tile(StmtId top, BlockId id) {
+  block_ = id;
+  const Block& b = p_.block(id);
+  ahead_ = b.ahead;
+  line(fmt::format("{{  // {}", b.name));
+  ++depth_;
+  if (b.tile->via == Via::wgmma) line(call("tecc_wgmma_fence") + "();");
+  tile_loops(top, id);
+  if (b.tile->via == Via::wgmma) line(call("tecc_wgmma_commit") + "();");
+  close_block();
+}
+
+void KernelEmitter::tile_loops(StmtId s, BlockId id) {
+  const Block& b = p_.block(id);
+  if (s != b.tile->atom) {
+    const LoopId l = s;
+    line("#pragma unroll");
+    line(fmt::format("for (int {0} = 0; {0} < {1}; ++{0}) {{", loop_var(l), *constant_extent(p_, l)));
+    ++depth_;
+    tile_loops(p_[s].children[0], id);
+    --depth_;
+    line("}");
+    return;
+  }
+  if (b.tile->via == Via::wgmma) product(id);
+  else if (b.tile->via == Via::stmatrix) store_matrix(id);
+  else bulk_copy(id);
+}
+
+/// A factor in shared memory as a matrix descriptor.
+std::string KernelEmitter::descriptor(BlockId id, const Read& r, VarId depth, bool& transposed) {
+  const Buffer& b = p_[r.tensor];
+  const std::size_t fast = b.order.empty() ? b.shape.size() - 1 : static_cast<std::size_t>(b.order.back());
+  const auto* v = r.index[fast].as<Var>();
+  transposed = !v || v->id != depth;
+  // Between panels, when its rows are contiguous; along the depth the operand is one panel wide.
+  const std::vector<Storage::Cut>& cuts = b.storage->dims[fast].cuts;
+  const std::int64_t leading = transposed && cuts.size() == 2 ? cuts[0].place * bytes_of(b.type) : 16;
+  const int mode = b.swizzle == 128 ? 1 : b.swizzle == 64 ? 2 : 3;
+  return fmt::format("{}<{}, {}, {}>({})", call("tecc_descriptor"), leading, 8 * b.swizzle, mode, shared_bytes(r.tensor, at_atom(id, r.tensor, r.index)));
+}
+
+void KernelEmitter::product(BlockId id) {
+  const Block& b = p_.block(id);
+  const Tile& tile = *b.tile;
+  const Product factors = *product_of(b);
+  const Read &ra = *factors.factor[tile.swap].read, &rb = *factors.factor[!tile.swap].read;
+  const std::vector<LoopId> atom = atom_loops(p_, id);
+  VarId depth{};
+  std::string add;  // the first execution over all of the depth overwrites
+  for (const Iter& i : b.iters) {
+    if (i.kind != IterKind::reduce) continue;
+    depth = i.var;
+    for (const Digit& d : without(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + loop_var(d.loop);
+  }
+  if (b.init == Init::apart) add = "1";
+  else add = add.empty() ? "0" : fmt::format("({}) != 0", add);
+  const Write& w = b.writes[0];
+  const bool in_registers = p_[ra.tensor].scope != Scope::shared;
+  bool ta = false, tb = false;
+  const std::string db = descriptor(id, rb, depth, tb);
+  std::int64_t width = 1;  // columns of one execution: its registers, over all threads
+  for (LoopId l : atom)
+    if (p_.loop(l).group == Group::none && !feeds(p_, l, b, IterKind::reduce)) width *= *constant_extent(p_, l);
+  const std::int64_t registers = width, columns = 2 * registers;
+  std::string a;
+  if (in_registers) {
+    a = fmt::format("*reinterpret_cast<const unsigned(*)[4]>(&{})", element(at_atom(id, ra.tensor, ra.index), ra.tensor));
+  } else {
+    a = descriptor(id, ra, depth, ta);
+  }
+  const std::string function = call(product_function(*tile.instruction, columns, in_registers, ta, tb));
+  line(fmt::format("{}(*reinterpret_cast<{}(*)[{}]>(&{}), {}, {}, {});", function, memory_type(p_[w.buffer].type), registers, element(at_atom(id, w.buffer, w.index), w.buffer), a, db, add));
+}
+
+void KernelEmitter::store_matrix(BlockId id) {
+  const Block& b = p_.block(id);
+  const Write& w = b.writes[0];
+  const std::vector<LoopId> atom = atom_loops(p_, id);
+  const LoopId t = atom[0];
+  const MatrixMove move = matrix_move(4);
+  // Each thread names one row of eight elements.
+  Address place = at_atom(id, w.buffer, w.index);
+  const Buffer& to = p_[w.buffer];
+  const std::size_t fast = to.order.empty() ? to.shape.size() - 1 : static_cast<std::size_t>(to.order.back());
+  std::string row, column;
+  for (const Piece& x : move.address) {
+    std::string& sum = x.dim == 0 ? row : column;
+    sum += fmt::format("{}{} % {} * {}", sum.empty() ? "" : " + ", x.div == 1 ? loop_var(t) : fmt::format("{} / {}", loop_var(t), x.div), x.count, x.stride);
+  }
+  if (*constant_extent(p_, t) > 32) row += fmt::format(" + {} / 32 * 16", loop_var(t));
+  std::int64_t pitch = 0;  // elements from one row to the next
+  for (std::size_t d = 0; d < w.index.size(); ++d) {
+    const auto* v = w.index[d].as<Var>();
+    const Iter* i = v ? iter_of(b, v->id) : nullptr;
+    if (d != fast && i && std::any_of(i->binding.digits.begin(), i->binding.digits.end(), [&](const Digit& x) { return x.loop == t; })) pitch = to.storage->dims[d].cuts.back().place;
+  }
+  line(fmt::format("const int {} = {};", loop_var(t), *constant_extent(p_, t) < threads_ ? fmt::format("tid % {}", *constant_extent(p_, t)) : std::string("tid")));
+  line(fmt::format("tecc_vec<{}, 8> tecc_w;", memory_type(to.type)));
+  std::set<LoopId> retired;
+  std::size_t opened = 0;
+  for (std::size_t n = 1; n < atom.size(); ++n, ++opened) {
+    line("#pragma unroll");
+    line(fmt::format("for (int {0} = 0; {0} < {1}; ++{0}) {{", loop_var(atom[n]), *constant_extent(p_, atom[n])));
+    ++depth_;
+  }
+  std::string lane;  // registers of the instruction in order: the innermost loop is the fastest
+  std::int64_t weight = 1;
+  for (std::size_t n = atom.size(); n-- > 1;) {
+    lane = loop_var(atom[n]) + (weight == 1 ? "" : fmt::format(" * {}", weight)) + (lane.empty() ? "" : " + " + lane);
+    weight *= *constant_extent(p_, atom[n]);
+  }
+  for (const Iter& i : b.iters) declare_retired(i.binding, retired);
+  for (const Iter& i : b.iters) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
+  std::string text = value(w.value), condition;
+  for (const Expr& g : b.guards) condition += (condition.empty() ? "" : " && ") + value(g);
+  line(fmt::format("if ({}) tecc_w.lane[{}] = {};", condition.empty() ? "true" : condition, lane, text));
+  for (; opened > 0; --opened) {
+    --depth_;
+    line("}");
+  }
+  const std::string at = fmt::format("{} + ({}) * {} + {}", address(place, w.buffer), row, pitch, column);
+  line(fmt::format("{}(&{}[{}<{}, {}>({})], tecc_w);", call("tecc_stmatrix"), buffer_names_[w.buffer], call("tecc_swizzle"), memory_type(to.type), to.swizzle, at));
+}
+
+/// The tensor map of a copy between `global` and `shared`; made where there is none like it.
+std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) {
+  const Block& b = p_.block(id);
+  MapArgument map{global, {}, p_[shared].swizzle};
+  for (std::size_t d = b.writes[0].index.size(); d-- > 0;) {  // innermost first
+    std::int64_t extent = 1;
+    if (const auto* v = b.writes[0].index[d].as<Var>())
+      for (LoopId l : atom_loops(p_, id))
+        if (depends_on(p_, iter_of(b, v->id)->binding, l)) extent *= *constant_extent(p_, l);
+    map.box.push_back(extent);
+  }
+  for (std::size_t n = 0, m = 0; n < kernel_.arguments.size(); ++n)
+    if (const auto* known = std::get_if<MapArgument>(&kernel_.arguments[n])) {
+      if (*known == map) return maps_[m];
+      ++m;
+    }
+  std::string name = identifier(p_[global].name) + "_map";
+  while (!taken_.insert(name).second) name += "_";
+  kernel_.arguments.push_back(std::move(map));
+  maps_.push_back(name);
+  call("tecc_tensor_map");
+  return name;
+}
+
+void KernelEmitter::bulk_copy(BlockId id) {
+  const Block& b = p_.block(id);
+  const Write& w = b.writes[0];
+  const Read& r = *w.value.as<Read>();
+  const bool load = p_[w.buffer].scope == Scope::shared;
+  const TensorId shared = load ? w.buffer : r.tensor, global = load ? r.tensor : w.buffer;
+  const std::vector<Expr>& index = w.index;
+  const std::string place = shared_bytes(shared, at_atom(id, shared, load ? w.index : r.index));
+  std::string coordinates;
+  for (std::size_t d = index.size(); d-- > 0;) {
+    const auto affine = affine_of(index[d]);
+    const auto all = affine ? binding_of(b, *affine) : std::nullopt;
+    if (!all) {
+      why_ = refuse(Code::tile_form, b.name, fmt::format("the place of its part of '{}' is no sum of digits", p_[global].name));
+      return;
+    }
+    coordinates += ", " + binding(without(p_, normal(p_, *all), atom_loops(p_, id)));
+  }
+  const std::string map = map_of(id, global, shared);
+  const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
+  if (!load) {
+    line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}d", index.size())), map, place, coordinates));
+    return;
+  }
+  const auto& channel = p_[shared].channel;
+  if (!channel) {
+    why_ = refuse(Code::copy_form, p_[shared].name, "bulk_tensor", "nothing waits for it; legal: a pipeline that names it");
+    return;
+  }
+  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*channel, true, 0), coordinates));
+}
+
+// ---- order --------------------------------------------------------------------------------------------------------------
+/// True if the channel's slot needs a counter: where all rounds of slots are complete each time the loop runs, its iteration tells.
+bool KernelEmitter::counts(std::uint32_t n) const {
+  const Channel& c = p_.channels[n];
+  if (c.how != Channel::How::mbarrier && c.how != Channel::How::bulk_store) return false;
+  if (c.how == Channel::How::mbarrier) return true;  // the parity goes on
+  const auto extent = constant_extent(p_, c.loop);
+  return c.slots > 1 && (!extent || *extent % c.slots);
+}
+
+std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
+  const Channel& c = p_.channels[n];
+  if (c.slots == 1) return "0";
+  const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);
+  if (lag == 0) return now;
+  if (lag == 1 && counts(n)) return fmt::format("({0} == 0 ? {1} : {0} - 1)", now, c.slots - 1);
+  return fmt::format("({} + {}) % {}", now, c.slots - lag % c.slots, c.slots);
+}
+
+std::string KernelEmitter::barrier_of(std::uint32_t n, bool full, std::int64_t lag) {
+  const Channel& c = p_.channels[n];
+  const std::string slot = slot_of(n, lag);
+  std::string out = fmt::format("tecc_c{}", n);
+  if (c.owners > 1) out += fmt::format(" + tid / 128 * {}", 16 * c.slots);
+  if (!full) out += fmt::format(" + {}", 8 * c.slots);
+  if (slot != "0") out += fmt::format(" + 8 * {}", slot);
+  return out;
+}
+
+std::string KernelEmitter::one_thread(Group group) const {
+  if (elected_) return "";
+  return group == Group::warpgroup && threads_ > 128 ? "if (tid % 128 == 0) " : group == Group::warp ? "if (tid % 32 == 0) " : "if (tid == 0) ";
+}
+
+void KernelEmitter::barrier(const Barrier& b) {
+  if (b.group == Group::warpgroup) line(fmt::format("{}(threadIdx.x / 128 + 1, 128);", call("tecc_group_barrier")));
+  else if (p_.roles.empty()) line("__syncthreads();");
+  else line(fmt::format("{}({}, {});", call("tecc_group_barrier"), 15 - role_, threads_));  // 0: the block, 1..: warpgroups
+}
+
+void KernelEmitter::sync(StmtId s, const Sync& op) {
+  // After the loop's last iteration its counter stands at the next slot.
+  const std::int64_t lag = op.lag + (p_.channels.empty() || is_inside(p_, s, p_.channels[op.channel].loop) ? 0 : 1);
+  const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", loop_var(op.not_first));
+  const auto parity = [&] { return fmt::format("tecc_parity{}", op.channel); };
+  switch (op.op) {
+    case Sync::Op::wait_full: line(fmt::format("{}({}, {});", call("tecc_wait"), barrier_of(op.channel, true, lag), parity())); break;
+    case Sync::Op::wait_empty: line(fmt::format("{}({}, {} ^ 1);", call("tecc_wait"), barrier_of(op.channel, false, lag), parity())); break;
+    case Sync::Op::expect: line(fmt::format("{}{}({}, {});", one_thread(op.group), call("tecc_expect"), barrier_of(op.channel, true, lag), op.count)); break;
+    case Sync::Op::arrive_full: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, true, lag))); break;
+    case Sync::Op::arrive_empty: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag))); break;
+    case Sync::Op::fence_async: line(call("tecc_fence_async") + "();"); break;
+    case Sync::Op::await_mma: line(fmt::format("{}<{}>();", call("tecc_wgmma_wait"), op.count)); break;
+    case Sync::Op::commit_bulk: line(fmt::format("{}{}();", one_thread(op.group), call("tecc_commit_bulk"))); break;
+    case Sync::Op::await_bulk_read: line(fmt::format("{}{}<{}>();", one_thread(op.group), call("tecc_await_bulk_read"), op.count)); break;
+    case Sync::Op::await_bulk: line(fmt::format("{}{}<{}>();", one_thread(op.group), call("tecc_await_bulk"), op.count)); break;
+    case Sync::Op::commit_copies:
+    case Sync::Op::await_copies: why_ = refuse(Code::no_lowering, "CUDA", "copies in groups of cp.async"); break;
+  }
+}
+
+}  // namespace tecc::codegen::cuda
