@@ -390,12 +390,16 @@ class Parser {
     if (const auto how = word<Channel::How>(words::hows)) c.how = *how;
     if (in_.accept("owner")) {
       TECC_TRY(c.owner, word<Group>(words::groups, "who owns slots", 1));
+      TECC_TRY(c.owners, positive("a number of owners"));
     }
     if (in_.accept("full")) {
       TECC_TRY(c.full_arrivals, in_.integer("a number of arrivals"));
     }
     if (in_.accept("empty")) {
       TECC_TRY(c.empty_arrivals, in_.integer("a number of arrivals"));
+    }
+    if (in_.accept("offset")) {
+      TECC_TRY(c.offset_bytes, in_.integer("a number of bytes"));
     }
     TECC_CHECK(in_.expect(":"));
     while (in_.now().kind == Token::name && buffers_.count(in_.now().text)) {

@@ -11,7 +11,7 @@
 ///             [ "fragment" "[" DIM ":" COUNT x UNIT @ PLACE { "," .. } "]" ] [ storage ]
 ///   storage = "{" "in" ( LOOP | "kernel" INT ) "," INT "elements" [ "a" "thread" ] [ "," "one" "each" LOOP { LOOP } ] [ "," "offset" INT ]
 ///             { ";" [ "relative" ] "from" INT { COUNT x UNIT @ PLACE } } "}"
-///   channel = "channel" cN "at" LOOP "slots" INT [ HOW ] [ "owner" GROUP ] [ "full" INT ] [ "empty" INT ] ":" { BUFFER }
+///   channel = "channel" cN "at" LOOP "slots" INT [ HOW ] [ "owner" GROUP INT ] [ "full" INT ] [ "empty" INT ] [ "offset" INT ] ":" { BUFFER }
 ///   role    = "role" rN "warpgroups" INT "registers" INT ":" { BLOCK }         stages = "stages" NAME [ "=" BLOCK ] { "," .. }
 ///   cross   = "cross_thread_reduce" BLOCK "at" LOOP                            let = "let" LOOP ":" expr "=" binding      # a retired loop
 ///   kernel  = "kernel" NAME "{" { statement } "}"                              statement = [ rN ":" ] ( for | block | other )

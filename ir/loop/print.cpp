@@ -211,9 +211,10 @@ class Printer {
     const Channel& c = p_.channels[n];
     std::string out = fmt::format("  channel c{} at {} slots {}", n, loop(c.loop), c.slots);
     if (c.how != Channel::How::open) out += fmt::format(" {}", words::of(words::hows, c.how));
-    if (c.owner != Group::block) out += fmt::format(" owner {}", words::of(words::groups, c.owner));
+    if (c.owner != Group::block || c.owners != 1) out += fmt::format(" owner {} {}", words::of(words::groups, c.owner), c.owners);
     if (c.full_arrivals != 1 || c.how == Channel::How::mbarrier) out += fmt::format(" full {}", c.full_arrivals);
     if (c.empty_arrivals != 1 || c.how == Channel::How::mbarrier) out += fmt::format(" empty {}", c.empty_arrivals);
+    if (c.offset_bytes) out += fmt::format(" offset {}", c.offset_bytes);
     out += ":";
     for (TensorId b : c.buffers) out += " " + names_.tensor(b);
     return out + "\n";

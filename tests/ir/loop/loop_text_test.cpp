@@ -42,8 +42,8 @@ const std::string lines = R"(program k(A: bf16[M, 64] align 128, alpha: f32; M =
   buffer best: f32[M] local {in m0, 1 elements a thread; from 0 1x1@1}
   buffer place: i64[M] local {in m0, 1 elements a thread; from 0 1x1@1}
   buffer scratch: i64[32] shared {in kernel 0, 32 elements, offset 90112; from 0 32x1@1}
-  channel c0 at k0 slots 4 mbarrier full 1 empty 2: as
-  channel c1 at m0 slots 1 bulk_store owner warpgroup: cs
+  channel c0 at k0 slots 4 mbarrier full 1 empty 2 offset 90368: as
+  channel c1 at m0 slots 1 bulk_store owner warpgroup 1: cs
   role r0 warpgroups 1 registers 40: al
   role r1 warpgroups 1 registers 232: acc first cl
   stages C = al, D = first, gone = _
