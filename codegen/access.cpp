@@ -36,12 +36,24 @@ std::optional<Binding> placed_digits(const Program& p, const Storage::Dimension&
     return std::nullopt;
   }
   std::vector<std::int64_t> used(dim.cuts.size(), 0);
-  for (const Digit& x : rest.digits) {
+  std::vector<Digit> todo = rest.digits;
+  while (!todo.empty()) {
+    const Digit x = todo.back();
+    todo.pop_back();
     bool placed = false;
     for (std::size_t c = 0; c < dim.cuts.size() && !placed; ++c) {
       const Storage::Cut& cut = dim.cuts[c];
       if (x.stride % cut.unit || (x.stride < 0 && dim.cuts.size() > 1)) continue;
-      used[c] += x.stride / cut.unit * range_of(p, Digit{x.loop, x.div, x.mod, 1}).high;
+      const std::int64_t high = range_of(p, Digit{x.loop, x.div, x.mod, 1}).high;
+      if (c > 0 && x.stride * high >= dim.cuts[c - 1].unit) {  // it counts on into the next cut: two digits
+        const std::int64_t below = dim.cuts[c - 1].unit / x.stride;
+        if (dim.cuts[c - 1].unit % x.stride || (x.mod && x.mod % below)) return std::nullopt;
+        todo.push_back({x.loop, x.div, below, x.stride});
+        todo.push_back({x.loop, x.div * below, x.mod / below, x.stride * below});
+        placed = true;
+        continue;
+      }
+      used[c] += x.stride / cut.unit * high;
       if (dim.cuts.size() > 1 && used[c] >= cut.count) return std::nullopt;
       out.digits.push_back({x.loop, x.div, x.mod, x.stride / cut.unit * cut.place});
       placed = true;
@@ -58,14 +70,20 @@ bool digit_varies(const Program& p, const Digit& d, LoopId v) {
 
 }  // namespace
 
-Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vector<Expr>& index) {
+Binding at_zero(const Program& p, Binding b, const std::vector<LoopId>& loops) {
+  std::erase_if(b.digits, [&](const Digit& d) { return std::any_of(loops.begin(), loops.end(), [&](LoopId l) { return digit_varies(p, d, l); }); });
+  return b;
+}
+
+Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vector<Expr>& index, const std::vector<LoopId>& zero) {
   const Block& b = p.block(id);
   const Buffer& buf = p[buffer];
   Address out;
   const std::vector<Expr> strides = buf.storage ? std::vector<Expr>() : strides_of(buf);
   for (std::size_t d = 0; d < index.size(); ++d) {
     const auto affine = affine_of(index[d]);
-    const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+    auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+    if (binding && !zero.empty()) binding = at_zero(p, normal(p, *binding), zero);
     if (!buf.storage) {
       if (binding) add_affine(p, out, normal(p, *binding), strides[d]);
       else out.general.push_back({index[d], {}, 0, 1, 0, strides[d]});

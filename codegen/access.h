@@ -28,7 +28,10 @@ struct Address {
   };
   std::optional<Slot> slot;
 };
-Address address_of(const loop::Program& p, loop::BlockId block, TensorId buffer, const std::vector<Expr>& index);
+/// With `at_zero`, these loops stand at their first iteration.
+Address address_of(const loop::Program& p, loop::BlockId block, TensorId buffer, const std::vector<Expr>& index, const std::vector<loop::LoopId>& at_zero = {});
+/// The binding with these loops, and what follows from them, at zero.
+loop::Binding at_zero(const loop::Program& p, loop::Binding b, const std::vector<loop::LoopId>& loops);
 
 /// Of a read with a fill: the conditions under which the element exists, without those that always hold.
 std::vector<Expr> in_bounds(const loop::Program& p, const loop::Block& b, const Read& r);

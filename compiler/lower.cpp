@@ -20,6 +20,7 @@ Check verified(const loop::Program& p, Level level, std::string_view pass) {
 constexpr Pass gpu_passes[] = {
     {"check_groups", check_groups, Level::scheduled},
     {"assign_roles", assign_roles, Level::scheduled},
+    {"skew_statements", skew_statements, Level::scheduled},
     {"choose_instructions", choose_instructions, Level::tiled},
     {"decompose_reductions", decompose_reductions, Level::decomposed},
     {"combine_threads", combine_threads, Level::decomposed},

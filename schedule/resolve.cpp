@@ -14,6 +14,7 @@ std::string say_ref(const State& s, const Ref& r) {
   switch (r.base) {
     case Ref::Base::stage: return r.index < s.program.stages.size() ? s.program.stages[r.index].name : "?";
     case Ref::Base::input: return r.index < s.program.inputs.size() ? s.program[s.program.inputs[r.index]].name : "?";
+    case Ref::Base::factor: return fmt::format("factor {}", r.index);
     case Ref::Base::step: return fmt::format("result {} of step {}", r.result + 1, r.index + 1);
   }
   return "?";
@@ -42,6 +43,7 @@ Result<Handle> resolve(const State& s, const Ref& r) {
       if (r.index >= s.program.inputs.size()) return refuse(Code::unknown_handle, fmt::format("input {}", r.index), "fewer inputs");
       base = BufferHandle{s.program.inputs[r.index]};
       break;
+    case Ref::Base::factor: return refuse(Code::wrong_kind, say_ref(s, r), "a factor of a product", "a stage, an input or a result");
     case Ref::Base::step:
       if (r.index >= s.results.size() || r.result >= s.results[r.index].size())
         return refuse(Code::absent_result, r.index + 1, r.result + 1);

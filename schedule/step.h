@@ -15,9 +15,9 @@
 namespace tecc::schedule {
 
 /// What a step names: a stage of the expression (its block, or its buffer), an input, or a result of an earlier step; with
-/// `axis`, the n-th loop made with that block. Never an id or a name, so that a trace replays on another shape.
+/// `axis`, the n-th loop made with that block; or the n-th factor of a product. Never an id or a name, so that a trace replays on another shape.
 struct Ref {
-  enum class Base : std::uint8_t { stage, input, step };
+  enum class Base : std::uint8_t { stage, input, step, factor };
   Base base = Base::stage;
   std::uint32_t index = 0;   // of the stage or input in canonical order, or of the step
   std::uint32_t result = 0;  // step: which of its results
@@ -193,10 +193,41 @@ struct Specialize {
   TECC_STEP("specialize", Field{"roles", &Specialize::roles})
 };
 
+struct Online {
+  std::vector<Ref> chain;
+  Ref loop, at;
+  bool operator==(const Online&) const = default;
+  TECC_STEP("online", Field{"chain", &Online::chain}, Field{"loop", &Online::loop}, Field{"at", &Online::at})
+};
+/// `block: stage`: an entry of skew's map.
+struct Stage {
+  Ref block;
+  std::int64_t by = 0;
+  bool operator==(const Stage&) const = default;
+};
+struct Skew {
+  Ref loop;
+  std::vector<Stage> stage;
+  std::vector<Ref> order;
+  bool operator==(const Skew&) const = default;
+  TECC_STEP("skew", Field{"loop", &Skew::loop}, Field{"stage", &Skew::stage}, Field{"order", &Skew::order})
+};
+struct TakeTurns {
+  Ref loop;
+  std::vector<Ref> critical;
+  bool operator==(const TakeTurns&) const = default;
+  TECC_STEP("take_turns", Field{"loop", &TakeTurns::loop}, Field{"critical", &TakeTurns::critical})
+};
+struct Reuse {
+  Ref output, input;
+  bool operator==(const Reuse&) const = default;
+  TECC_STEP("reuse", Field{"output", &Reuse::output}, Field{"input", &Reuse::input})
+};
+
 /// Every primitive, once: text form, replay and hash follow from this list.
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
-                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize>;
+                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -257,6 +288,10 @@ TECC_PRIMITIVE(CopyWith)
 TECC_PRIMITIVE(Raster)
 TECC_PRIMITIVE(Persist)
 TECC_PRIMITIVE(Specialize)
+TECC_PRIMITIVE(Online)
+TECC_PRIMITIVE(Skew)
+TECC_PRIMITIVE(TakeTurns)
+TECC_PRIMITIVE(Reuse)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

@@ -8,7 +8,8 @@
 
 /// The text form of schedules:
 ///   file = step { (";" | NEWLINE) step } ;   step = [ NAME {"," NAME} "=" ] NAME "(" [ arg {"," arg} ] ")" ;
-///   arg = [ NAME "=" ] value ;   value = NUMBER | handle | WORD | "[" value {"," value} "]" | NAME "(" [ arg {"," arg} ] ")" ;
+///   arg = [ NAME "=" ] value ;   value = NUMBER | handle | WORD | "[" value {"," value} "]" | "{" handle ":" value {"," handle ":" value} "}"
+///         | NAME "(" [ arg {"," arg} ] ")" ;
 namespace tecc::schedule {
 namespace {
 
@@ -33,7 +34,7 @@ template <class E> concept Word = requires { Words<E>::table; };
 // ---- values as written ------------------------------------------------------------------------------------------------
 struct Argument;
 struct Value {
-  enum class Kind { number, word, list, call } kind = Kind::word;
+  enum class Kind { number, word, list, call, map } kind = Kind::word;
   std::int64_t number = 0;
   std::string word;  // a handle or a word, dots included; of a call its name
   std::vector<Value> items;
@@ -176,6 +177,26 @@ class Parser {
       ++at_, --depth_;
       return v;
     }
+    if (peek() == '{') {
+      v.kind = Value::Kind::map;  // key, value, key, value, ...
+      ++at_, ++depth_;
+      skip(true);
+      while (peek() != '}') {
+        TECC_TRY(Value key, value());
+        skip(true);
+        if (peek() != ':') return wrong("':'");
+        ++at_;
+        skip(true);
+        TECC_TRY(Value item, value());
+        v.items.push_back(std::move(key));
+        v.items.push_back(std::move(item));
+        skip(true);
+        if (peek() == ',') { ++at_; skip(true); }
+        else if (peek() != '}') return wrong("',' or '}'");
+      }
+      ++at_, --depth_;
+      return v;
+    }
     if (std::isdigit(static_cast<unsigned char>(peek())) || peek() == '-') {
       v.kind = Value::Kind::number;
       const char* begin = source_.text.data() + at_;
@@ -246,6 +267,10 @@ Refusal expected(const Value& v, std::string_view step, std::string_view field, 
   return at(v.at, refuse(Code::bad_argument, std::string(step), std::string(field), what));
 }
 Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, Ref& out) {
+  if (v.kind == Value::Kind::number && v.number >= 0 && v.number < 2) {
+    out = Ref{Ref::Base::factor, static_cast<std::uint32_t>(v.number), 0, {}};
+    return Ok{};
+  }
   if (v.kind != Value::Kind::word) return expected(v, step, field, "a handle");
   const auto r = h.find(v.word);
   if (!r) return at(v.at, refuse(Code::unknown_handle, v.word, h.list()));
@@ -272,6 +297,15 @@ concept Record = requires { S::fields(); };
 template <Record S>
 Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, S& out);
 
+Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, std::vector<Stage>& out) {
+  if (v.kind != Value::Kind::map) return expected(v, step, field, "{block: stage, ...}");
+  for (std::size_t n = 0; n + 1 < v.items.size(); n += 2) {
+    Stage& s = out.emplace_back();
+    TECC_CHECK(convert(v.items[n], h, step, field, s.block));
+    TECC_CHECK(convert(v.items[n + 1], h, step, field, s.by));
+  }
+  return Ok{};
+}
 template <class T>
 Converted convert(const Value& v, const Handles& h, std::string_view step, std::string_view field, std::vector<T>& out) {
   if (v.kind == Value::Kind::list) {
@@ -359,6 +393,7 @@ struct Shown {
     std::string base;
     switch (r.base) {
       case Ref::Base::stage: base = naive.stages[r.index].name; break;
+      case Ref::Base::factor: return std::to_string(r.index);
       case Ref::Base::input: base = naive[naive.inputs[r.index]].name; break;
       case Ref::Base::step: {
         const auto& names = trace[r.index].names;
@@ -379,6 +414,11 @@ struct Shown {
     for (const auto& [word, value] : Words<E>::table)
       if (value == e) return std::string(word);
     return "?";
+  }
+  std::string operator()(const std::vector<Stage>& stages) const {
+    std::string out;
+    for (const Stage& s : stages) out += fmt::format("{}{}: {}", out.empty() ? "" : ", ", (*this)(s.block), s.by);
+    return "{" + out + "}";
   }
   template <class T>
   std::string operator()(const std::vector<T>& v) const {
@@ -458,6 +498,10 @@ struct Hasher {
   template <Record S>
   void operator()(const S& record) {
     std::apply([&](const auto&... f) { ((*this)(record.*f.member), ...); }, S::fields());
+  }
+  void operator()(const Stage& s) {
+    (*this)(s.block);
+    (*this)(s.by);
   }
   template <class T>
   void operator()(const std::vector<T>& v) {

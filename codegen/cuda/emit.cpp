@@ -222,16 +222,31 @@ bool KernelEmitter::is_elected_role() const {
   return alone;
 }
 
-bool KernelEmitter::has_role(StmtId s) const {
-  if (role_ == Stmt::every_role) return true;
-  if (p_[s].children.empty()) return p_[s].role == role_ || p_[s].role == Stmt::every_role;
-  return std::any_of(p_[s].children.begin(), p_[s].children.end(), [&](StmtId c) { return has_role(c); });
+/// True if the statement is printed now: it belongs to the role, and to the stages that run.
+bool KernelEmitter::shows(StmtId s) const {
+  const Stmt& row = p_[s];
+  if (!row.children.empty()) return std::any_of(row.children.begin(), row.children.end(), [&](StmtId c) { return shows(c); });
+  return (role_ == Stmt::every_role || row.role == role_ || row.role == Stmt::every_role) && row.stage >= first_stage_ && row.stage <= last_stage_;
+}
+
+/// The stage of the role's statements that use the channel.
+std::uint32_t KernelEmitter::stage_of(std::uint32_t channel) const {
+  std::uint32_t stage = 0;
+  const std::function<void(StmtId)> visit = [&](StmtId s) {
+    if (const auto* op = p_[s].as<Sync>(); op && op->channel == channel && p_[s].role == role_ && op->op != Sync::Op::await_mma) stage = std::max(stage, p_[s].stage);
+    for (StmtId c : p_[s].children) visit(c);
+  };
+  visit(root_);
+  return stage;
 }
 
 /// The statements of the kernel, or of the role.
 void KernelEmitter::body() {
   for (std::uint32_t n = 0; n < p_.channels.size(); ++n)
     if (root_of(p_, p_.channels[n].loop) == root_ && counts(n)) line(fmt::format("int tecc_slot{0} = 0; unsigned tecc_parity{0} = 0;", n));
+  for (const Turns& t : p_.turns)  // the first warpgroup finds its turn
+    if (root_of(p_, t.loop) == root_ && p_[t.critical[0]].role == role_)
+      line(fmt::format("if (tid / 128 == {}) {}({});", constant_extent(p_, t.loop).value_or(1) - 1, call("tecc_pass_turn"), first_turn));
   const std::vector<LoopId> blocks = grid();
   kernel_.grid = index_literal(1);
   for (LoopId l : blocks) kernel_.grid = kernel_.grid * p_.loop(l).extent;
@@ -245,7 +260,7 @@ void KernelEmitter::body() {
     decode_grid("bid");
   }
   for (StmtId c : p_[inside_].children)
-    if (has_role(c)) statement(c);
+    if (shows(c)) statement(c);
   if (kernel_.persistent) {
     for (LoopId l : blocks) advance_channels(l);
     --depth_;
@@ -253,7 +268,7 @@ void KernelEmitter::body() {
   }
   if (inside_ != root_)
     for (std::size_t n = 1; n < p_[root_].children.size(); ++n)
-      if (has_role(p_[root_].children[n])) statement(p_[root_].children[n]);
+      if (shows(p_[root_].children[n])) statement(p_[root_].children[n]);
 }
 
 /// The loops of the grid from the number of the block: mixed radix, or in bands where two loops form a raster.
@@ -290,6 +305,7 @@ void KernelEmitter::advance_channels(LoopId l) {
   for (std::uint32_t n = 0; n < p_.channels.size(); ++n) {
     const Channel& c = p_.channels[n];
     if (c.loop != l || !counts(n)) continue;
+    if (const std::uint32_t stage = stage_of(n); stage < first_stage_ || stage > last_stage_) continue;
     if (c.slots == 1) line(fmt::format("tecc_parity{} ^= 1;", n));
     else line(fmt::format("if (++tecc_slot{0} == {1}) tecc_slot{0} = 0, tecc_parity{0} ^= 1;", n, c.slots));
   }

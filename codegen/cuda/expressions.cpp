@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "codegen/access.h"
 #include "codegen/cuda/words.h"
@@ -109,7 +110,33 @@ std::string KernelEmitter::literal_value(const Literal& l, DType type) {
   return float_text(v, type);
 }
 
+/// The f32 number that an expression of constants is.
+static std::optional<double> number_of(const Expr& e) {
+  if (e->type != DType::f32 && e->type != DType::i64) return std::nullopt;
+  if (const auto* l = e.as<Literal>()) return l->decimal || l->real != 0 ? l->real : static_cast<double>(l->integer);
+  if (const auto* c = e.as<Cast>()) return number_of(c->a);
+  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::sqrt)
+    if (const auto a = number_of(u->a)) return std::sqrt(*a);
+  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::rsqrt)
+    if (const auto a = number_of(u->a)) return 1 / std::sqrt(*a);
+  return std::nullopt;
+}
+
+/// e * by in f32, the number joined with those that e is multiplied by: so that exp(a / c - b) is one fma and ex2.
+std::string KernelEmitter::scaled(const Expr& e, double by) {
+  if (const auto* x = e.as<Binary>(); x && e->type == DType::f32) {
+    if (x->op == BinOp::add || x->op == BinOp::sub) return fmt::format("({} {} {})", scaled(x->a, by), x->op == BinOp::add ? '+' : '-', scaled(x->b, by));
+    if (x->op == BinOp::mul || x->op == BinOp::div)
+      if (const auto n = number_of(x->b); n && *n != 0) return scaled(x->a, x->op == BinOp::mul ? by * *n : by / *n);
+    if (x->op == BinOp::mul)
+      if (const auto n = number_of(x->a)) return scaled(x->b, by * *n);
+  }
+  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::neg && e->type == DType::f32) return scaled(u->a, -by);
+  return fmt::format("({} * {})", value(e), float_text(by, DType::f32));
+}
+
 std::string KernelEmitter::unary(const Unary& u, DType type) {
+  if (u.op == UnOp::exp && type == DType::f32 && u.a->type == DType::f32 && fast_) return fmt::format("{}({})", call("tecc_ex2"), scaled(u.a, 1.4426950408889634));
   const DType operand = u.a->type;
   const FunctionText f = function_text(u.op);
   std::string a = value(u.a);
@@ -122,6 +149,10 @@ std::string KernelEmitter::unary(const Unary& u, DType type) {
 }
 
 std::string KernelEmitter::binary(const Binary& b, DType type) {
+  if (b.op == BinOp::div && type == DType::f32 && b.b->type == DType::f32) {
+    if (const auto n = number_of(b.b); n && *n != 0) return fmt::format("({} * {})", value(b.a), float_text(1 / *n, DType::f32));
+    if (fast_) return fmt::format("({} * {}({}))", value(b.a), call("tecc_rcp"), value(b.b));
+  }
   std::string x = value(b.a), y = value(b.b);
   const DType operand = b.a->type;
   if (is_narrow_float(operand)) x = fmt::format("tecc_to_f32({})", x), y = fmt::format("tecc_to_f32({})", y);

@@ -23,6 +23,11 @@ constexpr FunctionRow functions[] = {
   asm volatile("{\n.reg .pred done;\nAGAIN:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@done bra READY;\nbra AGAIN;\nREADY:\n}" :: "r"(b), "r"(parity) : "memory"); })"},
     {"tecc_fence_async", R"(__device__ __forceinline__ void tecc_fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); })"},
     {"tecc_group_barrier", R"(__device__ __forceinline__ void tecc_group_barrier(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); })"},
+    {"tecc_await_turn", R"(// Two warpgroups meet at a turn: the one that passes it on does not wait.
+__device__ __forceinline__ void tecc_await_turn(int id) { asm volatile("bar.sync %0, 256;" :: "r"(id) : "memory"); })"},
+    {"tecc_pass_turn", R"(__device__ __forceinline__ void tecc_pass_turn(int id) { asm volatile("bar.arrive %0, 256;" :: "r"(id) : "memory"); })"},
+    {"tecc_ex2", R"(__device__ __forceinline__ float tecc_ex2(float x) { float r; asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; })"},
+    {"tecc_rcp", R"(__device__ __forceinline__ float tecc_rcp(float x) { float r; asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(r) : "f"(x)); return r; })"},
     {"tecc_fewer_registers", R"(template <int n> __device__ __forceinline__ void tecc_fewer_registers() { asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;" :: "n"(n)); })"},
     {"tecc_more_registers", R"(template <int n> __device__ __forceinline__ void tecc_more_registers() { asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;" :: "n"(n)); })"},
     {"tecc_commit_bulk", R"(__device__ __forceinline__ void tecc_commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); })"},

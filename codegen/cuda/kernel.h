@@ -12,6 +12,8 @@
 /// One kernel as text: a walk over its statements. Of a kernel with roles the walk is made once a role. Internal to codegen/cuda.
 namespace tecc::codegen::cuda {
 
+constexpr int first_turn = 8;  // named barriers: 0 the block, 1 to 7 its warpgroups, 8.. their turns, downwards from 15 the roles
+
 class KernelEmitter {
  public:
   KernelEmitter(const loop::Program& p, loop::StmtId root, std::string name);
@@ -32,6 +34,7 @@ class KernelEmitter {
   std::string out_, parameters_;
   int depth_ = 1;
   bool wide_ = false;  // 64-bit indices
+  bool fast_ = false;  // the block's value is rounded to a narrower type, or only feeds other statements: fast functions will do
   std::optional<Refusal> why_;
   std::vector<TensorId> globals_;
   std::map<TensorId, std::string> buffer_names_;
@@ -42,6 +45,7 @@ class KernelEmitter {
   std::uint32_t role_ = loop::Stmt::every_role;
   std::int64_t threads_ = 1;
   bool elected_ = false;
+  std::uint32_t first_stage_ = 0, last_stage_ = ~std::uint32_t{0};  // of the statements that are printed now
   std::map<StmtId, BlockId> tops_;  // of statements that an instruction carries out
   std::vector<std::string> maps_;   // names of tensor maps, as in kernel_.arguments
 
@@ -63,7 +67,8 @@ class KernelEmitter {
   void body();
   void decode_grid(const std::string& bid);
   void advance_channels(LoopId l);
-  bool has_role(StmtId s) const;
+  bool shows(StmtId s) const;
+  std::uint32_t stage_of(std::uint32_t channel) const;
   bool is_elected_role() const;
   bool only_bulk(TensorId t) const;
   std::vector<LoopId> grid() const;
@@ -74,6 +79,7 @@ class KernelEmitter {
   void children(StmtId s);
   bool indexes_private(LoopId l) const;
   void thread_loop(LoopId id);
+  void skewed_loop(LoopId id, const std::string& extent);
   void combine(const loop::Combine& c);
   void open_block(BlockId id, const std::string& comment);
   void close_block();
@@ -121,6 +127,7 @@ class KernelEmitter {
   std::string variable(VarId v);
   std::string literal_value(const Literal& l, DType type);
   std::string unary(const Unary& u, DType type);
+  std::string scaled(const Expr& e, double by);
   std::string binary(const Binary& b, DType type);
   std::string cast(const std::string& a, DType from, DType to);
 };

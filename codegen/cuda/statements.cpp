@@ -33,6 +33,12 @@ void KernelEmitter::loop(LoopId id, const Loop& l) {
     return;
   }
   if (l.kind == LoopKind::vectorized && vector_loop(id)) return;
+  if (l.stages && first_stage_ == 0 && last_stage_ > 0) {
+    first_stage_ = 1;
+    const bool lags = shows(id);
+    first_stage_ = 0;
+    if (lags) return skewed_loop(id, value(l.extent));
+  }
   const auto extent = constant_extent(p_, id);
   const std::string v = loop_var(id);
   std::set<LoopId> retired;
@@ -57,10 +63,29 @@ void KernelEmitter::loop(LoopId id, const Loop& l) {
   }
 }
 
+/// A loop with statements that lag by one iteration: its beginning without them, all of the iterations between, their end.
+void KernelEmitter::skewed_loop(LoopId id, const std::string& extent) {
+  const std::string v = loop_var(id);
+  const bool may_be_empty = constant_extent(p_, id).value_or(0) < 1;
+  if (may_be_empty) line(fmt::format("if ({} > 0) {{", extent));
+  line(fmt::format("{{ const {} {} = 0;", index_type(), v));
+  last_stage_ = 0;
+  children(id);
+  last_stage_ = ~std::uint32_t{0};
+  line("#pragma unroll 1");
+  line(fmt::format("for ({0} {1} = 1; {1} < {2}; ++{1}) {{", index_type(), v, extent));
+  children(id);
+  line(fmt::format("{{ const {} {} = {};", index_type(), v, extent));
+  first_stage_ = 1;
+  children(id);
+  first_stage_ = 0;
+  if (may_be_empty) line("}");
+}
+
 void KernelEmitter::children(StmtId s) {
   ++depth_;
   for (StmtId c : p_[s].children)
-    if (has_role(c)) statement(c);
+    if (shows(c)) statement(c);
   if (p_[s].as<Loop>()) advance_channels(s);
   --depth_;
   line("}");
@@ -220,6 +245,7 @@ void KernelEmitter::block(BlockId id) {
   open_block(id, b.name);
   const Write& w = b.writes[0];
   const DType type = p_[w.buffer].type;
+  fast_ = p_[w.buffer].scope != Scope::global || is_narrow_float(type);
   const std::string target = element(id, w.buffer, w.index);
   if (b.writes.size() == 2 && b.combiner) {
     const Write& position = b.writes[1];

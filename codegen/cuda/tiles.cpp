@@ -21,21 +21,13 @@ std::vector<LoopId> atom_loops(const Program& p, BlockId id) {
   return out;
 }
 
-Binding without(const Program& p, Binding b, const std::vector<LoopId>& loops) {
-  std::erase_if(b.digits, [&](const Digit& d) {
-    return std::any_of(loops.begin(), loops.end(), [&](LoopId l) { return d.loop == l || (p.loop(d.loop).retired && depends_on(p, *p.loop(d.loop).retired, l)); });
-  });
-  return b;
-}
-
 }  // namespace
 
 // ---- addresses ----------------------------------------------------------------------------------------------------------
 /// The address of the first element that one execution touches.
 Address KernelEmitter::at_atom(BlockId id, TensorId t, const std::vector<Expr>& index) {
-  Address a = address_of(p_, id, t, index);
+  Address a = address_of(p_, id, t, index, atom_loops(p_, id));
   if (!a.general.empty()) why_ = refuse(Code::tile_form, p_.block(id).name, fmt::format("the place of its part of '{}' is no sum of digits", p_[t].name));
-  a.linear = without(p_, a.linear, atom_loops(p_, id));
   return a;
 }
 
@@ -48,6 +40,7 @@ void KernelEmitter::tile(StmtId top, BlockId id) {
   block_ = id;
   const Block& b = p_.block(id);
   ahead_ = b.ahead;
+  fast_ = p_[b.writes[0].buffer].scope != Scope::global || is_narrow_float(p_[b.writes[0].buffer].type);
   line(fmt::format("{{  // {}", b.name));
   ++depth_;
   if (b.tile->via == Via::wgmma) line(call("tecc_wgmma_fence") + "();");
@@ -97,7 +90,7 @@ void KernelEmitter::product(BlockId id) {
   for (const Iter& i : b.iters) {
     if (i.kind != IterKind::reduce) continue;
     depth = i.var;
-    for (const Digit& d : without(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + loop_var(d.loop);
+    for (const Digit& d : at_zero(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + loop_var(d.loop);
   }
   if (b.init == Init::apart) add = "1";
   else add = add.empty() ? "0" : fmt::format("({}) != 0", add);
@@ -209,7 +202,7 @@ void KernelEmitter::bulk_copy(BlockId id) {
       why_ = refuse(Code::tile_form, b.name, fmt::format("the place of its part of '{}' is no sum of digits", p_[global].name));
       return;
     }
-    coordinates += ", " + binding(without(p_, normal(p_, *all), atom_loops(p_, id)));
+    coordinates += ", " + binding(at_zero(p_, normal(p_, *all), atom_loops(p_, id)));
   }
   const std::string map = map_of(id, global, shared);
   const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
@@ -277,7 +270,13 @@ void KernelEmitter::sync(StmtId s, const Sync& op) {
     case Sync::Op::arrive_full: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, true, lag))); break;
     case Sync::Op::arrive_empty: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag))); break;
     case Sync::Op::fence_async: line(call("tecc_fence_async") + "();"); break;
-    case Sync::Op::await_mma: line(fmt::format("{}<{}>();", call("tecc_wgmma_wait"), op.count)); break;
+    case Sync::Op::await_mma: {  // at the two ends of a skewed loop fewer groups run
+      const bool all = first_stage_ == 0 && last_stage_ != 0;
+      line(fmt::format("{}<{}>();", call("tecc_wgmma_wait"), all ? op.count : 0));
+      break;
+    }
+    case Sync::Op::await_turn: line(fmt::format("{}({} + tid / 128);", call("tecc_await_turn"), first_turn)); break;
+    case Sync::Op::pass_turn: line(fmt::format("{}({} + (tid / 128 + 1) % {});", call("tecc_pass_turn"), first_turn, op.count)); break;
     case Sync::Op::commit_bulk: line(fmt::format("{}{}();", one_thread(op.group), call("tecc_commit_bulk"))); break;
     case Sync::Op::await_bulk_read: line(fmt::format("{}{}<{}>();", one_thread(op.group), call("tecc_await_bulk_read"), op.count)); break;
     case Sync::Op::await_bulk: line(fmt::format("{}{}<{}>();", one_thread(op.group), call("tecc_await_bulk"), op.count)); break;

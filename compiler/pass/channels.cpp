@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
@@ -25,7 +26,7 @@ bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
 
 class Realiser {
  public:
-  Realiser(Program& p, std::uint32_t channel) : p_(p), n_(channel) {}
+  Realiser(Program& p, std::uint32_t channel, const std::map<BlockId, StmtId>& awaited) : p_(p), n_(channel), awaited_(awaited) {}
 
   Check run() {
     Channel& c = p_.channels[n_];
@@ -44,6 +45,9 @@ class Realiser {
     } else if (same_role && all(readers_, is_bulk)) {
       c.how = Channel::How::bulk_store;
     } else if (same_role && all(writers_, [](Via v) { return v == Via::plain || v == Via::vector; })) {
+      for (std::uint32_t other = 0; other < n_; ++other)
+        if (p_.channels[other].loop == c.loop && p_.channels[other].how == Channel::How::registers)
+          return refuse(Code::channel_form, name, "plain copies of one loop go ahead together; legal: all its buffers in one pipeline");
       c.how = Channel::How::registers;
       return Ok{};  // carried out by pipeline_copies
     } else {
@@ -55,7 +59,10 @@ class Realiser {
         b.slot_loop = c.loop;
         b.channel = n_;
       });
-    const std::vector<LoopId> groups = bound_loops(p_, c.loop, Group::warpgroup);
+    StmtId home = writers_[0];  // slots belong to the innermost warpgroup around all that use them
+    for (BlockId b : writers_) home = common_ancestor(p_, home, b);
+    for (BlockId b : readers_) home = common_ancestor(p_, home, b);
+    const std::vector<LoopId> groups = bound_loops(p_, home, Group::warpgroup);
     if (!groups.empty()) {
       c.owner = Group::warpgroup;
       for (LoopId l : groups) c.owners *= constant_extent(p_, l).value_or(1);
@@ -72,6 +79,7 @@ class Realiser {
  private:
   Program& p_;
   std::uint32_t n_;
+  const std::map<BlockId, StmtId>& awaited_;  // wgmma statements and what waits for their end
   std::vector<BlockId> writers_, readers_;
 
   static void add(std::vector<BlockId>& list, BlockId b) {
@@ -84,72 +92,98 @@ class Realiser {
     return out;
   }
 
-  void event(StmtId beside, bool after, Event::Kind kind, std::uint32_t role, std::int64_t lag = 0, LoopId not_first = {}) {
-    const StmtId parent = p_[beside].parent;
-    std::size_t at = position_in_parent(p_, beside) + (after ? 1 : 0);
-    if (after)  // behind what waits for the statement to end
-      while (at < p_[parent].children.size() && is_wait(p_[parent].children[at])) ++at;
+  void event(StmtId beside, bool after, Event::Kind kind, std::uint32_t role, std::uint32_t stage, std::int64_t lag = 0, LoopId not_first = {}) {
     Stmt s{{}, {}, Event{n_, kind, lag, not_first}, p_[beside].at};
     s.role = role;
-    add_stmt(p_, parent, at, std::move(s));
+    s.stage = stage;
+    add_stmt(p_, p_[beside].parent, position_in_parent(p_, beside) + (after ? 1 : 0), std::move(s));
   }
-  bool is_wait(StmtId s) const {
-    const auto* sync = p_[s].as<Sync>();
-    return sync && sync->op == Sync::Op::await_mma;
+
+  /// The statements that one iteration of the channel's loop runs in sequence: below loops over warpgroups that hold all of the uses.
+  StmtId sequence_of(const std::vector<BlockId>& uses) const {
+    StmtId at = p_.channels[n_].loop;
+    while (true) {
+      const StmtId child = child_towards(p_, at, uses[0]);
+      const auto* l = p_[child].as<Loop>();
+      if (!l || (l->group != Group::warpgroup && l->group != Group::warp)) return at;
+      if (p_[child].children.size() == 1) return at;
+      if (!std::all_of(uses.begin(), uses.end(), [&](BlockId b) { return is_inside(p_, b, child); })) return at;
+      at = child;
+    }
   }
 
   void place_events() {
     const LoopId loop = p_.channels[n_].loop;
-    const auto ends = [&](const std::vector<BlockId>& blocks, std::uint32_t role) {  // the first and the last child of the loop that hold one
-      std::pair<StmtId, StmtId> out{};
-      bool first = true;
-      for (StmtId c : p_[loop].children)
-        if (std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return p_[b].role == role && is_inside(p_, b, c); })) {
-          if (first) out.first = c;
-          out.second = c;
-          first = false;
+    for (std::uint32_t role : all_roles()) {
+      std::vector<BlockId> uses;
+      for (const auto* list : {&writers_, &readers_})
+        for (BlockId b : *list)
+          if (p_[b].role == role) add(uses, b);
+      const StmtId sequence = sequence_of(uses);
+      const auto ends = [&](const std::vector<BlockId>& blocks) {  // the first and the last statement of the sequence that hold one
+        std::pair<StmtId, StmtId> out{};
+        bool first = true;
+        for (StmtId c : p_[sequence].children)
+          if (std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return p_[b].role == role && is_inside(p_, b, c); })) {
+            if (first) out.first = c;
+            out.second = c;
+            first = false;
+          }
+        return out;
+      };
+      const auto in_role = [&](const std::vector<BlockId>& blocks) { return std::find_if(blocks.begin(), blocks.end(), [&](BlockId b) { return p_[b].role == role; }); };
+      if (const auto w = in_role(writers_); w != writers_.end()) {
+        const auto [first, last] = ends(writers_);
+        event(first, false, Event::Kind::acquire, role, p_[*w].stage);
+        event(last, true, Event::Kind::commit, role, p_[*w].stage);
+      }
+      if (const auto r = in_role(readers_); r != readers_.end()) {
+        const auto [first, last] = ends(readers_);
+        const std::uint32_t stage = p_[*r].stage;
+        // Behind the last use, and behind what waits for the end of asynchronous ones.
+        StmtId end = last;
+        bool lags = false;
+        for (BlockId b : readers_) {
+          if (p_[b].role != role || !awaited_.count(b)) continue;
+          const StmtId await = awaited_.at(b);
+          if (p_[await].parent == sequence && position_in_parent(p_, await) > position_in_parent(p_, end)) end = await;
+          lags |= p_[await].as<Sync>()->not_first == loop;  // a product that adds up over the loop: its slot is free one iteration later
         }
-      return out;
-    };
-    for (std::uint32_t role : roles_of(writers_)) {
-      const auto [first, last] = ends(writers_, role);
-      event(first, false, Event::Kind::acquire, role);
-      event(last, true, Event::Kind::commit, role);
-    }
-    for (std::uint32_t role : roles_of(readers_)) {
-      const auto [first, last] = ends(readers_, role);
-      event(first, false, Event::Kind::wait, role);
-      // A product that adds up over the loop goes on while the next one is issued: its slot is free one iteration later.
-      const bool lags = std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return p_[b].role == role && runs_on(b, loop); });
-      event(last, true, Event::Kind::release, role, lags ? 1 : 0, lags ? loop : LoopId{});
-      if (lags) event(loop, true, Event::Kind::release, role);
+        event(first, false, Event::Kind::wait, role, stage);
+        event(end, true, Event::Kind::release, role, stage, lags ? 1 : 0, lags ? loop : LoopId{});
+        if (lags) {
+          StmtId behind = loop;
+          const auto& after = p_[p_[loop].parent].children;
+          if (const std::size_t next = position_in_parent(p_, loop) + 1; next < after.size() && p_[after[next]].as<Sync>() && p_[after[next]].as<Sync>()->op == Sync::Op::await_mma) behind = after[next];
+          event(behind, true, Event::Kind::release, role, stage);
+        }
+      }
     }
   }
 
-  /// True if the wgmma statement is awaited only in the next iteration of `loop` (await_products put the wait there).
-  bool runs_on(BlockId b, LoopId loop) const {
-    if (via_of(p_.block(b)) != Via::wgmma) return false;
-    const StmtId parent = p_[child_towards(p_, loop, b)].parent;
-    for (StmtId c : p_[parent].children)
-      if (const auto* s = p_[c].as<Sync>(); s && s->op == Sync::Op::await_mma && p_[c].role == p_[b].role && s->not_first == loop) return true;
-    return false;
+  std::vector<std::uint32_t> all_roles() const {
+    std::vector<BlockId> all = writers_;
+    for (BlockId b : readers_) add(all, b);
+    return roles_of(all);
   }
 };
 
 /// A wgmma statement is a group that goes on while its warpgroup does. It is awaited before anything else touches its accumulator; if
-/// nothing in the loop does, because the loop adds up, one iteration later, and after the loop.
-void await_products(Program& p, StmtId root) {
-  const auto await = [&](StmtId beside, bool after, std::int64_t pending, std::uint32_t role, LoopId not_first) {
-    Stmt s{{}, {}, Sync{Sync::Op::await_mma, 0, 0, pending, Group::warpgroup, not_first}, p[beside].at};
-    s.role = role;
-    add_stmt(p, p[beside].parent, position_in_parent(p, beside) + (after ? 1 : 0), std::move(s));
+/// nothing in the loop does, because the loop adds up, one iteration later, and after the loop. Returns what waits for each.
+std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
+  std::map<BlockId, StmtId> out;
+  const auto await = [&](StmtId beside, bool after, std::int64_t pending, BlockId of, std::uint32_t stage, LoopId not_first) {
+    Stmt s{{}, {}, Sync{Sync::Op::await_mma, 0, 0, pending, Group::warpgroup, not_first}, p[of].at};
+    s.role = p[of].role;
+    s.stage = stage;
+    return add_stmt(p, p[beside].parent, position_in_parent(p, beside) + (after ? 1 : 0), std::move(s));
   };
   for (BlockId id : blocks_under(p, root)) {
     const Block b = p.block(id);
     if (via_of(b) != Via::wgmma) continue;
     const TensorId acc = b.writes[0].buffer;
-    // The innermost loop around the tile that is none of its own: its children are what runs before and after.
-    StmtId tile = p[id].as<Block>()->tile->top;
+    // The sequence that the tile stands in: its other statements run before and after.
+    StmtId tile = b.tile->top;
     while (p[p[tile].parent].as<Loop>() && is_thread_group(p.loop(p[tile].parent).group) && p[p[tile].parent].children.size() == 1) tile = p[tile].parent;
     const StmtId loop = p[tile].parent;
     const std::vector<StmtId> order = p[loop].children;
@@ -167,15 +201,36 @@ void await_products(Program& p, StmtId root) {
         for (BlockId other : blocks_under(p, order[n])) issued += p[other].role == p[id].role && via_of(p.block(other)) == Via::wgmma;
     }
     if (user) {
-      await(*user, false, issued, p[id].role, {});
-    } else if (p[loop].as<Loop>()) {
+      out[id] = await(*user, false, issued, id, p[id].stage, {});
+    } else if (p[loop].as<Loop>() && !is_thread_group(p.loop(loop).group)) {
       std::int64_t all = 0;
       for (BlockId other : blocks_under(p, loop)) all += p[other].role == p[id].role && via_of(p.block(other)) == Via::wgmma;
-      await(tile, true, all, p[id].role, loop);
-      await(loop, true, 0, p[id].role, {});
+      out[id] = await(tile, true, all, id, p[id].stage, loop);
+      await(loop, true, 0, id, 0, {});
     } else {
-      await(tile, true, 0, p[id].role, {});
+      out[id] = await(tile, true, 0, id, p[id].stage, {});
     }
+  }
+  return out;
+}
+
+/// The critical statements of warpgroups that take turns stand between a wait for the turn and its passing on.
+void place_turns(Program& p) {
+  for (const Turns& t : p.turns) {
+    StmtId meet = t.critical[0];
+    for (BlockId b : t.critical) meet = common_ancestor(p, meet, b);
+    if (p[meet].as<Block>()) meet = p[meet].parent;
+    std::vector<StmtId> all;
+    for (StmtId c : p[meet].children)
+      if (std::any_of(t.critical.begin(), t.critical.end(), [&](BlockId b) { return is_inside(p, b, c); })) all.push_back(c);
+    const std::int64_t warpgroups = constant_extent(p, t.loop).value_or(1);
+    const auto turn = [&](StmtId beside, bool after, Sync::Op op) {
+      Stmt s{{}, {}, Sync{op, 0, 0, warpgroups, Group::warpgroup, {}}, p[t.critical[0]].at};
+      s.role = p[t.critical[0]].role;
+      add_stmt(p, meet, position_in_parent(p, beside) + (after ? 1 : 0), std::move(s));
+    };
+    turn(all.front(), false, Sync::Op::await_turn);
+    turn(all.back(), true, Sync::Op::pass_turn);
   }
 }
 
@@ -183,8 +238,10 @@ void await_products(Program& p, StmtId root) {
 
 Result<Program> realise_channels(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
-  for (StmtId root : std::vector<StmtId>(p.kernels)) await_products(p, root);
-  for (std::uint32_t n = 0; n < p.channels.size(); ++n) TECC_CHECK(Realiser(p, n).run());
+  std::map<BlockId, StmtId> awaited;
+  for (StmtId root : std::vector<StmtId>(p.kernels)) awaited.merge(await_products(p, root));
+  for (std::uint32_t n = 0; n < p.channels.size(); ++n) TECC_CHECK(Realiser(p, n, awaited).run());
+  place_turns(p);
   return p;
 }
 
@@ -222,7 +279,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
           case Event::Kind::release: sync(Op::commit_bulk, c.owner); break;
         }
       }
-      const std::uint32_t role = p[s].role;
+      const std::uint32_t role = p[s].role, stage = p[s].stage;
       const CallSite at = p[s].at;
       p.stmts.edit(parent, [&](Stmt& row) { std::erase(row.children, s); });
       for (const auto& op : into) {
@@ -230,6 +287,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
         if (const auto* b = std::get_if<Barrier>(&op)) made.node = *b;
         else made.node = std::get<Sync>(op);
         made.role = role;
+        made.stage = stage;
         add_stmt(p, parent, n++, std::move(made));
       }
       --n;

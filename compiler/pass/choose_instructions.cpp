@@ -246,8 +246,8 @@ class Chooser {
     if (extent(m) % chosen->m) return refuse(Code::tile_extent, b.name, extent(m), "rows", fmt::format("{} needs a multiple of {}", family, chosen->m));
     if (!width) return refuse(Code::tile_extent, b.name, extent(n), "columns", fmt::format("{} needs a multiple of {}", family, chosen->n_step));
     if (extent(k) % chosen->k) return refuse(Code::tile_extent, b.name, extent(k), "terms of depth", fmt::format("{} needs a multiple of {}", family, chosen->k));
-    TECC_CHECK(operand(*chosen, fa, b.iters[k->iter].var, true));
-    TECC_CHECK(operand(*chosen, fb, b.iters[k->iter].var, false));
+    TECC_CHECK(operand(*chosen, fa, b.iters[m->iter].var, b.iters[k->iter].var, true, id));
+    TECC_CHECK(operand(*chosen, fb, b.iters[n->iter].var, b.iters[k->iter].var, false, id));
     if (p_[b.writes[0].buffer].scope != Scope::reg)
       return refuse(Code::operand_place, p_[b.writes[0].buffer].name, "not in registers", fmt::format("{} keeps its sums in registers; legal: set_scope({}, register)", family, b.name));
 
@@ -290,14 +290,19 @@ class Chooser {
     }
   }
 
-  Check operand(const Instruction& i, const Product::Factor& f, VarId depth, bool is_a) {
+  Check operand(const Instruction& i, const Product::Factor& f, VarId row, VarId depth, bool is_a, BlockId id) {
     const Buffer& b = p_[f.read->tensor];
     const std::string family = i.via == Via::wgmma ? "wgmma" : "mma.sync";
     const bool registers = b.scope == Scope::reg || b.scope == Scope::local;
     if (b.scope == Scope::global || (registers && !(is_a ? i.a_registers : !i.b_shared)) || (b.scope == Scope::shared && !(is_a ? i.a_shared : i.b_shared)))
       return refuse(Code::operand_place, b.name, b.scope == Scope::global ? "in global memory" : registers ? "in registers" : "in shared memory",
                     fmt::format("{} reads {} from {}", family, is_a ? "its rows" : "its columns", i.via == Via::mma_sync ? "registers" : is_a ? "shared memory or registers" : "shared memory"));
-    if (registers) return Ok{};  // its layout is compared when it spreads
+    if (registers) {
+      FragmentLayout layout = is_a ? a_fragment_of(i) : b_fragment_of(i, i.n_step);
+      const int dims[] = {static_cast<int>(*dim_of(f.read->index, row)), static_cast<int>(*dim_of(f.read->index, depth))};
+      for (Piece& x : layout) x.dim = dims[x.dim];
+      return lay_out_registers(f.read->tensor, std::move(layout), id);
+    }
     const std::size_t fast = b.order.empty() ? b.shape.size() - 1 : static_cast<std::size_t>(b.order.back());
     const auto depth_at = dim_of(f.read->index, depth);
     if (depth_at != fast && !i.transposed)
@@ -520,22 +525,6 @@ class Chooser {
 Result<Program> choose_instructions(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   TECC_CHECK(Chooser(p, limits).run());
-  return p;
-}
-
-Result<Program> assign_roles(Program p, const Limits& limits) {
-  if (!limits.gpu) return p;
-  for (std::uint32_t r = 0; r < p.roles.size(); ++r) {
-    std::int64_t warpgroups = 0;
-    for (BlockId b : p.roles[r].blocks) {
-      p.stmts.edit(b, [&](Stmt& s) { s.role = r; });
-      for (LoopId l : bound_loops(p, b, Group::warpgroup)) {
-        const std::int64_t here = constant_extent(p, l).value_or(0) * (thread_weight(p, l) / 128);
-        warpgroups = std::max(warpgroups, here);
-        if (here > p.roles[r].warpgroups) return refuse(Code::role_group, r + 1, p.roles[r].warpgroups, loop_name(p, l), fmt::format("{} warpgroups", here));
-      }
-    }
-  }
   return p;
 }
 

@@ -11,22 +11,25 @@ Result<Program> combine_threads(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (const CrossThread& c : std::vector<CrossThread>(p.cross_threads)) {
     const Block& b = p.block(c.block);
-    // The reduction's thread loops must be neighbours in the mixed radix of thread numbers.
-    const std::vector<LoopId> bound = bound_loops(p, c.block, Group::thread);
-    std::int64_t threads = 1, stride = 1;
-    bool after = false, gap = false;
-    for (auto l = bound.rbegin(); l != bound.rend(); ++l) {
-      const std::int64_t extent = constant_extent(p, *l).value_or(1);
-      if (feeds(p, *l, b, IterKind::reduce)) {
-        if (after) gap = true;
-        threads *= extent;
-      } else if (threads > 1) {
-        after = true;
-      } else {
-        stride *= extent;
+    // The digits of thread numbers that feed the reduction must be neighbours.
+    std::vector<ThreadDigit> digits;
+    for (const Iter& i : b.iters) {
+      if (i.kind != IterKind::reduce) continue;
+      for (const Digit& d : normal(p, i.binding).digits) {
+        if (const auto one = thread_digit(p, d)) digits.push_back({one->div, one->mod, 1});
+        if (const auto& retired = p.loop(d.loop).retired)
+          for (LoopId l : thread_loops(p, c.block))
+            if (depends_on(p, *retired, l)) digits.push_back({thread_weight(p, l), constant_extent(p, l).value_or(1), 1});
       }
     }
-    if (gap) return refuse(Code::scattered_threads, b.name);
+    std::sort(digits.begin(), digits.end());
+    digits.erase(std::unique(digits.begin(), digits.end()), digits.end());
+    std::int64_t threads = 1;
+    const std::int64_t stride = digits.empty() ? 1 : digits[0].div;
+    for (const ThreadDigit& d : digits) {
+      if (d.div != stride * threads) return refuse(Code::scattered_threads, b.name);
+      threads *= d.mod;
+    }
     if (threads == 1) continue;
     Combine combine{{}, *b.combiner, threads, stride, {}};
     for (const Write& w : b.writes) combine.buffers.push_back(w.buffer);
@@ -38,7 +41,9 @@ Result<Program> combine_threads(Program p, const Limits& limits) {
     scratch.scope = Scope::shared;
     combine.scratch = p.buffers.add(scratch);
     const std::size_t position = position_in_parent(p, child_towards(p, c.at, c.block)) + 1;
-    add_stmt(p, c.at, position, Stmt{{}, {}, std::move(combine), p[c.block].at});
+    Stmt made{{}, {}, std::move(combine), p[c.block].at};
+    made.role = p[c.block].role;
+    add_stmt(p, c.at, position, std::move(made));
   }
   return p;
 }

@@ -27,6 +27,8 @@ struct Limits {
 Result<loop::Program> choose_instructions(loop::Program p, const Limits& limits);
 /// specialize: statements get their roles. E0423.
 Result<loop::Program> assign_roles(loop::Program p, const Limits& limits);
+/// skew: statements stand in the order in which they run, with their stages.
+Result<loop::Program> skew_statements(loop::Program p, const Limits& limits);
 /// Pipelines are carried out by what their producers and consumers ask for; events stand where slots change hands. E0421.
 Result<loop::Program> realise_channels(loop::Program p, const Limits& limits);
 /// Events become operations on barriers and on groups of asynchronous work.

@@ -14,15 +14,17 @@ namespace {
 struct Access {
   BlockId block;
   std::vector<Expr> index;
+  bool collective = false;  // an instruction reads it from the registers of all its threads: its layout was compared when it was chosen
 };
 
 std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
   std::vector<Access> out;
   for (BlockId id : all_blocks(p)) {
     const Block& b = p.block(id);
+    const bool collective = b.tile && b.tile->instruction && p[buffer].scope == Scope::reg && !writes(b, buffer);
     const auto visit = [&](const Expr& e) {
       walk(e, [&](const Expr& x) {
-        if (const auto* r = x.as<Read>(); r && r->tensor == buffer) out.push_back({id, r->index});
+        if (const auto* r = x.as<Read>(); r && r->tensor == buffer) out.push_back({id, r->index, collective});
         return true;
       });
     };
@@ -204,13 +206,14 @@ void order_cuts(const Buffer& b, Storage& st) {
 
 Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   const Buffer& b = p[id];
-  const std::vector<Access> accesses = accesses_of(p, id);
+  std::vector<Access> accesses = accesses_of(p, id);
   Storage st;
   if (accesses.empty()) return st;
   for (const Access& a : accesses)
     if (const StmtId one = root_of(p, accesses[0].block), other = root_of(p, a.block); one != other)
       return refuse(Code::several_kernels, b.name, b.scope == Scope::shared ? "shared" : b.scope == Scope::reg ? "register" : "local", p.block(accesses[0].block).name, p.block(a.block).name);
   st.at = home_of(p, accesses);
+  std::erase_if(accesses, [](const Access& a) { return a.collective; });
   const bool shared = b.scope == Scope::shared;
   st.private_to_thread = gpu && !shared;
   if (rotates(b) && is_inside(p, st.at, b.slot_loop)) st.at = p[b.slot_loop].parent;

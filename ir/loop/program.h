@@ -54,6 +54,7 @@ struct Loop {
   LoopKind kind = LoopKind::serial;
   Group group = Group::none;
   std::optional<Raster> raster;
+  std::uint32_t stages = 0;  // skew: the largest stage of a statement inside
   bool persistent = false;  // on the innermost loop bound to blocks: a block takes every n-th iteration of the grid, n blocks in all
   /// A loop that was split or fused is retired: it is in no tree any more, and its value follows from these digits.
   /// Bindings and extents may go on naming it where mixed radices do not line up (fuse 3 and 5, split by 4).
@@ -157,9 +158,12 @@ struct Event {
 ///   await_bulk_read         until at most `count` groups of bulk stores have yet to read shared memory; the same thread
 ///   await_bulk              until at most `count` groups of bulk stores have yet to be visible; the same thread
 ///   commit_copies, await_copies   cp.async groups of each thread
+///   await_turn, pass_turn   take_turns: one warpgroup at a time passes between them, in order of their numbers, `count` in all; turns
+///                           begin with the first
 struct Sync {
   enum class Op : std::uint8_t {
-    wait_full, wait_empty, expect, arrive_full, arrive_empty, fence_async, await_mma, commit_bulk, await_bulk_read, await_bulk, commit_copies, await_copies
+    wait_full, wait_empty, expect, arrive_full, arrive_empty, fence_async, await_mma, commit_bulk, await_bulk_read, await_bulk, commit_copies, await_copies,
+    await_turn, pass_turn
   };
   Op op;
   std::uint32_t channel = 0;
@@ -181,6 +185,9 @@ struct Stmt {
   /// there is one tree, and a role passes by what is not its own. Loops have no role.
   std::uint32_t role = every_role;
   static constexpr std::uint32_t every_role = ~std::uint32_t{0};
+  /// skew: in iteration n of the loop around that has stages, the statement does the work of iteration n - stage. The loop runs for its
+  /// extent and its stages; a statement passes by what lies outside of its own extent.
+  std::uint32_t stage = 0;
 
   template <class T>
   const T* as() const {
@@ -235,6 +242,7 @@ struct Buffer {
   std::int64_t pad = 0;              // set_layout: elements added to the length of the fastest dimension
   std::int64_t slots = 1;            // pipeline: copies of the buffer
   LoopId slot_loop;                  // pipeline: the slot is (iteration of this loop) % slots
+  std::optional<TensorId> reuses;    // reuse: the buffer lies in the slots of this one
   std::optional<std::uint32_t> channel;  // ... counted over the whole kernel, not anew each time the loop starts (Channel::carried)
   /// From level `tiled` on, of a shared buffer that a tile instruction uses: the fastest dimension is cut into panels of `panel`
   /// elements, each a tile of its own, and byte address bits 4.. are xored with bits 7.. over spans of `swizzle` bytes (0, 32, 64, 128).
@@ -264,10 +272,11 @@ struct CrossThread {
 /// iteration of `loop`. Recorded by the step; what carries it out follows from who writes and who reads (compiler/pass/channels.cpp).
 ///   registers  loads to registers, stores to shared memory by the same threads one iteration ahead
 ///   mbarrier   a full and an empty barrier a slot: bulk copies or another role's threads on one side
+///   ahead      bulk copies, issued by one of the threads that use the slot, slots - 1 iterations before them
 ///   bulk_store the same threads write, bulk copies take the slot out
 ///   cp_async   the same threads copy ahead in groups
 struct Channel {
-  enum class How : std::uint8_t { open, registers, mbarrier, bulk_store, cp_async };
+  enum class How : std::uint8_t { open, registers, mbarrier, ahead, bulk_store, cp_async };
   LoopId loop;
   std::vector<TensorId> buffers;
   std::int64_t slots;
@@ -290,6 +299,23 @@ struct StageInfo {
   BlockId block;
 };
 
+/// take_turns(loop, critical): the warpgroups of `loop` issue these statements one warpgroup after the other.
+struct Turns {
+  LoopId loop;
+  std::vector<BlockId> critical;
+};
+
+/// skew(loop, stage, order): recorded by the step, carried out by the pass skew_statements: the blocks, each with the loops around it
+/// below their common loop, run in this order, the work of an iteration `stage` iterations later.
+struct Skewing {
+  LoopId loop;
+  struct Entry {
+    BlockId block;
+    std::int64_t stage = 0;
+  };
+  std::vector<Entry> order;
+};
+
 struct Program {
   std::string name;
   Table<StmtId, Stmt> stmts;
@@ -302,6 +328,8 @@ struct Program {
   std::vector<CrossThread> cross_threads;
   std::vector<Channel> channels;
   std::vector<WarpRole> roles;
+  std::vector<Turns> turns;
+  std::vector<Skewing> skews;
 
   const Stmt& operator[](StmtId s) const { return stmts[s]; }
   const Loop& loop(LoopId l) const { return std::get<Loop>(stmts[l].node); }

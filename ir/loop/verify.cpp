@@ -207,7 +207,7 @@ class Verifier {
     const auto all = writers_.find(t);
     if (all == writers_.end()) return wrong(id, fmt::format("reads '{}', which no block writes", p_[t].name));
     // Copies that a pipeline runs ahead stand after their readers, in program order, too.
-    const bool before = std::any_of(all->second.begin(), all->second.end(), [&](BlockId w) { return w == id || p_.block(w).ahead || compare_order(p_, w, id) < 0; });
+    const bool before = std::any_of(all->second.begin(), all->second.end(), [&](BlockId w) { return w == id || p_.block(w).ahead || (p_.block(id).ahead && p_.block(id).ahead->by < 0) || compare_order(p_, w, id) < 0; });
     if (!before) return wrong(id, fmt::format("reads '{}' before any block writes it", p_[t].name));
     return Ok{};
   }

@@ -8,7 +8,7 @@
 ///          room outside of the tensor, the reads keep it.
 /// Refuses  E0322 a block does not read the tensor; E0323 a reader is not inside `at`; E0324 reads with different fills;
 ///          E0321 the tensor is not complete at that place.
-#include "schedule/primitive/common.h"
+#include "schedule/primitive/cache_factor.h"
 
 namespace tecc::schedule {
 namespace {
@@ -26,6 +26,7 @@ const Iter* defined_by(const Program& p, TensorId tensor, std::size_t d) {
 }  // namespace
 
 Check check(const State& state, const CacheRead& step) {
+  if (step.tensor.base == Ref::Base::factor) return check_factor(state, step);
   TECC_TRY(const std::vector<BlockId> readers, blocks_of(state, step.readers));
   TECC_TRY(const TensorId tensor, buffer_of(state, step.tensor));
   TECC_TRY(const LoopId l, loop_of(state, step.at));
@@ -60,6 +61,7 @@ Check check(const State& state, const CacheRead& step) {
 }
 
 Applied apply(const State& state, const CacheRead& step) {
+  if (step.tensor.base == Ref::Base::factor) return apply_factor(state, step);
   Applied out{state.program, {}};
   Program& p = out.program;
   const std::vector<BlockId> readers = *blocks_of(state, step.readers);
@@ -91,7 +93,7 @@ Applied apply(const State& state, const CacheRead& step) {
   }
 
   Buffer copy;
-  copy.name = p[tensor].name + "." + (step.scope == Scope::shared ? "shared" : "local");
+  copy.name = p[tensor].name + "." + (step.scope == Scope::shared ? "shared" : step.scope == Scope::reg ? "register" : "local");
   copy.type = p[tensor].type;
   copy.shape = p[tensor].shape;
   copy.scope = step.scope;

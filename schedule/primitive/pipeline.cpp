@@ -13,7 +13,13 @@ bool fills_ahead(const Program& p, LoopId l, TensorId b) {
   if (writers.size() != 1 || !loop::is_inside(p, writers[0], l) || p.block(writers[0]).combiner || p[b].role != loop::Role::workspace) return false;
   const std::vector<BlockId> readers = loop::readers_of(p, b);
   return std::all_of(readers.begin(), readers.end(), [&](BlockId r) {
-    return loop::is_inside(p, r, l) && loop::child_towards(p, l, r) != loop::child_towards(p, l, writers[0]);
+    if (!loop::is_inside(p, r, l)) return false;
+    StmtId at = l;  // statements of one warpgroup follow each other, too
+    while (loop::child_towards(p, at, r) == loop::child_towards(p, at, writers[0])) {
+      at = loop::child_towards(p, at, r);
+      if (!p[at].as<Loop>() || (p.loop(at).group != Group::warpgroup && p.loop(at).group != Group::warp)) return false;
+    }
+    return true;
   });
 }
 
@@ -27,7 +33,8 @@ Check check(const State& state, const Pipeline& step) {
     if (!fills_ahead(p, l, b)) return refuse(Code::not_copied_in, p[b].name, say(p, l));
   }
   for (const loop::Channel& c : p.channels)
-    if (c.loop == l) return refuse(Code::pipelined_already, say(p, l), p[c.buffers[0]].name);
+    for (const Ref& r : step.buffers)
+      if (const TensorId b = *buffer_of(state, r); std::find(c.buffers.begin(), c.buffers.end(), b) != c.buffers.end()) return refuse(Code::pipelined_already, say(p, c.loop), p[b].name);
   return Ok{};
 }
 

@@ -183,7 +183,7 @@ Applied apply(const State& state, const CrossThreadReduce& step) {
   for (BlockId id : *blocks_of(state, step.blocks)) {
     out.program.cross_threads.push_back({id, l});
     for (const Write& w : state.program.block(id).writes)
-      out.program.buffers.edit(w.buffer, [](Buffer& b) { b.scope = Scope::local; });
+      out.program.buffers.edit(w.buffer, [](Buffer& b) { if (b.scope != Scope::reg) b.scope = Scope::local; });
   }
   return out;
 }
