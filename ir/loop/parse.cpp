@@ -80,6 +80,7 @@ class Parser {
   Table<VarId> dims_, scope_;
   bool in_block_ = false;
   std::vector<std::pair<std::uint32_t, Token>> channels_used_, roles_used_;
+  std::vector<std::pair<TensorId, Token>> reused_;
 
   Loop& loop(LoopId l) { return std::get<Loop>(rows_[l.n].node); }
   bool live(LoopId l) { return !loop(l).retired; }
@@ -239,6 +240,8 @@ class Parser {
     if (in_.accept("role")) return role();
     if (in_.accept("stages")) return stages();
     if (in_.accept("let")) return retired();
+    if (in_.accept("take_turns")) return turns();
+    if (in_.accept("skew")) return skew();
     if (in_.accept("cross_thread_reduce")) {
       CrossThread c;
       TECC_TRY(c.block, block_named());
@@ -247,7 +250,7 @@ class Parser {
       p_.cross_threads.push_back(c);
       return Ok{};
     }
-    return in_.unexpected("buffer, channel, role, stages, cross_thread_reduce, let or kernel");
+    return in_.unexpected("buffer, channel, role, stages, take_turns, skew, cross_thread_reduce, let or kernel");
   }
 
   Result<TensorId> buffer(Role role) {
@@ -291,6 +294,10 @@ class Parser {
     }
     if (in_.accept("of")) {
       TECC_TRY(b.channel, channel_named());
+    }
+    if (in_.accept("reuses")) {
+      TECC_TRY(const Token other, in_.name("the name of a buffer"));
+      reused_.push_back({{p_.buffers.size()}, other});
     }
     for (const auto& [key, field] : {std::pair("panel", &b.panel), std::pair("swizzle", &b.swizzle), std::pair("align", &b.alignment)})
       if (in_.accept(key)) {
@@ -448,6 +455,37 @@ class Parser {
     return Ok{};
   }
 
+  Check turns() {
+    Turns t;
+    TECC_CHECK(in_.expect("at"));
+    TECC_TRY(t.loop, loop_named());
+    TECC_CHECK(in_.expect(":"));
+    while (in_.is("_") || (in_.now().kind == Token::name && blocks_.count(in_.now().text))) {
+      TECC_TRY(const BlockId b, block_named());
+      t.critical.push_back(b);
+    }
+    p_.turns.push_back(std::move(t));
+    return Ok{};
+  }
+
+  Check skew() {
+    Skewing k;
+    TECC_CHECK(in_.expect("at"));
+    TECC_TRY(k.loop, loop_named());
+    TECC_CHECK(in_.expect(":"));
+    while (in_.is("_") || (in_.now().kind == Token::name && blocks_.count(in_.now().text))) {
+      Skewing::Entry e{};
+      TECC_TRY(e.block, block_named());
+      if (in_.is("stage") && in_.next().kind == Token::integer) {
+        in_.advance();
+        TECC_TRY(e.stage, positive("a stage"));
+      }
+      k.order.push_back(e);
+    }
+    p_.skews.push_back(std::move(k));
+    return Ok{};
+  }
+
   Check retired() {
     TECC_TRY(const LoopId l, known(loops_, "loop"));
     TECC_CHECK(in_.expect(":"));
@@ -505,15 +543,23 @@ class Parser {
   }
 
   Check statement(StmtId parent) {
-    std::uint32_t role = Stmt::every_role;
+    std::uint32_t role = Stmt::every_role, stage = 0;
     const Token first = in_.now();
-    if (const auto r = numbered(first, 'r'); r && Cursor::is(in_.next(), ":")) {
-      role = *r;
-      roles_used_.push_back({role, first});
-      in_.advance(), in_.advance();
+    const auto r = numbered(first, 'r');
+    if (in_.is("+") || (r && (Cursor::is(in_.next(), ":") || Cursor::is(in_.next(), "+")))) {
+      if (r) {
+        role = *r;
+        roles_used_.push_back({role, first});
+        in_.advance();
+      }
+      if (in_.accept("+")) {
+        TECC_TRY(const std::int64_t s, positive("a stage"));
+        stage = static_cast<std::uint32_t>(s);
+      }
+      TECC_CHECK(in_.expect(":"));
     }
     if (in_.accept("for")) {
-      if (role != Stmt::every_role) return at(first.at, refuse(Code::ir_form, "a loop has a role", "roles of the statements inside"));
+      if (role != Stmt::every_role || stage) return at(first.at, refuse(Code::ir_form, "a loop has a role", "roles of the statements inside"));
       TECC_TRY(const LoopId l, known(loops_, "loop"));
       if (!live(l)) return at(in_.before().at, refuse(Code::ir_name_taken, "loop", std::string(in_.before().text)));
       add(parent, l);
@@ -523,10 +569,11 @@ class Parser {
       TECC_TRY(const BlockId b, known(blocks_, "block"));
       add(parent, b);
       rows_[b.n].role = role;
+      rows_[b.n].stage = stage;
       return block(b);
     }
     const StmtId id{static_cast<std::uint32_t>(rows_.size())};
-    rows_.push_back(Stmt{parent, {}, Barrier{}, first.at, role});
+    rows_.push_back(Stmt{parent, {}, Barrier{}, first.at, role, stage});
     rows_[parent.n].children.push_back(id);
     if (in_.accept("barrier")) {
       rows_[id.n].node = Barrier{smaller_group()};
@@ -582,6 +629,10 @@ class Parser {
       TECC_CHECK(in_.expect("group"));
       TECC_TRY(r.group, positive("a number of iterations"));
       loop(l).raster = r;
+    }
+    if (in_.accept("stages")) {
+      TECC_TRY(const std::int64_t stages, positive("a number of stages"));
+      loop(l).stages = static_cast<std::uint32_t>(stages);
     }
     loop(l).persistent = in_.accept("persistent");
     return children(l);
@@ -750,6 +801,11 @@ class Parser {
       if (n >= p_.channels.size()) return at(t.at, refuse(Code::ir_name_unknown, "channel", std::string(t.text), fmt::format("; there are {}", p_.channels.size())));
     for (const auto& [n, t] : roles_used_)
       if (n >= p_.roles.size()) return at(t.at, refuse(Code::ir_name_unknown, "role", std::string(t.text), fmt::format("; there are {}", p_.roles.size())));
+    for (const auto& [t, other] : reused_) {
+      const auto found = buffers_.find(other.text);
+      if (found == buffers_.end()) return at(other.at, refuse(Code::ir_name_unknown, "buffer", std::string(other.text), suggestion(other.text, keys(buffers_))));
+      p_.buffers.edit(t, [&](Buffer& b) { b.reuses = found->second; });
+    }
     for (const auto& [name, l] : loops_) {
       std::set<LoopId> seen;
       if (follows_itself(l, seen)) return at(rows_[l.n].at, refuse(Code::ir_form, fmt::format("the value of loop '{}' follows from itself", name), "digits of other loops"));

@@ -5,17 +5,18 @@
 /// The text of the loop IR, as print() writes it and --dump-ir leaves it in files.
 ///
 ///   program = "program" NAME "(" [ buffer { "," buffer } ] [ ";" NAME "=" INT ".." INT [ ":" INT ] { "," .. } ] ")" "->" "(" [ buffer { "," buffer } ] ")"
-///             "{" { "buffer" buffer | channel | role | stages | cross | let } kernel { kernel } "}"
+///             "{" { "buffer" buffer | channel | role | stages | turns | skew | cross | let } kernel { kernel } "}"
 ///   buffer  = NAME ":" DTYPE [ "[" exprs "]" ] [ "shared" | "register" | "local" ] [ "order" "[" ints "]" ] [ "pad" INT ]
-///             [ "slots" INT "at" LOOP [ "of" CHANNEL ] ] [ "panel" INT ] [ "swizzle" INT ] [ "align" INT ]
+///             [ "slots" INT "at" LOOP ] [ "of" CHANNEL ] [ "reuses" BUFFER ] [ "panel" INT ] [ "swizzle" INT ] [ "align" INT ]
 ///             [ "fragment" "[" DIM ":" COUNT x UNIT @ PLACE { "," .. } "]" ] [ storage ]
 ///   storage = "{" "in" ( LOOP | "kernel" INT ) "," INT "elements" [ "a" "thread" ] [ "," "one" "each" LOOP { LOOP } ] [ "," "offset" INT ]
 ///             { ";" [ "relative" ] "from" INT { COUNT x UNIT @ PLACE } } "}"
 ///   channel = "channel" cN "at" LOOP "slots" INT [ HOW ] [ "owner" GROUP INT ] [ "full" INT ] [ "empty" INT ] [ "offset" INT ] ":" { BUFFER }
 ///   role    = "role" rN "warpgroups" INT "registers" INT ":" { BLOCK }         stages = "stages" NAME [ "=" BLOCK ] { "," .. }
+///   turns   = "take_turns" "at" LOOP ":" { BLOCK }                             skew = "skew" "at" LOOP ":" { BLOCK [ "stage" INT ] }
 ///   cross   = "cross_thread_reduce" BLOCK "at" LOOP                            let = "let" LOOP ":" expr "=" binding      # a retired loop
-///   kernel  = "kernel" NAME "{" { statement } "}"                              statement = [ rN ":" ] ( for | block | other )
-///   for     = "for" LOOP ":" expr [ GROUP ] [ KIND ] [ "raster" LOOP "group" INT ] [ "persistent" ] "{" { statement } "}"
+///   kernel  = "kernel" NAME "{" { statement } "}"                              statement = [ [ rN ] [ "+" INT ] ":" ] ( for | block | other )      # role, stage
+///   for     = "for" LOOP ":" expr [ GROUP ] [ KIND ] [ "raster" LOOP "group" INT ] [ "stages" INT ] [ "persistent" ] "{" { statement } "}"
 ///   block   = "block" NAME "(" [ iter { "," iter } ] ")" [ "where" exprs ] [ "if" exprs ] [ "initialised" ] [ "ahead" LOOP "by" INT ]
 ///             [ "by" VIA [ "swap" ] [ "alone" | "at" LOOP ] [ "atom" ( "alone" | LOOP ) ] [ "as" INSTRUCTION ] ] [ "axes" "(" loops ")" ]
 ///             "{" { BUFFER "[" exprs "]" [ REDUCER ] "=" expr } "}"

@@ -37,6 +37,10 @@ class Printer {
     for (TensorId t : p.inputs) used_.insert(t);
     for (TensorId t : p.outputs) used_.insert(t);
     for (const Channel& c : p.channels) used_.insert(c.buffers.begin(), c.buffers.end());
+    for (TensorId t : std::set<TensorId>(used_))
+      if (p[t].reuses) used_.insert(*p[t].reuses);
+    for (const Turns& t : p.turns) named_.insert(t.loop);
+    for (const Skewing& k : p.skews) named_.insert(k.loop);
     for (auto& [t, name] : buffers_)
       if (used_.count(t)) name = buffers(name);
     for (BlockId b : all_blocks(p)) {
@@ -74,6 +78,16 @@ class Printer {
       out_ += "\n";
     }
     out_ += stages();
+    for (const Turns& t : p_.turns) {
+      out_ += fmt::format("  take_turns at {}:", loop(t.loop));
+      for (BlockId b : t.critical) out_ += " " + block_name(b);
+      out_ += "\n";
+    }
+    for (const Skewing& k : p_.skews) {
+      out_ += fmt::format("  skew at {}:", loop(k.loop));
+      for (const Skewing::Entry& e : k.order) out_ += " " + block_name(e.block) + (e.stage ? fmt::format(" stage {}", e.stage) : "");
+      out_ += "\n";
+    }
     for (const CrossThread& c : p_.cross_threads) out_ += fmt::format("  cross_thread_reduce {} at {}\n", block_name(c.block), loop(c.at));
     for (LoopId l : retired_) {
       const Loop& row = p_.loop(l);
@@ -124,6 +138,7 @@ class Printer {
       for (const Expr& e : b->predicate) note(e);
       for (const Expr& e : b->guards) note(e);
       if (b->tile) named_.insert(b->tile->top), named_.insert(b->tile->atom);
+      if (b->ahead) named_.insert(b->ahead->loop);
     } else if (const auto* c = p_[s].as<Combine>()) {
       used_.insert(c->buffers.begin(), c->buffers.end());
       used_.insert(c->scratch);
@@ -176,6 +191,7 @@ class Printer {
     if (b.pad) out += fmt::format(" pad {}", b.pad);
     if (b.slots != 1 || b.channel || live_.count(b.slot_loop)) out += fmt::format(" slots {} at {}", b.slots, loop(b.slot_loop));
     if (b.channel) out += fmt::format(" of c{}", *b.channel);
+    if (b.reuses) out += " reuses " + names_.tensor(*b.reuses);
     if (b.panel) out += fmt::format(" panel {}", b.panel);
     if (b.swizzle) out += fmt::format(" swizzle {}", b.swizzle);
     if (b.alignment != 16) out += fmt::format(" align {}", b.alignment);
@@ -258,13 +274,16 @@ class Printer {
       if (l->group != Group::none) how += fmt::format(" {}", words::of(words::groups, l->group));
       if (l->kind != LoopKind::serial) how += fmt::format(" {}", words::of(words::kinds, l->kind));
       if (l->raster) how += fmt::format(" raster {} group {}", loop(l->raster->outer), l->raster->group);
+      if (l->stages) how += fmt::format(" stages {}", l->stages);
       if (l->persistent) how += " persistent";
       out_ += fmt::format("{}for {}: {}{} {{\n", indent, loop(s), expr(l->extent, DType::i64), how);
       for (StmtId c : row.children) statement(c, depth + 1);
       out_ += indent + "}\n";
       return;
     }
-    const std::string role = row.role == Stmt::every_role ? "" : fmt::format("r{}: ", row.role);
+    std::string role = row.role == Stmt::every_role ? "" : fmt::format("r{}", row.role);
+    if (row.stage) role += fmt::format("+{}", row.stage);
+    if (!role.empty()) role += ": ";
     if (const auto* b = row.as<Block>()) return block(s, *b, indent, role);
     out_ += indent + role;
     if (const auto* barrier = row.as<Barrier>()) {

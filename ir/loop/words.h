@@ -14,10 +14,10 @@ inline constexpr std::string_view kinds[] = {"serial", "parallel", "unrolled", "
 inline constexpr std::string_view scopes[] = {"global", "shared", "register", "local"};
 inline constexpr std::string_view iters[] = {"spatial", "reduce", "scan"};
 inline constexpr std::string_view vias[] = {"plain", "vector", "cp_async", "bulk", "bulk_tensor", "ldmatrix", "stmatrix", "mma_sync", "wgmma"};
-inline constexpr std::string_view hows[] = {"open", "registers", "mbarrier", "bulk_store", "cp_async"};
+inline constexpr std::string_view hows[] = {"open", "registers", "mbarrier", "ahead", "bulk_store", "cp_async"};
 inline constexpr std::string_view events[] = {"acquire", "commit", "wait", "release"};
 inline constexpr std::string_view syncs[] = {"wait_full", "wait_empty", "expect", "arrive_full", "arrive_empty", "fence_async", "await_mma",
-                                             "commit_bulk", "await_bulk_read", "await_bulk", "commit_copies", "await_copies"};
+                                             "commit_bulk", "await_bulk_read", "await_bulk", "commit_copies", "await_copies", "await_turn", "pass_turn"};
 
 template <std::size_t n, class E>
 std::string_view of(const std::string_view (&table)[n], E value) {
@@ -39,7 +39,8 @@ std::string list(const std::string_view (&table)[n], std::size_t first = 0) {
 /// Operations on the barriers of a channel's slot; the others name no channel.
 inline bool has_channel(Sync::Op op) { return op <= Sync::Op::arrive_empty; }
 inline bool has_count(Sync::Op op) {
-  return op == Sync::Op::expect || op == Sync::Op::await_mma || op == Sync::Op::await_bulk_read || op == Sync::Op::await_bulk || op == Sync::Op::await_copies;
+  return op == Sync::Op::expect || op == Sync::Op::await_mma || op == Sync::Op::await_bulk_read || op == Sync::Op::await_bulk || op == Sync::Op::await_copies ||
+         op == Sync::Op::await_turn || op == Sync::Op::pass_turn;
 }
 
 }  // namespace tecc::loop::words

@@ -38,7 +38,8 @@ struct Agents {
   Agent store_writes(std::size_t warp) const { return static_cast<Agent>(4 * warps + warp); }  // their writes
   Agent products(std::size_t warpgroup) const { return static_cast<Agent>(5 * warps + warpgroup); }  // wgmma, a period a group
   Agent loads(std::size_t barrier) const { return static_cast<Agent>(6 * warps + barrier); }   // bulk loads: a period a phase
-  std::size_t count() const { return 6u * warps + barriers; }
+  Agent releases(std::size_t barrier) const { return static_cast<Agent>(6 * warps + barriers + barrier); }  // empty ones: a period a phase
+  std::size_t count() const { return 6u * warps + 2u * barriers; }
 };
 
 }  // namespace tecc::simulator

@@ -44,7 +44,7 @@ struct Place {
   std::vector<NodeId> index;
   std::vector<std::size_t> minus;  // digits a dimension, of storage that is relative
   bool in_slot_loop = false;
-  std::int64_t ahead = 0;
+  std::int64_t ahead = 0, carried_ahead = 0;  // iterations of the slot loop: of its counter, of those that statements of this stage have begun
   std::optional<NodeId> otherwise;
 };
 
@@ -72,6 +72,7 @@ struct ProductPlan {
 
 struct Statement {
   BlockId id;
+  std::uint32_t stage = 0;
   const Block* block = nullptr;
   std::vector<std::size_t> iters;  // digits
   std::vector<NodeId> uppers, guards, predicate;
@@ -95,6 +96,9 @@ struct Op {
   enum class Kind : std::uint8_t { grid, next_tile, loop, next, threads, end_threads, block, tile, barrier, combine, sync } kind;
   StmtId stmt;
   std::size_t other = 0;  // of grid, loop, threads: behind the end; of the ends: the beginning; of block and tile: the statement
+  std::uint32_t stages = 0;        // of a loop with statements that lag: how many iterations
+  std::optional<LoopId> skewed;    // such a loop around
+  std::uint32_t runs = 1;          // bits: the stages of what stands inside
 };
 
 struct LoopInfo {
@@ -137,6 +141,7 @@ struct Kernel {
   std::int64_t registers = 0;         // a thread
   std::int64_t shared_bytes = 0, granule = 16;
   std::size_t most_iters = 1;
+  std::uint32_t most_stages = 0;
 
   std::int64_t tiles() const {
     std::int64_t n = 1;

@@ -60,6 +60,7 @@ class Compiler {
   std::map<StmtId, BlockId> tops_;
   std::map<BlockId, std::size_t> compiled_;
   std::uint32_t role_ = Stmt::every_role;
+  std::optional<LoopId> skewed_;
 
   Refusal wrong(StmtId s, const std::string& what) const { return at(p_[s].at, refuse(Code::sim_form, k_.name, what)); }
   Refusal unknown(StmtId s, const std::string& what) const { return at(p_[s].at, refuse(Code::no_lowering, "simulator", what)); }
@@ -179,9 +180,10 @@ class Compiler {
     visit(k_.root);
     struct Range { std::int64_t first, last; std::string name; };
     std::vector<Range> barriers;
+    std::vector<std::pair<Range, TensorId>> placed;
     for (std::size_t n = 0; n < p_.channels.size(); ++n) {
       const Channel& c = p_.channels[n];
-      if (c.how != Channel::How::mbarrier || !p_.stmts.has(c.loop) || root_of(p_, c.loop) != k_.root) continue;
+      if (!has_barriers(c)) continue;
       if (c.offset_bytes % 8) return wrong(c.loop, fmt::format("the barriers of channel c{} lie at byte {} of shared memory, which is no multiple of 8", n, c.offset_bytes));
       barriers.push_back({c.offset_bytes, c.offset_bytes + 16 * c.slots * c.owners, fmt::format("c{}", n)});
       k_.shared_bytes = std::max(k_.shared_bytes, barriers.back().last);
@@ -215,6 +217,11 @@ class Compiler {
       if (st.offset_bytes < 0 || st.offset_bytes % info.bytes) return wrong(k_.root, fmt::format("'{}' lies at byte {} of shared memory, which is no multiple of {}", b.name, st.offset_bytes, info.bytes));
       k_.shared_bytes = std::max(k_.shared_bytes, end);
       k_.granule = std::gcd(k_.granule, info.bytes);
+      // Slots of a channel are in use all the time. What else shares memory is seen when it is used.
+      for (const auto& [other, o] : placed)
+        if (st.offset_bytes < other.last && other.first < end && (b.channel || p_[o].channel) && b.reuses != o && p_[o].reuses != t)
+          return wrong(k_.root, fmt::format("'{}' overlaps '{}' in shared memory, and slots of a channel are in use all the time", b.name, other.name));
+      placed.push_back({{st.offset_bytes, end, b.name}, t});
       for (const Range& r : barriers)
         if (st.offset_bytes < r.last && r.first < end) return wrong(k_.root, fmt::format("'{}' overlaps the barriers of channel {} in shared memory", b.name, r.name));
     }
@@ -225,10 +232,14 @@ class Compiler {
     return Ok{};
   }
 
+  bool has_barriers(const Channel& c) const {
+    return (c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) && p_.stmts.has(c.loop) && root_of(p_, c.loop) == k_.root;
+  }
+
   Check channels() {
     for (std::size_t n = 0; n < p_.channels.size(); ++n) {
       const Channel& c = p_.channels[n];
-      if (!p_.stmts.has(c.loop) || c.how != Channel::How::mbarrier || root_of(p_, c.loop) != k_.root) continue;
+      if (!has_barriers(c)) continue;
       k_.channels[n] = {k_.barriers, true};
       if (c.full_arrivals < 1 || c.empty_arrivals < 1 || c.slots < 1 || c.owners < 1) return wrong(c.loop, fmt::format("a barrier of channel c{} counts no arrivals", n));
       k_.barriers += static_cast<std::size_t>(c.slots * c.owners);
@@ -303,6 +314,27 @@ class Compiler {
   }
 
   Check statement(StmtId s, RoleCode& r) {
+    const std::size_t begin = r.code.size();
+    const std::optional<LoopId> around = skewed_;
+    TECC_CHECK(printed(s, r));
+    for (std::size_t n = begin; around && n < r.code.size(); ++n)
+      if (r.code[n].stmt == s || n == begin) {
+        r.code[n].skewed = around;
+        r.code[n].runs = stages_of(s);
+      }
+    return Ok{};
+  }
+
+  /// The stages of the role's statements inside, as bits.
+  std::uint32_t stages_of(StmtId s) const {
+    if (!has_role(s)) return 0;
+    if (p_[s].children.empty()) return 1u << p_[s].stage;
+    std::uint32_t bits = 0;
+    for (StmtId c : p_[s].children) bits |= stages_of(c);
+    return bits;
+  }
+
+  Check printed(StmtId s, RoleCode& r) {
     if (const auto top = tops_.find(s); top != tops_.end()) {
       TECC_TRY(const std::size_t n, compiled(top->second));
       r.code.push_back({Op::Kind::tile, top->second, n});
@@ -312,10 +344,18 @@ class Compiler {
     if (const auto* l = row.as<Loop>()) {
       const bool threads = is_thread_group(l->group);
       const std::size_t begin = r.code.size();
+      const bool lags = l->stages && stages_of(s) > 1;
+      if (lags && (skewed_ || k_.loops[s.n].follows_threads || l->stages > 31)) return unknown(s, "skewed loops in each other");
       r.code.push_back({threads ? Op::Kind::threads : Op::Kind::loop, s});
+      if (lags) skewed_ = s;
       TECC_CHECK(statements(s, r, 0));
+      if (lags) skewed_.reset();
       r.code.push_back({threads ? Op::Kind::end_threads : Op::Kind::next, s, begin});
       r.code[begin].other = r.code.size();
+      if (lags) {
+        r.code[begin].stages = r.code.back().stages = l->stages;
+        k_.most_stages = std::max(k_.most_stages, l->stages);
+      }
     } else if (row.as<Block>()) {
       TECC_TRY(const std::size_t n, compiled(s));
       r.code.push_back({Op::Kind::block, s, n});
@@ -339,6 +379,7 @@ class Compiler {
     Statement st;
     st.id = id;
     st.block = &b;
+    st.stage = p_[id].stage;
     st.via = via_of(b);
     k_.most_iters = std::max(k_.most_iters, b.iters.size());
     for (const Iter& i : b.iters) {
@@ -525,7 +566,10 @@ class Compiler {
       }
     if (rotates(buffer) && p_.stmts.has(buffer.slot_loop) && p_[buffer.slot_loop].as<Loop>() && is_inside(p_, id, buffer.slot_loop)) {
       out.in_slot_loop = true;
-      out.ahead = b.ahead ? b.ahead->by : 0;
+      if (b.ahead && b.ahead->loop == buffer.slot_loop) {
+        out.ahead = b.ahead->by;
+        out.carried_ahead = b.ahead->by + p_[id].stage;  // to lag is to be ahead by less than nothing
+      }
     }
     k_.places.push_back(std::move(out));
     return k_.places.size() - 1;

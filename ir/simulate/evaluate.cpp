@@ -92,18 +92,19 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
     place += *own;
   }
   std::int64_t iteration = 0;
+  const std::uint32_t stage = t.statement ? t.statement->stage : 0;
   if (b.channel) {
     if (!p.in_slot_loop) {
       fail_form(StmtId{t.actor.self.site}, fmt::format("{} uses a slot of '{}' outside of the loop that its channel belongs to", said(t.actor.self.site), b.name));
       return std::nullopt;
     }
-    iteration = t.frame.begun[b.slot_loop.n] - 1 + p.ahead;
+    iteration = t.frame.begins(b.slot_loop, stage) - 1 + p.carried_ahead;
     slot = floor_mod(iteration, k_.p->channels[*b.channel].slots);
   } else if (b.slots > 1 && p.in_slot_loop) {
     iteration = t.frame.counters[b.slot_loop.n] + p.ahead;
     slot = floor_mod(iteration, b.slots);
   }
-  a.generation = mixed(mixed(1, info.generation ? t.frame.begun[info.generation->n] : 0), iteration);
+  a.generation = mixed(mixed(1, info.generation ? t.frame.begins(*info.generation, stage) : 0), iteration);
   if (place >= info.elements || slot >= b.slots) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_outside, k_.name, said(t.actor.self.site), slot >= b.slots ? fmt::format("slot {} of '{}'", slot, b.name) : element(p, a),
                                                               slot >= b.slots ? fmt::format("its {} slots", b.slots) : fmt::format("its {} elements", info.elements))));

@@ -23,7 +23,7 @@ Machine::Machine(const Kernel& k, const SimulateOptions& options, std::vector<Gl
     for (std::int64_t i = 0; i < c.slots * c.owners; ++i) {
       const Clock none(agents_.count());
       full_.push_back({c.full_arrivals, c.full_arrivals, 0, 0, none, none, 0, 0, 0, agents_.loads(full_.size())});
-      empty_.push_back({c.empty_arrivals, c.empty_arrivals, 0, 0, none, none, 0, 0, 0, std::nullopt});
+      empty_.push_back({c.empty_arrivals, c.empty_arrivals, 0, 0, none, none, 0, 0, 0, agents_.releases(empty_.size())});
     }
   }
   for (const RoleCode& role : k.roles)
@@ -36,7 +36,8 @@ Machine::Machine(const Kernel& k, const SimulateOptions& options, std::vector<Gl
         if (w.thread(lane) < role.threads) w.exists |= 1u << lane;
       w.mask = w.exists;
       w.frame.counters.resize(rows);
-      w.frame.begun.resize(rows);
+      w.frame.stages = k.most_stages + 1;
+      w.frame.begun.resize(rows * w.frame.stages);
       w.clock = Clock(agents_.count());
       w.clock[static_cast<Agent>(w.number)] = 1;
       w.saved_masks.resize(rows);
@@ -49,6 +50,12 @@ Machine::Machine(const Kernel& k, const SimulateOptions& options, std::vector<Gl
     }
   meetings_.resize(k.roles.size() + (warps_.size() + 3) / 4);
   for (Meeting& m : meetings_) m.clock = Clock(agents_.count());
+  turns_.resize((warps_.size() + 3) / 4);
+  for (Turn& t : turns_) t.clock = Clock(agents_.count());
+  for (const Turns& t : k.p->turns)  // the first warpgroup finds its turn
+    if (k.p->stmts.has(t.loop) && root_of(*k.p, t.loop) == k.root)
+      for (const Warp& w : warps_)
+        if (w.in_role == 0 && (w.role->role == Stmt::every_role || w.role->role == k.p->stmts[t.critical[0]].role)) turns_[w.number / 4].passed = 4;
   products_.resize((warps_.size() + 3) / 4);
 }
 
@@ -124,6 +131,19 @@ bool Machine::is_elected(const Warp& w, Group group) const {
   return group == Group::block ? w.in_role == 0 : group == Group::warpgroup ? w.in_role % 4 == 0 : true;
 }
 
+/// A statement that lags counts the iterations that it takes part in.
+void Machine::begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed) {
+  const std::uint32_t bits = stages ? running(w, l) : skewed ? running(w, *skewed) : ~0u;
+  for (std::uint32_t s = 0; s < w.frame.stages; ++s) w.frame.begins(l, s) += bits >> s & 1;
+}
+
+std::uint32_t Machine::running(const Warp& w, LoopId skewed) const {
+  std::uint32_t bits = 0;
+  for (std::uint32_t s = 0; s < w.frame.stages; ++s)
+    if (const std::int64_t n = w.frame.counters[skewed.n] - s; n >= 0 && n < w.extents[skewed.n]) bits |= 1u << s;
+  return bits;
+}
+
 // ---- statements -------------------------------------------------------------------------------------------------------------
 namespace {
 
@@ -156,9 +176,13 @@ bool Machine::step(Warp& w) {
   const Op& op = w.role->code[w.pc];
   const std::size_t l = op.stmt.n;
   const auto begin_tile = [&] {
-    for (LoopId g : k_.grid) ++w.frame.begun[g.n];
     decode(k_, w.tile, w.frame);
+    for (LoopId g : k_.grid) begin(w, g, 0, std::nullopt);
   };
+  if (op.skewed && !(op.runs & running(w, *op.skewed)) && op.kind != Op::Kind::next && op.kind != Op::Kind::end_threads) {
+    w.pc = op.kind == Op::Kind::loop || op.kind == Op::Kind::threads ? op.other : w.pc + 1;
+    return true;
+  }
   const auto here = [&](int lane) { return Thread{w, w.frame, lane, w.thread(lane), iters_, nullptr, actor(w, lane, op.stmt)}; };
   switch (op.kind) {
     case Op::Kind::grid:
@@ -197,19 +221,19 @@ bool Machine::step(Warp& w) {
         w.pc = op.other;
         return true;
       }
-      ++w.frame.begun[l];
+      begin(w, op.stmt, op.stages, op.skewed);
       break;
     }
     case Op::Kind::next: {
       const std::int64_t i = ++w.frame.counters[l];
-      bool again = i < w.extents[l];
+      bool again = i < w.extents[l] + op.stages;
       if (k_.loops[l].follows_threads) {
         for (int lane = 0; lane < 32; ++lane)
           if (w.lane_extents[l][static_cast<std::size_t>(lane)] <= i) w.mask &= ~(1u << lane);
         again = w.mask != 0;
       }
       if (again) {
-        ++w.frame.begun[l];
+        begin(w, op.stmt, op.stages, op.skewed);
         w.pc = op.other + 1;
         return true;
       }
@@ -227,7 +251,7 @@ bool Machine::step(Warp& w) {
         w.pc = op.other;
         return true;
       }
-      ++w.frame.begun[l];
+      begin(w, op.stmt, 0, op.skewed);
       break;
     }
     case Op::Kind::end_threads: w.mask = w.saved_masks[l]; break;
@@ -310,7 +334,7 @@ void Machine::instance(Thread& t, const Statement& st) {
       ++position;
     }
   } else {
-    const bool starts = b.init == Init::fused && std::all_of(st.reduce_loops.begin(), st.reduce_loops.end(), [&](LoopId l) { return t.frame.counters[l.n] == 0; });
+    const bool starts = b.init == Init::fused && std::all_of(st.reduce_loops.begin(), st.reduce_loops.end(), [&](LoopId l) { return iteration_of(st, t.frame, l) == 0; });
     if (!starts) before = load(first, t);
   }
   if (failed_) return;

@@ -24,7 +24,11 @@ struct GlobalMemory {
 
 /// What a warp is at: loop counters, and how often loops have begun an iteration. Asynchronous operations keep a copy.
 struct Frame {
-  std::vector<std::int64_t> counters, begun;  // by row
+  std::vector<std::int64_t> counters;  // by row
+  std::vector<std::int64_t> begun;     // by row and stage
+  std::uint32_t stages = 1;
+  std::int64_t& begins(LoopId l, std::uint32_t stage) { return begun[l.n * stages + stage]; }
+  std::int64_t begins(LoopId l, std::uint32_t stage) const { return begun[l.n * stages + stage]; }
 };
 
 struct Register {
@@ -64,7 +68,7 @@ struct Warp {
   Frame frame;
   Clock clock;
   std::vector<std::uint32_t> saved_masks;                // by row of the loop
-  std::vector<std::int64_t> extents;                     // by row
+  std::vector<std::int64_t> extents;                     // by row; of a skewed loop, without its stages
   std::vector<std::vector<std::int64_t>> lane_extents;   // by row, of loops that follow threads
   std::vector<Register> registers;                       // [place][lane]
   std::uint32_t fences = 0;                              // executed
@@ -121,6 +125,13 @@ struct Machine {
     counter = 0;
   }
   void instance(Thread& t, const Statement& st);
+  /// The iteration of a loop whose work the statement does.
+  static std::int64_t iteration_of(const Statement& st, const Frame& f, LoopId l) {
+    const auto& ahead = st.block->ahead;
+    return f.counters[l.n] + (ahead && ahead->loop == l ? ahead->by : 0);
+  }
+  void begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed);  // an iteration
+  std::uint32_t running(const Warp& w, LoopId skewed) const;  // bits: the stages that run in the loop's iteration
   bool is_elected(const Warp& w, Group group) const;
   Actor actor(const Warp& w, int lane, StmtId site) const;
   /// Of an asynchronous operation issued by the warp now.
@@ -157,12 +168,12 @@ struct Machine {
     Clock arriving, done;
     std::size_t loads = 0;     // issued and not landed
     std::uint32_t used = 0, awaited = 0;  // phases that loads were issued into, that somebody waited for
-    std::optional<Agent> agent;
+    Agent agent = 0;           // whose periods its phases are
   };
   bool barrier(Warp& w, StmtId s, Group group);
   bool sync(Warp& w, StmtId s, const Sync& op);
   bool wait(Warp& w, StmtId s, std::size_t barrier, bool full, std::int64_t round, std::uint32_t channel, std::int64_t slot);
-  void arrive(Warp& w, StmtId s, Counter& c, const std::string& name);
+  void arrive(Warp& w, StmtId s, Counter& c, std::int64_t round, const std::string& name);
   void complete(Counter& c, StmtId s, const std::string& name);
   void bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s);
   bool blocked(Warp& w, StmtId s, std::string why);
@@ -180,6 +191,7 @@ struct Machine {
   bool tile(Warp& w, const Statement& st);
   void issue_product(Warp& w, const Statement& st);
   void multiply_at_once(Warp& w, const Statement& st);
+  bool stores_as_table(Thread& t, Frame& frame, const Statement& st);
 
   // ---- report.cpp ----
   void fail(Refusal why) {
@@ -215,6 +227,13 @@ struct Machine {
     Clock clock;
   };
   std::vector<Meeting> meetings_;  // of each role, then of each warpgroup of the block
+  struct Turn {  // of a warpgroup: it comes when the warpgroup before passes it on
+    int passed = 0, awaiting = 0;  // warps
+    std::uint64_t ticket = 1, open = 0;
+    Clock clock;
+  };
+  std::vector<Turn> turns_;  // by warpgroup of the block
+  bool turn(Warp& w, StmtId s, const Sync& op);
   std::vector<std::size_t> role_of_warp_;
 
   struct ProductQueue {  // wgmma of one warpgroup, in order of issue

@@ -97,7 +97,7 @@ void Machine::combine(Warp&, StmtId s, const std::vector<Warp*>& members) {
 /// The slot's barrier, the round and the slot; nullopt after a failure.
 std::optional<std::size_t> Machine::barrier_of(const Warp& w, StmtId s, std::uint32_t channel, std::int64_t lag, std::int64_t& round, std::int64_t& slot) {
   const Channel& c = k_.p->channels[channel];
-  const std::int64_t iteration = w.frame.begun[c.loop.n] - 1 - lag;
+  const std::int64_t iteration = w.frame.begins(c.loop, k_.p->stmts[s].stage) - 1 - lag;
   const std::int64_t owner = c.owner == Group::block ? 0 : w.in_role / 4;
   if (iteration < 0) {
     fail_form(s, fmt::format("{} concerns the slot of an iteration before the first one of channel c{}", said(s.n), channel));
@@ -147,12 +147,16 @@ void Machine::complete(Counter& c, StmtId s, const std::string& name) {
     return fail(at(k_.p->stmts[s].at, refuse(Code::sim_phase, k_.name, fmt::format("{} completes its phase {} before all copies into the slot have landed", name, c.phases + 1), "expect announces fewer bytes than they bring")));
   ++c.phases;
   c.done = c.arriving;
-  if (c.agent) c.done[*c.agent] = c.phases;
+  c.done[c.agent] = c.phases;
   c.pending = c.needed;
   c.arriving.clear();
 }
 
-void Machine::arrive(Warp& w, StmtId s, Counter& c, const std::string& name) {
+void Machine::arrive(Warp& w, StmtId s, Counter& c, std::int64_t round, const std::string& name) {
+  if (w.clock[c.agent] < round)
+    return fail(at(k_.p->stmts[s].at, refuse(Code::sim_phase, k_.name, fmt::format("{} of {} arrives for phase {} of {} where it cannot know that phase {} is complete", said(s.n), role_name(w), round + 1, name, round),
+                                             "a wait before it must see that")));
+  if (c.phases > round) return fail(at(k_.p->stmts[s].at, refuse(Code::sim_phase, k_.name, fmt::format("{} of {} arrives for phase {} of {}", said(s.n), role_name(w), round + 1, name), "others have completed it")));
   if (c.pending == 0) return fail(at(k_.p->stmts[s].at, refuse(Code::sim_phase, k_.name, fmt::format("{} of {} arrives once too often at {}", said(s.n), role_name(w), name), fmt::format("a phase counts {} arrivals", c.needed))));
   ++w.clock[static_cast<Agent>(w.number)];
   c.arriving.join(w.clock);
@@ -170,7 +174,8 @@ void Machine::bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s) {
 // ---- Sync -------------------------------------------------------------------------------------------------------------------
 bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
   if (w.mask != w.exists) return fail_form(s, fmt::format("threads of a warp of {} part at {}", role_name(w), said(s.n))), true;
-  if (op.not_first != LoopId{} && w.frame.counters[op.not_first.n] == 0) return true;
+  const Op& here = w.role->code[w.pc];
+  if (op.not_first != LoopId{} && w.frame.counters[op.not_first.n] - (here.skewed == op.not_first ? k_.p->stmts[s].stage : 0) == 0) return true;
   using Kind = Sync::Op;
   std::size_t barrier = 0;
   std::int64_t round = 0, slot = 0;
@@ -190,19 +195,21 @@ bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
       constexpr std::int64_t most = (1 << 20) - 1;  // of an mbarrier's count of bytes
       if (op.count < 0 || op.count > most) return fail_form(s, fmt::format("{} announces {} bytes; a barrier counts up to {}", said(s.n), op.count, most)), true;
       full_[barrier].bytes += op.count;
-      arrive(w, s, full_[barrier], barrier_name(barrier, true));
+      arrive(w, s, full_[barrier], round, barrier_name(barrier, true));
       return true;
     }
     case Kind::arrive_full:
     case Kind::arrive_empty: {
       const bool full = op.op == Kind::arrive_full;
       if (!mine) return true;
-      for (int n = op.group == Group::thread ? std::popcount(w.exists) : 1; n > 0 && !failed_; --n) arrive(w, s, (full ? full_ : empty_)[barrier], barrier_name(barrier, full));
+      for (int n = op.group == Group::thread ? std::popcount(w.exists) : 1; n > 0 && !failed_; --n) arrive(w, s, (full ? full_ : empty_)[barrier], round, barrier_name(barrier, full));
       return true;
     }
     case Kind::fence_async: w.clock[agents_.fences(w.number)] = ++w.fences; return true;
     case Kind::await_mma: {
-      const std::int64_t wanted = std::max<std::int64_t>(w.products - op.count, 0);
+      // At the two ends of a skewed loop fewer groups run: none may go on.
+      const bool at_end = here.skewed && running(w, *here.skewed) != (2u << k_.p->loop(*here.skewed).stages) - 1;
+      const std::int64_t wanted = std::max<std::int64_t>(w.products - (at_end ? 0 : op.count), 0);
       if (products_[w.number / 4].landed < wanted) return blocked(w, s, "the end of a wgmma, which other warps of its warpgroup have yet to issue");
       raise(agents_.products(w.number / 4), wanted);
       return true;
@@ -220,6 +227,8 @@ bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
       if (op.op == Kind::await_bulk) raise(agents_.store_writes(w.number), wanted);
       return true;
     }
+    case Kind::await_turn:
+    case Kind::pass_turn: return turn(w, s, op);
     case Kind::commit_copies: w.copies.push_back({}); return true;
     case Kind::await_copies: {
       const std::int64_t wanted = std::max<std::int64_t>(committed(w.copies) - op.count, 0);
@@ -229,6 +238,38 @@ bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
       return true;
     }
   }
+  return true;
+}
+
+/// Two warpgroups meet at a turn: the one that passes it on does not wait.
+bool Machine::turn(Warp& w, StmtId s, const Sync& op) {
+  const std::int64_t own = w.in_role / 4;
+  if (own >= op.count) return fail_form(s, fmt::format("{} of {} counts {} warpgroups", said(s.n), role_name(w), op.count)), true;
+  const auto open = [&](Turn& t) {
+    if (t.passed != 4 || t.awaiting != 4) return;
+    t.passed = t.awaiting = 0;
+    t.open = t.ticket++;
+  };
+  if (op.op == Sync::Op::pass_turn) {
+    Turn& t = turns_[w.number / 4 - static_cast<std::size_t>(own) + static_cast<std::size_t>((own + 1) % op.count)];
+    if (t.passed == 4) return fail_form(s, fmt::format("{} of {} passes on a turn that has not been taken since the last time", said(s.n), role_name(w))), true;
+    ++w.clock[static_cast<Agent>(w.number)];
+    t.clock.join(w.clock);
+    ++t.passed;
+    open(t);
+    return true;
+  }
+  Turn& t = turns_[w.number / 4];
+  if (w.arrived == 0) {
+    ++w.clock[static_cast<Agent>(w.number)];
+    t.clock.join(w.clock);
+    w.arrived = t.ticket;
+    ++t.awaiting;
+    open(t);
+  }
+  if (w.arrived > t.open) return blocked(w, s, fmt::format("its turn: {} of 4 warps have passed it on, {} of 4 await it", t.passed, t.awaiting));
+  w.clock.join(t.clock);
+  w.arrived = 0;
   return true;
 }
 

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <map>
+#include <tuple>
+
 #include "ir/simulate/machine.h"
 
 /// Matrix instructions: sums of products of two tiles, at once (mma.sync, by a warp) or while the threads go on (wgmma, by four).
@@ -44,10 +47,14 @@ class Multiplier {
   void prepare() {
     const Frame& frame = w_.members[0].frame;
     w_.starts = st_.block->init == Init::fused && std::all_of(st_.reduce_loops.begin(), st_.reduce_loops.end(), [&](LoopId l) {
-      return std::find(st_.tile.begin(), st_.tile.end(), l) != st_.tile.end() || frame.counters[l.n] == 0;
+      return std::find(st_.tile.begin(), st_.tile.end(), l) != st_.tile.end() || Machine::iteration_of(st_, frame, l) == 0;
     });
     for (int side = 0; side < 2; ++side)
       if (k_.buffers[k_.places[plan_.factor[side]].buffer.n].is_private) hold(k_.places[plan_.factor[side]].buffer);
+    if (const Instruction* i = st_.block->tile->instruction) {
+      const std::int64_t first = w_.members[0].warp->thread(0) / i->threads * i->threads;
+      for (std::size_t d : st_.iters) origin_.push_back(m_.value(k_.digits[d], frame, first));
+    }
     w_.fast = m_.options_.fast_products && plan_.separable;
     if (w_.fast) prepare_fast();
     else prepare_slow();
@@ -111,10 +118,35 @@ class Multiplier {
     const auto found = w_.held.find(held_key(p.buffer, tag));
     if (found == w_.held.end()) return wrong(Code::sim_unwritten, "no thread of the instruction holds in its registers", "");
     const Thread::Held& h = found->second;
+    if (!fits(p, t, h)) return std::nullopt;
     Register& r = h.warp->reg(h.place, h.lane);
     if (r.sums > h.warp->clock[m_.agents_.products(h.warp->number / 4)]) return wrong(Code::sim_in_flight, "the wgmma that adds to it", "await_mma");
     if (group_) r.reads = group_;
     return Source{h.warp, h.place * 32 + static_cast<std::size_t>(h.lane)};
+  }
+
+  /// The instruction's table says which thread and which register hold an element of an operand.
+  bool fits(const Place& p, const Thread& t, const Thread::Held& h) {
+    const Instruction* i = st_.block->tile->instruction;
+    if (!i) return true;
+    const int side = &p == &k_.places[plan_.factor[0]] ? 0 : 1;
+    std::int64_t at[2] = {0, 0}, base[2];
+    for (std::size_t n : plan_.iters[side]) at[0] += t.iters[n] - origin_[n];
+    for (std::size_t n : plan_.depth) at[1] += t.iters[n] - origin_[n];
+    const std::int64_t extents[2] = {side == 0 ? i->m : i->n_most, i->k};
+    for (int d = 0; d < 2; ++d) {
+      base[d] = at[d] / extents[d];
+      at[d] %= extents[d];
+    }
+    std::int64_t thread = 0, reg = 0;
+    for (const Piece& x : side == 0 ? a_fragment_of(*i) : b_fragment_of(*i, i->n_most)) (x.of == Piece::Of::thread ? thread : reg) += at[x.dim] / x.stride % x.count * x.div;
+    const std::int64_t own = h.warp->thread(h.lane) % i->threads;
+    const std::int64_t first = static_cast<std::int64_t>(h.place) - reg;
+    const auto [known, fresh] = first_.try_emplace({side, h.warp->number * 32 + static_cast<std::size_t>(h.lane), base[0], base[1]}, first);
+    if (thread == own && (fresh || known->second == first)) return true;
+    m_.fail_form(st_.id, fmt::format("{} finds element ({}, {}) of its {} in register {} of thread {}; {} wants it in register {} of thread {}", m_.said(st_.id.n), at[0], at[1],
+                                     side == 0 ? "rows" : "columns", static_cast<std::int64_t>(h.place) - (fresh ? static_cast<std::int64_t>(k_.buffers[p.buffer.n].file) : known->second), own, i->name, reg, thread));
+    return false;
   }
 
   // ---- sums -------------------------------------------------------------------------------------------------------------------
@@ -254,7 +286,8 @@ class Multiplier {
     std::size_t first_ = 0;
   };
 
-  std::vector<std::int64_t> key_;
+  std::vector<std::int64_t> key_, origin_;
+  std::map<std::tuple<int, std::size_t, std::int64_t, std::int64_t>, std::int64_t> first_;  // registers of an operand begin here
   std::size_t place_ = 0;
 };
 
@@ -302,7 +335,7 @@ void perform(Machine& m, Work& w) {
         const auto a = m.address(m.k_.places[st.writes[0].place], t);
         if (!a) return;
         Register& r = member.warp->reg(a->at, lane);
-        const bool first = w.starts && std::all_of(st.reduce_loops.begin(), st.reduce_loops.end(), [&](LoopId l) { return t.frame.counters[l.n] == 0; });
+        const bool first = w.starts && std::all_of(st.reduce_loops.begin(), st.reduce_loops.end(), [&](LoopId l) { return Machine::iteration_of(st, t.frame, l) == 0; });
         const Scalar before = first ? m.eval(st.identity, t) : r.value;
         r.value = interpreter::combine(*st.block->combiner, type, before, m.eval(st.writes[0].value, t));
       });
@@ -340,9 +373,48 @@ bool Machine::tile(Warp& w, const Statement& st) {
   Frame frame = w.frame;
   for (int lane = 0; lane < 32 && !failed_; ++lane) {
     Thread t{w, frame, lane, w.thread(lane), iters_, &st, actor(w, lane, st.id)};
-    for_each(st.tile, 0, frame, t.number, [&] { instance(t, st); });
+    for_each(st.tile, 0, frame, t.number, [&] {
+      if (st.via != Via::stmatrix || stores_as_table(t, frame, st)) instance(t, st);
+    });
   }
   return true;
+}
+
+/// stmatrix takes its elements from the threads and registers that matrix_move() says; its loops must say the same.
+bool Machine::stores_as_table(Thread& t, Frame& frame, const Statement& st) {
+  std::int64_t threads = 0, registers = 1, reg = 0;
+  Frame zero = frame;
+  for (std::size_t l = 0; l < st.tile.size(); ++l) {
+    if (!st.in_atom[l]) continue;
+    const std::int64_t extent = *constant_extent(*k_.p, st.tile[l]);
+    if (k_.p->loop(st.tile[l]).group != Group::none) {
+      threads = std::max<std::int64_t>(threads, 1) * extent;
+      continue;
+    }
+    reg = reg * extent + frame.counters[st.tile[l].n];
+    registers *= extent;
+    zero.counters[st.tile[l].n] = 0;
+  }
+  if (threads % 32 || threads == 0 || (registers != 2 && registers != 4 && registers != 8)) return true;  // not cut for the instruction
+  const Place& to = k_.places[st.writes[0].place];
+  const Buffer& b = *k_.buffers[to.buffer.n].row;
+  const std::size_t fast = b.order.empty() ? b.shape.size() - 1 : static_cast<std::size_t>(b.order.back());
+  std::int64_t at[2] = {0, 0};
+  const auto add = [&](const Frame& f, std::int64_t number, std::int64_t sign) {
+    Thread own{t.warp, f, t.lane, number, iters_, &st, t.actor};
+    iterations(own, st);
+    Address a;
+    tag_of(to, own, a);
+    for (std::size_t d = 0; d < a.rank; ++d) at[d == fast] += sign * a.coordinates[d];
+  };
+  add(frame, t.number, 1);
+  add(zero, t.number / threads * threads, -1);
+  std::int64_t thread = at[0] / 16 * 32, wanted = 0;
+  at[0] %= 16;
+  for (const Piece& p : matrix_move(registers / 2).fragment) (p.of == Piece::Of::thread ? thread : wanted) += at[p.dim] / p.stride % p.count * p.div;
+  if (thread == t.number % threads && wanted == reg) return true;
+  fail_form(st.id, fmt::format("{} has element ({}, {}) of a tile of 16 rows in register {} of thread {}; stmatrix has it in register {} of thread {}", said(st.id.n), at[0], at[1], reg, t.number % threads, wanted, thread));
+  return false;
 }
 
 void Machine::issue_product(Warp& w, const Statement& st) {

@@ -25,12 +25,14 @@ struct BulkStore : Asynchronous {
   TensorId global;
   std::vector<std::pair<std::size_t, std::size_t>> elements;
   std::vector<Scalar> values;
+  bool has_read = false;
   Warp* warp;
   std::size_t group;
   bool land(Machine& m) override {
     StoreGroup& g = warp->stores[group];
-    if (g.reads && values.size() < elements.size()) {
+    if (!has_read) {
       for (const auto& [from, to] : elements) values.push_back(m.shared_values_[from]);
+      has_read = true;
       --g.reads;
       return false;
     }
@@ -75,7 +77,7 @@ void Machine::bulk(Warp& w, const Statement& st) {
   StoreGroup& group = w.stores.back();
   if (load) {
     std::int64_t round = 0, slot = 0;
-    const auto found = barrier_of(w, st.id, *k_.buffers[to.buffer.n].row->channel, -to.ahead, round, slot);
+    const auto found = barrier_of(w, st.id, *k_.buffers[to.buffer.n].row->channel, -to.carried_ahead, round, slot);
     if (!found) return;
     barrier = *found;
     writing.self = {agents_.loads(barrier), 0, true, full_[barrier].phases, st.id.n, id_};

@@ -38,7 +38,7 @@ const std::string small = R"(program k(X: f32[N]; N = 1..64:8) -> (Y: f32[N]) {
 const std::string lines = R"(program k(A: bf16[M, 64] align 128, alpha: f32; M = 64..4096:64, P = 1..9) -> (C: f32[M, 64]) {
   buffer as: bf16[M, 64] shared order [1, 0] pad 8 slots 4 at k0 of c0 panel 64 swizzle 128 {in kernel 0, 4096 elements, offset 1024; relative from 0 64x1@64; relative from 0 64x1@1}
   buffer acc: f32[M, 64] register fragment [1: 2x1@1, 0: 2x8@2, 1: 8x8@4] {in w, 32 elements a thread; relative from 0 2x8@2; from -1 8x8@4 2x1@1}
-  buffer cs: f32[M, 64] shared slots 1 at m0 of c1 {in w, 4096 elements, one each w, offset 40960; relative from 0 64x1@64; relative from 0 64x1@1}
+  buffer cs: f32[M, 64] shared slots 1 at m0 of c1 reuses as {in w, 4096 elements, one each w, offset 40960; relative from 0 64x1@64; relative from 0 64x1@1}
   buffer best: f32[M] local {in m0, 1 elements a thread; from 0 1x1@1}
   buffer place: i64[M] local {in m0, 1 elements a thread; from 0 1x1@1}
   buffer scratch: i64[32] shared {in kernel 0, 32 elements, offset 90112; from 0 32x1@1}
@@ -47,6 +47,8 @@ const std::string lines = R"(program k(A: bf16[M, 64] align 128, alpha: f32; M =
   role r0 warpgroups 1 registers 40: al
   role r1 warpgroups 1 registers 232: acc first cl
   stages C = al, D = first, gone = _
+  take_turns at w: acc first
+  skew at k0: al acc stage 1 first
   cross_thread_reduce first at m0
   let i: M = m0 * 64 + (t / 4 % 8) * 2 - 3
 )";
@@ -68,7 +70,7 @@ TEST_CASE("loop text: everything a program can hold") {
   keeps(lines + R"(  kernel k {
     for n0: P block {
       for m0: M / 64 block raster n0 group 8 persistent {
-        for k0: 4 {
+        for k0: 4 stages 1 {
           r0: wait_empty c0
           r0: expect c0 bytes 8192
           for x0: 64 {
@@ -90,7 +92,9 @@ TEST_CASE("loop text: everything a program can hold") {
               }
             }
           }
-          r1: await_mma 1 warpgroup but first k0
+          r1+1: await_mma 1 warpgroup but first k0
+          +1: await_turn 2 warpgroup
+          r1: pass_turn 2 warpgroup
           r1: arrive_empty c0 warpgroup lag 1 but first k0
           acquire c1
           commit c1 lag 2
