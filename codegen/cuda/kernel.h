@@ -79,6 +79,7 @@ class KernelEmitter {
   void children(StmtId s);
   bool indexes_private(LoopId l) const;
   void thread_loop(LoopId id);
+  bool tree_loop(LoopId l);
   void skewed_loop(LoopId id, const std::string& extent);
   void combine(const loop::Combine& c);
   void open_block(BlockId id, const std::string& comment);
@@ -86,6 +87,7 @@ class KernelEmitter {
   void declare_retired(const Binding& b, std::set<LoopId>& done);
   std::string elect(BlockId id) const;
   std::string one_thread(loop::Group group) const;
+  bool fills_with_zero(const Block& b) const;
   static bool is_scan(const Block& b);
   std::string combined(const Block& b, DType type, const std::string& a, const std::string& x);
   std::string narrow_pair(std::string_view function, DType type, const std::string& a, const std::string& x);

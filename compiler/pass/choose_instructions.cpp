@@ -351,7 +351,8 @@ class Chooser {
     std::vector<NewLoop> repeats, registers;
     std::map<LoopId, std::vector<std::pair<std::size_t, Part>>> drafts;  // 0: repeats, 1: thread, 2: registers
     std::map<VarId, std::vector<Piece>> used;
-    for (const TileAxis& axis : axes) {
+    for (auto a = axes.rbegin(); a != axes.rend(); ++a) {  // the last axis is the fastest
+      const TileAxis& axis = *a;
       if (axis.loop == LoopId{}) continue;
       const Iter& i = b.iters[axis.iter];
       const std::string& name = p_.vars[i.var].name;
@@ -386,15 +387,17 @@ class Chooser {
     // stmatrix: of the registers, those of one execution stand innermost.
     if (via == Via::stmatrix) return store_matrices(id, b, top, axes, pieces, threads);
 
+    // Axis by axis, in each the slow digits outside: neighbours in a row are neighbours in the text.
     std::vector<NewLoop> nest;
     nest.push_back({"t", threads, Group::thread});
     nest.insert(nest.end(), repeats.begin(), repeats.end());
-    nest.insert(nest.end(), registers.begin(), registers.end());
+    const std::size_t first = nest.size();
+    nest.insert(nest.end(), registers.rbegin(), registers.rend());
     std::map<LoopId, std::vector<Part>> parts;
     for (const auto& [l, list] : drafts)
       for (const auto& [where, part] : list) {
         Part x = part;
-        x.loop += where == 0 ? 1 : where == 1 ? 0 : 1 + repeats.size();
+        x.loop = where == 0 ? x.loop + 1 : where == 1 ? 0 : first + registers.size() - 1 - x.loop;
         parts[l].push_back(x);
       }
     const std::vector<LoopId> made = recut(id, top, nest, parts);
