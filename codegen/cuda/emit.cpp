@@ -51,6 +51,9 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
 
 std::string KernelEmitter::loop_var(LoopId l) { return identifier(names_.var(p_.loop(l).var)); }
 
+/// What counts the iterations that have run.
+std::string KernelEmitter::counter(LoopId l) { return p_.loop(l).reversed ? loop_var(l) + "_n" : loop_var(l); }
+
 /// The loops of the grid, outermost first.
 std::vector<LoopId> KernelEmitter::grid() const {
   std::vector<LoopId> out;
@@ -294,7 +297,7 @@ void KernelEmitter::decode_grid(const std::string& bid) {
     let("tecc_high", fmt::format("tecc_min<{}>({}, {} - tecc_band)", index_type(), raster->group, rows));
     let("tecc_rest", fmt::format("tecc_tile - tecc_band * {}", columns));
     let(i, "tecc_band + tecc_rest % tecc_high");
-    let(j, "tecc_rest / tecc_high");
+    let(j, raster->longest_first ? fmt::format("{} - 1 - tecc_rest / tecc_high", columns) : "tecc_rest / tecc_high");
     faster += fmt::format("{}{} * {}", faster.empty() ? "" : " * ", rows, columns);
     ++l;
   }

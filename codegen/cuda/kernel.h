@@ -57,6 +57,9 @@ class KernelEmitter {
   void line(const std::string& text) { out_ += std::string(2 * static_cast<std::size_t>(depth_), ' ') + text + "\n"; }
   std::string index_type() const { return wide_ ? "long long" : "int"; }
   std::string loop_var(LoopId l);
+  std::string counter(LoopId l);
+  std::optional<LoopId> whole_;  // a partitioned loop, in the iterations behind its first
+  std::vector<Expr> guards_of(const Block& b) const;
 
   // emit.cpp: the kernel around its statements
   void collect();

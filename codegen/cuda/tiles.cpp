@@ -90,7 +90,7 @@ void KernelEmitter::product(BlockId id) {
   for (const Iter& i : b.iters) {
     if (i.kind != IterKind::reduce) continue;
     depth = i.var;
-    for (const Digit& d : at_zero(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + loop_var(d.loop);
+    for (const Digit& d : at_zero(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + counter(d.loop);
   }
   if (b.init == Init::apart) add = "1";
   else add = add.empty() ? "0" : fmt::format("({}) != 0", add);
@@ -152,7 +152,7 @@ void KernelEmitter::store_matrix(BlockId id) {
   for (const Iter& i : b.iters) declare_retired(i.binding, retired);
   for (const Iter& i : b.iters) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
   std::string text = value(w.value), condition;
-  for (const Expr& g : b.guards) condition += (condition.empty() ? "" : " && ") + value(g);
+  for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
   line(fmt::format("if ({}) tecc_w.lane[{}] = {};", condition.empty() ? "true" : condition, lane, text));
   for (; opened > 0; --opened) {
     --depth_;
@@ -231,7 +231,7 @@ bool KernelEmitter::counts(std::uint32_t n) const {
 std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
   const Channel& c = p_.channels[n];
   if (c.slots == 1) return "0";
-  const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);
+  const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
   if (lag == 0) return now;
   if (lag == 1 && counts(n)) return fmt::format("({0} == 0 ? {1} : {0} - 1)", now, c.slots - 1);
   return fmt::format("({} + {}) % {}", now, c.slots - lag % c.slots, c.slots);
@@ -261,7 +261,7 @@ void KernelEmitter::barrier(const Barrier& b) {
 void KernelEmitter::sync(StmtId s, const Sync& op) {
   // After the loop's last iteration its counter stands at the next slot.
   const std::int64_t lag = op.lag + (p_.channels.empty() || is_inside(p_, s, p_.channels[op.channel].loop) ? 0 : 1);
-  const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", loop_var(op.not_first));
+  const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", counter(op.not_first));
   const auto parity = [&] { return fmt::format("tecc_parity{}", op.channel); };
   switch (op.op) {
     case Sync::Op::wait_full: line(fmt::format("{}({}, {});", call("tecc_wait"), barrier_of(op.channel, true, lag), parity())); break;

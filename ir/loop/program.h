@@ -45,6 +45,7 @@ struct Binding {
 struct Raster {
   LoopId outer;
   std::int64_t group = 1;
+  bool longest_first = false;  // the inner loop counts downwards: where its iterations grow (triangles), the short ones come last
   bool operator==(const Raster&) const = default;
 };
 
@@ -54,6 +55,8 @@ struct Loop {
   LoopKind kind = LoopKind::serial;
   Group group = Group::none;
   std::optional<Raster> raster;
+  bool reversed = false;     // runs from its last iteration to its first
+  bool partitioned = false;  // iterations in which no guard can fail are printed apart, without guards
   std::uint32_t stages = 0;  // skew: the largest stage of a statement inside
   bool persistent = false;  // on the innermost loop bound to blocks: a block takes every n-th iteration of the grid, n blocks in all
   /// A loop that was split or fused is retired: it is in no tree any more, and its value follows from these digits.

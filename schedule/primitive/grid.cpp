@@ -2,6 +2,7 @@
 /// grouped order): `group` iterations of `outer` are run through for each iteration of `inner`
 ///   for i0 in 0..6: for j0 in 0..2, group 4   ->   (0,0) (1,0) (2,0) (3,0) (0,1) .. (3,1) (4,0) (5,0) (4,1) (5,1)
 /// persist(loop): as many blocks as the device runs at once take the iterations of the loop (and of those around it) in turn.
+///   order=longest_first: `inner` counts downwards, so that the longest iterations of a triangle come first
 /// Results  raster: the loop that carries both; persist: none.
 /// Keeps    every instance; iterations run in any order.
 /// Refuses  E0308 the loops are not nested directly; E0315 a reduction or scan needs the order; E0364 the group; E0359 a raster already.
@@ -35,7 +36,7 @@ Check check(const State& state, const Raster& step) {
 Applied apply(const State& state, const Raster& step) {
   Applied out{state.program, {}};
   const LoopId outer = *loop_of(state, step.outer), inner = *loop_of(state, step.inner);
-  out.program.stmts.edit(inner, [&](Stmt& s) { std::get<Loop>(s.node).raster = loop::Raster{outer, step.group}; });
+  out.program.stmts.edit(inner, [&](Stmt& s) { std::get<Loop>(s.node).raster = loop::Raster{outer, step.group, step.order == Order::longest_first}; });
   out.results = {LoopHandle{inner}};
   return out;
 }
