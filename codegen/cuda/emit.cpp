@@ -152,7 +152,7 @@ void KernelEmitter::declare_storage() {
     if (const Buffer& b = p_[t]; b.scope == Scope::shared)
       shared = std::max(shared, b.storage->offset_bytes + b.storage->elements * b.slots * compiler::copies_of(p_, b) * bytes_of(b.type));
   for (const Channel& c : p_.channels)
-    if (c.how == Channel::How::mbarrier && root_of(p_, c.loop) == root_) shared = std::max(shared, c.offset_bytes + 16 * c.slots * c.owners);
+    if ((c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) && root_of(p_, c.loop) == root_) shared = std::max(shared, c.offset_bytes + 16 * c.slots * c.owners);
   kernel_.shared_bytes = shared;
   if (shared) line("extern __shared__ __align__(1024) unsigned char tecc_shared[];");
   for (const auto& [t, name] : buffer_names_) {
@@ -170,7 +170,7 @@ void KernelEmitter::declare_channels() {
   std::vector<std::string> inits;
   for (std::uint32_t n = 0; n < p_.channels.size(); ++n) {
     const Channel& c = p_.channels[n];
-    if (c.how != Channel::How::mbarrier || root_of(p_, c.loop) != root_) continue;
+    if ((c.how != Channel::How::mbarrier && c.how != Channel::How::ahead) || root_of(p_, c.loop) != root_) continue;
     line(fmt::format("const unsigned tecc_c{} = tecc_smem(tecc_shared) + {};  // {}: full and empty barriers", n, c.offset_bytes, p_[c.buffers[0]].name));
     for (std::int64_t owner = 0; owner < c.owners; ++owner)
       inits.push_back(fmt::format("for (int i = 0; i < {0}; ++i) {1}(tecc_c{2} + {3} + 8 * i, {4}), {1}(tecc_c{2} + {5} + 8 * i, {6});", c.slots, call("tecc_barrier_init"), n,
@@ -254,7 +254,9 @@ void KernelEmitter::body() {
   kernel_.grid = index_literal(1);
   for (LoopId l : blocks) kernel_.grid = kernel_.grid * p_.loop(l).extent;
   kernel_.persistent = !blocks.empty() && p_.loop(blocks.back()).persistent;
-  if (kernel_.persistent) {
+  if (kernel_.persistent && p_.loop(blocks.back()).stages) {
+    staged_grid(p_.loop(blocks.back()).stages);
+  } else if (kernel_.persistent) {
     line(fmt::format("for ({0} bid = blockIdx.x; bid < {1}; bid += gridDim.x) {{", index_type(), value(kernel_.grid)));
     ++depth_;
     decode_grid("bid");
@@ -262,9 +264,10 @@ void KernelEmitter::body() {
     line(fmt::format("const {} bid = blockIdx.x;", index_type()));
     decode_grid("bid");
   }
-  for (StmtId c : p_[inside_].children)
-    if (shows(c)) statement(c);
-  if (kernel_.persistent) {
+  if (!kernel_.persistent || !p_.loop(blocks.back()).stages)
+    for (StmtId c : p_[inside_].children)
+      if (shows(c)) statement(c);
+  if (kernel_.persistent && !p_.loop(blocks.back()).stages) {
     for (LoopId l : blocks) advance_channels(l);
     --depth_;
     line("}");
@@ -272,6 +275,29 @@ void KernelEmitter::body() {
   if (inside_ != root_)
     for (std::size_t n = 1; n < p_[root_].children.size(); ++n)
       if (shows(p_[root_].children[n])) statement(p_[root_].children[n]);
+}
+
+/// Rounds of a block that runs ahead of itself: what has stage 0 works on this round, the rest on that of `stages` rounds before.
+void KernelEmitter::staged_grid(std::uint32_t stages) {
+  line(fmt::format("const int tecc_rounds = ({} - blockIdx.x + gridDim.x - 1) / gridDim.x;", value(kernel_.grid)));
+  line(fmt::format("for (int tecc_n = 0; tecc_n < tecc_rounds + {}; ++tecc_n) {{", stages));
+  ++depth_;
+  for (const std::uint32_t stage : {std::uint32_t{0}, stages}) {
+    line(stage == 0 ? "if (tecc_n < tecc_rounds) {" : fmt::format("if (tecc_n >= {}) {{", stages));
+    ++depth_;
+    line(fmt::format("const int tecc_round = tecc_n - {};", stage));
+    line(fmt::format("const {} bid = blockIdx.x + tecc_round * gridDim.x;", index_type()));
+    decode_grid("bid");
+    first_stage_ = last_stage_ = stage;
+    for (StmtId c : p_[inside_].children)
+      if (shows(c)) statement(c);
+    --depth_;
+    line("}");
+  }
+  first_stage_ = 0;
+  last_stage_ = ~std::uint32_t{0};
+  --depth_;
+  line("}");
 }
 
 /// The loops of the grid from the number of the block: mixed radix, or in bands where two loops form a raster.

@@ -33,6 +33,10 @@ __device__ __forceinline__ void tecc_await_turn(int id) { asm volatile("bar.sync
     {"tecc_commit_bulk", R"(__device__ __forceinline__ void tecc_commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); })"},
     {"tecc_await_bulk_read", R"(template <int n> __device__ __forceinline__ void tecc_await_bulk_read() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(n) : "memory"); })"},
     {"tecc_await_bulk", R"(template <int n> __device__ __forceinline__ void tecc_await_bulk() { asm volatile("cp.async.bulk.wait_group %0;" :: "n"(n) : "memory"); })"},
+    {"tecc_bulk_load", R"(__device__ __forceinline__ void tecc_bulk_load(unsigned to, const void* from, unsigned bytes, unsigned barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" :: "r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory"); })"},
+    {"tecc_bulk_store", R"(__device__ __forceinline__ void tecc_bulk_store(void* to, unsigned from, unsigned bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" :: "l"(to), "r"(from), "r"(bytes) : "memory"); })"},
     {"tecc_wgmma_fence", R"(__device__ __forceinline__ void tecc_wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); })"},
     {"tecc_wgmma_commit", R"(__device__ __forceinline__ void tecc_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); })"},
     {"tecc_wgmma_wait", R"(template <int n> __device__ __forceinline__ void tecc_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(n) : "memory"); })"},
@@ -58,6 +62,8 @@ std::string list(std::int64_t first, std::int64_t count) {
   for (std::int64_t n = 0; n < count; ++n) out += fmt::format("{}%{}", n ? ", " : "", first + n);
   return out;
 }
+
+bool is_tensor_copy(const std::string& name) { return name.starts_with("tecc_bulk_load_") || name.starts_with("tecc_bulk_store_"); }
 
 /// tecc_bulk_load_2d and tecc_bulk_store_2d, for 1 to 5 dimensions.
 std::string bulk_function(const std::string& name) {
@@ -117,12 +123,12 @@ std::string instruction_functions(const std::set<std::string>& names) {
   std::set<std::string> all = names;
   for (const Needs& n : needs)
     if (all.count(std::string(n.name))) all.insert(std::string(n.needs));
-  if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return n.starts_with("tecc_bulk_"); })) all.insert("tecc_tensor_map");
+  if (std::any_of(all.begin(), all.end(), is_tensor_copy)) all.insert("tecc_tensor_map");
   std::string out;
   for (const FunctionRow& f : functions)
     if (all.count(std::string(f.name))) out += std::string(f.text) + "\n";
   for (const std::string& n : all) {
-    if (n.starts_with("tecc_bulk_")) out += bulk_function(n);
+    if (is_tensor_copy(n)) out += bulk_function(n);
     if (n.starts_with("tecc_wgmma_m")) out += wgmma_function(n);
   }
   return out;

@@ -68,6 +68,7 @@ class KernelEmitter {
   void declare_channels();
   void roles();
   void body();
+  void staged_grid(std::uint32_t stages);
   void decode_grid(const std::string& bid);
   void advance_channels(LoopId l);
   bool shows(StmtId s) const;
@@ -111,6 +112,7 @@ class KernelEmitter {
   std::string slot_of(std::uint32_t channel, std::int64_t lag) const;
   std::string barrier_of(std::uint32_t channel, bool full, std::int64_t lag);
   bool counts(std::uint32_t channel) const;
+  std::string parity_of(std::uint32_t channel) const;
   Address at_atom(BlockId id, TensorId t, const std::vector<Expr>& index);
   std::string shared_bytes(TensorId t, const Address& a);
   std::string descriptor(BlockId id, const Read& r, VarId depth, bool& transposed);

@@ -193,7 +193,20 @@ void KernelEmitter::bulk_copy(BlockId id) {
   const bool load = p_[w.buffer].scope == Scope::shared;
   const TensorId shared = load ? w.buffer : r.tensor, global = load ? r.tensor : w.buffer;
   const std::vector<Expr>& index = w.index;
+  if (load && !p_[shared].channel) {
+    why_ = refuse(Code::copy_form, p_[shared].name, "bulk copies", "nothing waits for it; legal: a pipeline that names it");
+    return;
+  }
   const std::string place = shared_bytes(shared, at_atom(id, shared, load ? w.index : r.index));
+  const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
+  if (b.tile->via == Via::bulk) {
+    std::int64_t bytes = bytes_of(p_[shared].type);
+    for (LoopId l : atom_loops(p_, id)) bytes *= *constant_extent(p_, l);
+    const std::string far = fmt::format("&{}", element(at_atom(id, global, index), global));
+    if (load) line(fmt::format("{}{}({}, {}, {}, {});", alone, call("tecc_bulk_load"), place, far, bytes, barrier_of(*p_[shared].channel, true, 0)));
+    else line(fmt::format("{}{}({}, {}, {});", alone, call("tecc_bulk_store"), far, place, bytes));
+    return;
+  }
   std::string coordinates;
   for (std::size_t d = index.size(); d-- > 0;) {
     const auto affine = affine_of(index[d]);
@@ -205,17 +218,11 @@ void KernelEmitter::bulk_copy(BlockId id) {
     coordinates += ", " + binding(at_zero(p_, normal(p_, *all), atom_loops(p_, id)));
   }
   const std::string map = map_of(id, global, shared);
-  const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
   if (!load) {
     line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}d", index.size())), map, place, coordinates));
     return;
   }
-  const auto& channel = p_[shared].channel;
-  if (!channel) {
-    why_ = refuse(Code::copy_form, p_[shared].name, "bulk_tensor", "nothing waits for it; legal: a pipeline that names it");
-    return;
-  }
-  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*channel, true, 0), coordinates));
+  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
 }
 
 // ---- order --------------------------------------------------------------------------------------------------------------
@@ -231,10 +238,15 @@ bool KernelEmitter::counts(std::uint32_t n) const {
 std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
   const Channel& c = p_.channels[n];
   if (c.slots == 1) return "0";
+  if (c.how == Channel::How::ahead) return fmt::format("(tecc_round % {})", c.slots);
   const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
   if (lag == 0) return now;
   if (lag == 1 && counts(n)) return fmt::format("({0} == 0 ? {1} : {0} - 1)", now, c.slots - 1);
   return fmt::format("({} + {}) % {}", now, c.slots - lag % c.slots, c.slots);
+}
+
+std::string KernelEmitter::parity_of(std::uint32_t n) const {
+  return p_.channels[n].how == Channel::How::ahead ? fmt::format("(tecc_round / {} & 1)", p_.channels[n].slots) : fmt::format("tecc_parity{}", n);
 }
 
 std::string KernelEmitter::barrier_of(std::uint32_t n, bool full, std::int64_t lag) {
@@ -262,7 +274,7 @@ void KernelEmitter::sync(StmtId s, const Sync& op) {
   // After the loop's last iteration its counter stands at the next slot.
   const std::int64_t lag = op.lag + (p_.channels.empty() || is_inside(p_, s, p_.channels[op.channel].loop) ? 0 : 1);
   const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", counter(op.not_first));
-  const auto parity = [&] { return fmt::format("tecc_parity{}", op.channel); };
+  const auto parity = [&] { return parity_of(op.channel); };
   switch (op.op) {
     case Sync::Op::wait_full: line(fmt::format("{}({}, {});", call("tecc_wait"), barrier_of(op.channel, true, lag), parity())); break;
     case Sync::Op::wait_empty: line(fmt::format("{}({}, {} ^ 1);", call("tecc_wait"), barrier_of(op.channel, false, lag), parity())); break;

@@ -468,6 +468,23 @@ class Chooser {
     return true;
   }
 
+  /// One contiguous run, copied without a tensor map.
+  Check run_of_memory(BlockId id, const Block& b, StmtId top, const std::vector<TileAxis>& axes, TensorId global) {
+    const Buffer& g = p_[global];
+    std::int64_t elements = 1;
+    for (const TileAxis& axis : axes) {
+      if (axis.loop == LoopId{}) continue;
+      if (dim_of(b.writes[0].index, b.iters[axis.iter].var) != g.shape.size() - 1)
+        return refuse(Code::copy_form, g.name, "bulk", "it takes more than one row; legal: bulk_tensor");
+      elements = axis.extent;
+      if (!stays_below(p_, b, b.iters[axis.iter])) return refuse(Code::copy_form, g.name, "bulk", "its last part is shorter than the others; legal: bulk_tensor");
+    }
+    const std::int64_t bytes = elements * bytes_of(g.type), row = known_divisor(p_, g.shape.back()) * bytes_of(g.type);
+    if (bytes % 16 || row % 16) return refuse(Code::copy_form, g.name, "bulk", fmt::format("{} bytes in rows of {}; legal: multiples of 16", bytes, row));
+    set_tile(id, top, top, nullptr);
+    return Ok{};
+  }
+
   // ---- bulk copies --------------------------------------------------------------------------------------------------------
   Check box(BlockId id) {
     const Block b = p_.block(id);
@@ -481,6 +498,7 @@ class Chooser {
     if (read->otherwise) return refuse(Code::copy_form, p_[shared].name, via, "outside of the tensor it must hold another value than zero");
     const StmtId top = top_of(id);
     TECC_TRY(const std::vector<TileAxis> axes, axes_of(id, top));
+    if (b.tile->via == Via::bulk) return run_of_memory(id, b, top, axes, global);
     TECC_CHECK(lay_out_shared(shared, via));
     const Buffer& s = p_[shared];
     const Buffer& g = p_[global];
