@@ -203,10 +203,12 @@ int report(const Options& o, const Data& data, Times times, const std::string& w
   j["device"] = where;
   for (const auto& [name, t] : data.outputs) {
     double low = INFINITY, high = -INFINITY, sum = 0;
+    bool nan = false;
     for (std::int64_t n = 0; n < t.count(); ++n) {
       const double v = t.value(n);
-      low = std::min(low, v), high = std::max(high, v), sum += v;
+      low = std::min(low, v), high = std::max(high, v), sum += v, nan |= v != v;
     }
+    if (low > high || nan) low = high = sum = NAN;  // a NaN shows in all three
     const std::string shape = shape_text(t.shape);
     if (o.json) j["outputs"].push_back({{"name", name}, {"dtype", tecc::name(t.dtype)}, {"shape", t.shape}, {"min", low}, {"max", high}, {"mean", sum / static_cast<double>(std::max<std::int64_t>(t.count(), 1))}});
     else fmt::print("{}: {}{}, min {:.6g}, max {:.6g}, mean {:.6g}\n", name, tecc::name(t.dtype), shape, low, high, sum / static_cast<double>(std::max<std::int64_t>(t.count(), 1)));

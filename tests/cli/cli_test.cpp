@@ -153,6 +153,35 @@ TEST_CASE("cli: run an artifact for a CPU") {
   check_wrong({{"run " + f.path + "/b/gemm.json --verify", 1, "E0601: cannot read"}});
 }
 
+TEST_CASE("cli: run an artifact for a GPU, here against a driver that prints what it is given") {
+  const TemporaryFolder f;
+  if (test::shell("cc -shared -fPIC -o libcuda.so.1 " TECC_SOURCE_DIR "/tests/support/fake_cuda.c", f.path).code != 0) return;  // no C compiler
+  const std::string fake = "LD_LIBRARY_PATH=" + f.path + ":$LD_LIBRARY_PATH HOME=/nonexistent " TECC_BINARY_DIR "/tecc run add.json ";
+  write(f.path + "/add.json", R"({"contract": 1, "name": "add", "made_by": {"tecc": "0.1.0", "toolkit": ""}, "types": {}, "constraints": [],
+    "dims": {"N": {"min": 1, "max": 9, "multiple_of": 1}},
+    "buffers": [{"name": "X", "role": "input", "dtype": "f32", "shape": ["N"], "strides": ["1"], "align": 4},
+                {"name": "a", "role": "scalar", "dtype": "f32"},
+                {"name": "Y", "role": "output", "dtype": "f32", "shape": ["N"], "strides": ["1"], "align": 4}],
+    "variants": [{"target": {"kind": "cuda", "arch": "sm_90a", "forward_compatible": false}, "when": {}, "once": [],
+      "launches": [{"kernel": "add", "image": "add.cubin", "grid": ["N", "1", "1"], "block": [32, 1, 1], "cluster": [1, 1, 1], "shared_bytes": 0,
+        "cooperative": false, "programmatic_dependent": false,
+        "args": [{"kind": "buffer", "buffer": "Y", "offset_bytes": "0"}, {"kind": "scalar", "type": "i32", "value": "N"},
+                 {"kind": "scalar", "type": "f32", "value": "a"}]}]}],
+    "numerics": {"accumulate": "f32", "rtol": 0.001, "atol": 0.001, "deterministic": true, "verified": false},
+    "expression": "add.te", "schedule": null, "record": null})");
+  write(f.path + "/add.cubin", "fake add");
+  const test::Ran r = test::shell(fake + "--dims N=5 --set a=2 --bench", f.path);
+  INFO(r.out << r.err);
+  CHECK(r.code == 0);
+  CHECK(r.out.starts_with("fake: load fake add\nfake: launch add 5 1 1 of 32 shared 0\n"));
+  CHECK(r.out.find("Y: f32[5], min nan, max nan, mean nan\n") != std::string::npos);  // nothing was written
+  CHECK(r.out.ends_with("250.0 us (median of 20) on Fake 40\n"));  // no expression, no operations to count
+  CHECK(test::shell(fake + "--target=llvm", f.path).err.starts_with("error E0611: no variant of 'add' fits the CPU"));
+  CHECK(test::shell(fake + "--verify", f.path).err.starts_with("error E0601: cannot read "));
+  write(f.path + "/add.te", "kernel add(X: f32[N], a: f32) -> (Y) { Y[i: N] = X[i] + a }");
+  CHECK(test::shell(fake + "--verify", f.path).err.starts_with("error E0524: output 'Y' differs from the reference by a number that is not finite > 0"));
+}
+
 TEST_CASE("cli: run --verify of something else than the expression") {
   const TemporaryFolder f;
   REQUIRE(tool("build -e 'kernel k(X: f32[M], a: f32) -> (Y) { Y[i: M] = X[i] * a }' --dims M=4 " + cpu + "--out-dir " + f.path).code == 0);
