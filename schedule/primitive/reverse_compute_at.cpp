@@ -127,12 +127,11 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
       return refuse(Code::repeats, b.name, say(p, l), "it would cut a scan");
     out.axes.push_back(std::move(axis));
   }
-  // Everything it reads must be complete there.
+  // Everything it reads must be complete there. (A scan's element is, as soon as it is written.)
   for (TensorId t : loop::read_buffers(b)) {
     for (BlockId w : loop::writers_of(p, t))
       for (LoopId m : over)
-        if (loop::range_of(p, m).high > 0 && loop::is_inside(p, w, m) &&
-            (loop::feeds(p, m, p.block(w), IterKind::reduce) || loop::feeds(p, m, p.block(w), IterKind::scan)))
+        if (loop::range_of(p, m).high > 0 && loop::is_inside(p, w, m) && loop::feeds(p, m, p.block(w), IterKind::reduce))
           return refuse(Code::too_early, b.name, p[t].name);
     if (t == through) continue;
     for (BlockId w : loop::writers_of(p, t)) {

@@ -52,6 +52,11 @@ TEST_CASE("reverse_compute_at: a sum along the loop is not complete inside of it
         "s:2:8: error E0321: block 'Y' reads 's', which is not complete at that place");
 }
 
+TEST_CASE("reverse_compute_at: what follows a scan may follow each of its elements") {
+  const test::Subject shares{"kernel p(X: f32[M, N]) -> (Y) { s[i: M, j: N] = sum[k: j + 1](X[i, k]) Y[i: M, j: N] = s[i, j] * 2 }", "M=3,N=6"};
+  for (const char* s : {"_, _ = reverse_compute_at(Y, s.k)", "k0, k1 = split(s.k, 4); _, j = reverse_compute_at(Y, k0)"}) replayed(shares.with(s));
+}
+
 TEST_CASE("reverse_compute_at: refusals") {
   CHECK(epilogue.refused("_, _ = reverse_compute_at(C, x.k)") ==
         "s:1:8: error E0320: loop 'x.k' around the new place would run block 'C' more than once: it does not cut what the block reads");
