@@ -238,10 +238,17 @@ struct Partition {
   TECC_STEP("partition", Field{"loop", &Partition::loop})
 };
 
+struct Cluster {
+  Ref loop;
+  std::int64_t size = 2;
+  bool operator==(const Cluster&) const = default;
+  TECC_STEP("cluster", Field{"loop", &Cluster::loop}, Field{"size", &Cluster::size})
+};
+
 /// Every primitive, once: text form, replay and hash follow from this list.
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
-                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition>;
+                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -308,6 +315,7 @@ TECC_PRIMITIVE(TakeTurns)
 TECC_PRIMITIVE(Reuse)
 TECC_PRIMITIVE(Reverse)
 TECC_PRIMITIVE(Partition)
+TECC_PRIMITIVE(Cluster)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

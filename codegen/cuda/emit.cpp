@@ -26,6 +26,7 @@ KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : 
   kernel_.threads = p.roles.empty() ? compiler::threads_of(p, root) : 0;
   for (const WarpRole& r : p.roles) kernel_.threads += 128 * r.warpgroups;
   threads_ = kernel_.threads;
+  kernel_.cluster = compiler::cluster_of(p, root);
   for (BlockId b : blocks_under(p, root))
     if (by_instruction(p.block(b))) tops_[p.block(b).tile->top] = b;
 }
@@ -42,6 +43,7 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   } else {
     roles();
   }
+  if (kernel_.cluster > 1) line(call("tecc_cluster_sync") + "();");  // others may still arrive at this block's barriers
   if (why_) return *why_;
   // Registers are handed out by role: the whole file belongs to one block.
   const std::string bounds = p_.roles.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, 1", kernel_.threads);
@@ -55,16 +57,7 @@ std::string KernelEmitter::loop_var(LoopId l) { return identifier(names_.var(p_.
 std::string KernelEmitter::counter(LoopId l) { return p_.loop(l).reversed ? loop_var(l) + "_n" : loop_var(l); }
 
 /// The loops of the grid, outermost first.
-std::vector<LoopId> KernelEmitter::grid() const {
-  std::vector<LoopId> out;
-  StmtId s = root_;
-  while (const auto* l = p_[p_[s].children[0]].as<Loop>()) {
-    if (l->group != Group::block) break;
-    s = p_[s].children[0];
-    out.push_back(s);
-  }
-  return out;
-}
+std::vector<LoopId> KernelEmitter::grid() const { return grid_of(p_, root_); }
 
 /// What the kernel touches, in order of first use; whether 32 bits suffice for its indices.
 void KernelEmitter::collect() {
@@ -182,7 +175,7 @@ void KernelEmitter::declare_channels() {
   for (const std::string& i : inits) line("  " + i);
   line(fmt::format("  {}();", call("tecc_barrier_init_fence")));
   line("}");
-  line("__syncthreads();");
+  line(kernel_.cluster > 1 ? call("tecc_cluster_sync") + "();" : "__syncthreads();");
 }
 
 void KernelEmitter::roles() {
@@ -251,17 +244,19 @@ void KernelEmitter::body() {
     if (root_of(p_, t.loop) == root_ && p_[t.critical[0]].role == role_)
       line(fmt::format("if (tid / 128 == {}) {}({});", constant_extent(p_, t.loop).value_or(1) - 1, call("tecc_pass_turn"), first_turn));
   const std::vector<LoopId> blocks = grid();
-  kernel_.grid = index_literal(1);
-  for (LoopId l : blocks) kernel_.grid = kernel_.grid * p_.loop(l).extent;
+  kernel_.grid = index_literal(1);  // clusters, where there are any
+  for (LoopId l : blocks)
+    if (p_.loop(l).group == Group::block) kernel_.grid = kernel_.grid * p_.loop(l).extent;
+  const std::string first = kernel_.cluster > 1 ? fmt::format("blockIdx.x / {}", kernel_.cluster) : "blockIdx.x", all = kernel_.cluster > 1 ? fmt::format("gridDim.x / {}", kernel_.cluster) : "gridDim.x";
   kernel_.persistent = !blocks.empty() && p_.loop(blocks.back()).persistent;
   if (kernel_.persistent && p_.loop(blocks.back()).stages) {
     staged_grid(p_.loop(blocks.back()).stages);
   } else if (kernel_.persistent) {
-    line(fmt::format("for ({0} bid = blockIdx.x; bid < {1}; bid += gridDim.x) {{", index_type(), value(kernel_.grid)));
+    line(fmt::format("for ({0} bid = {2}; bid < {1}; bid += {3}) {{", index_type(), value(kernel_.grid), first, all));
     ++depth_;
     decode_grid("bid");
   } else if (!blocks.empty()) {
-    line(fmt::format("const {} bid = blockIdx.x;", index_type()));
+    line(fmt::format("const {} bid = {};", index_type(), first));
     decode_grid("bid");
   }
   if (!kernel_.persistent || !p_.loop(blocks.back()).stages)
@@ -307,8 +302,9 @@ void KernelEmitter::decode_grid(const std::string& bid) {
   const auto divided = [&] { return faster.empty() ? bid : fmt::format("{} / ({})", bid, faster); };
   const auto let = [&](const std::string& name, const std::string& text) { line(fmt::format("const {} {} = {};", index_type(), name, text)); };
   for (auto l = loops.rbegin(); l != loops.rend(); ++l) {
+    if (p_.loop(*l).group == Group::cluster) continue;
     const auto& raster = p_.loop(*l).raster;
-    const bool slowest = l + (raster ? 2 : 1) == loops.rend();
+    const bool slowest = (raster ? raster->outer : *l) == *std::find_if(loops.begin(), loops.end(), [&](LoopId x) { return p_.loop(x).group == Group::block; });
     if (!raster) {
       const std::string extent = value(p_.loop(*l).extent);
       let(loop_var(*l), divided() + (slowest ? "" : " % " + extent));
@@ -325,8 +321,10 @@ void KernelEmitter::decode_grid(const std::string& bid) {
     let(i, "tecc_band + tecc_rest % tecc_high");
     let(j, raster->longest_first ? fmt::format("{} - 1 - tecc_rest / tecc_high", columns) : "tecc_rest / tecc_high");
     faster += fmt::format("{}{} * {}", faster.empty() ? "" : " * ", rows, columns);
-    ++l;
+    while (*l != outer) ++l;
   }
+  for (LoopId l : loops)
+    if (p_.loop(l).group == Group::cluster) let(loop_var(l), fmt::format("blockIdx.x % {}", kernel_.cluster));
 }
 
 /// At the end of an iteration of `l`: its channels go on to the next slot.

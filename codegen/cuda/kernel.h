@@ -116,6 +116,7 @@ class KernelEmitter {
   Address at_atom(BlockId id, TensorId t, const std::vector<Expr>& index);
   std::string shared_bytes(TensorId t, const Address& a);
   std::string descriptor(BlockId id, const Read& r, VarId depth, bool& transposed);
+  std::optional<std::size_t> shared_dim(BlockId id) const;
   std::string map_of(BlockId id, TensorId global, TensorId shared);
   std::string call(const std::string& function) {
     functions_->insert(function);

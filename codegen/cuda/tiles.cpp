@@ -173,6 +173,13 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
         if (depends_on(p_, iter_of(b, v->id)->binding, l)) extent *= *constant_extent(p_, l);
     map.box.push_back(extent);
   }
+  if (compiler::is_multicast(p_, id)) {
+    const auto cut = shared_dim(id);
+    const std::int64_t blocks = kernel_.cluster;
+    std::int64_t& extent = map.box[map.box.size() - 1 - cut.value_or(0)];
+    if (!cut || extent % (8 * blocks)) why_ = refuse(Code::copy_form, p_[shared].name, "bulk_tensor", fmt::format("{} blocks of a cluster cannot share out its {} rows; legal: multiples of {}", blocks, extent, 8 * blocks));
+    extent /= blocks;
+  }
   for (std::size_t n = 0, m = 0; n < kernel_.arguments.size(); ++n)
     if (const auto* known = std::get_if<MapArgument>(&kernel_.arguments[n])) {
       if (*known == map) return maps_[m];
@@ -184,6 +191,16 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
   maps_.push_back(name);
   call("tecc_tensor_map");
   return name;
+}
+
+/// The dimension whose rows the blocks of a cluster share out: the one next to the contiguous one that is more than one element long.
+std::optional<std::size_t> KernelEmitter::shared_dim(BlockId id) const {
+  const Block& b = p_.block(id);
+  for (std::size_t d = b.writes[0].index.size() - 1; d-- > 0;)
+    if (const auto* v = b.writes[0].index[d].as<Var>())
+      for (LoopId l : atom_loops(p_, id))
+        if (depends_on(p_, iter_of(b, v->id)->binding, l)) return d;
+  return std::nullopt;
 }
 
 void KernelEmitter::bulk_copy(BlockId id) {
@@ -207,7 +224,9 @@ void KernelEmitter::bulk_copy(BlockId id) {
     else line(fmt::format("{}{}({}, {}, {});", alone, call("tecc_bulk_store"), far, place, bytes));
     return;
   }
-  std::string coordinates;
+  const bool multicast = load && compiler::is_multicast(p_, id);
+  const auto cut = multicast ? shared_dim(id) : std::nullopt;
+  std::string coordinates, part;
   for (std::size_t d = index.size(); d-- > 0;) {
     const auto affine = affine_of(index[d]);
     const auto all = affine ? binding_of(b, *affine) : std::nullopt;
@@ -216,10 +235,22 @@ void KernelEmitter::bulk_copy(BlockId id) {
       return;
     }
     coordinates += ", " + binding(at_zero(p_, normal(p_, *all), atom_loops(p_, id)));
+    if (cut == d) {  // this block's rows
+      std::int64_t rows = 1;
+      for (LoopId l : atom_loops(p_, id))
+        if (depends_on(p_, iter_of(b, index[d].as<Var>()->id)->binding, l)) rows *= *constant_extent(p_, l);
+      rows /= kernel_.cluster;
+      coordinates += fmt::format(" + (int)(blockIdx.x % {}) * {}", kernel_.cluster, rows);
+      part = fmt::format(" + blockIdx.x % {} * {}", kernel_.cluster, rows * p_[shared].storage->dims[d].cuts.back().place * bytes_of(p_[shared].type));
+    }
   }
   const std::string map = map_of(id, global, shared);
   if (!load) {
     line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}d", index.size())), map, place, coordinates));
+    return;
+  }
+  if (multicast) {
+    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, call(fmt::format("tecc_bulk_share_{}d", index.size())), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
     return;
   }
   line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
@@ -280,7 +311,10 @@ void KernelEmitter::sync(StmtId s, const Sync& op) {
     case Sync::Op::wait_empty: line(fmt::format("{}({}, {} ^ 1);", call("tecc_wait"), barrier_of(op.channel, false, lag), parity())); break;
     case Sync::Op::expect: line(fmt::format("{}{}({}, {});", one_thread(op.group), call("tecc_expect"), barrier_of(op.channel, true, lag), op.count)); break;
     case Sync::Op::arrive_full: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, true, lag))); break;
-    case Sync::Op::arrive_empty: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag))); break;
+    case Sync::Op::arrive_empty:
+      if (op.count > 1) line(fmt::format("{}if (tid % 128 < {}) {}({}, tid % 128);", first, op.count, call("tecc_arrive_cluster"), barrier_of(op.channel, false, lag)));
+      else line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag)));
+      break;
     case Sync::Op::fence_async: line(call("tecc_fence_async") + "();"); break;
     case Sync::Op::await_mma: {  // at the two ends of a skewed loop fewer groups run
       const bool all = first_stage_ == 0 && last_stage_ != 0;

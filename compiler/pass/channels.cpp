@@ -78,7 +78,10 @@ class Realiser {
     if (c.how == Channel::How::mbarrier) {
       c.full_arrivals = 1;
       c.empty_arrivals = 0;
+      for (BlockId w : writers_)
+        if (is_multicast(p_, w)) c.cluster = cluster_of(p_, root_of(p_, w));
       for (std::uint32_t r : roles_of(readers_)) c.empty_arrivals += r == Stmt::every_role ? 1 : c.owner == Group::warpgroup ? 1 : p_.roles[r].warpgroups;
+      c.empty_arrivals *= c.cluster;
     }
     place_events();
     return Ok{};
@@ -330,7 +333,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
           case Event::Kind::acquire: sync(Op::wait_empty, c.owner), sync(Op::expect, c.owner, bytes_of_slot(c)); break;
           case Event::Kind::commit: break;  // the copies themselves arrive
           case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
-          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup); break;
+          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup, c.cluster); break;
         }
       } else {
         switch (e.kind) {
