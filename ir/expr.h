@@ -173,6 +173,7 @@ struct Names {
   std::function<std::string(TensorId)> tensor;
   std::function<std::string(TypeRef)> type = {};  // default: the DType's name
   std::function<bool(TensorId)> by_value = {};  // true: a scalar parameter, read without brackets; default: none
+  std::function<bool(const Expr&)> typed_literal = {};  // true: a literal is followed by its type, 1:f32; default: none
 };
 std::string print(const Expr& e, const Names& names);
 

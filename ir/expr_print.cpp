@@ -47,7 +47,12 @@ class Printer {
     const bool parentheses = level_of(e) < at_least;
     if (parentheses) out += '(';
     match(
-        e, [&](const Literal& l) { out += number_text(e, l); }, [&](const Var& v) { out += names_.var(v.id); },
+        e,
+        [&](const Literal& l) {
+          out += number_text(e, l);
+          if (names_.typed_literal && names_.typed_literal(e)) out += fmt::format(":{}", name(e->type));
+        },
+        [&](const Var& v) { out += names_.var(v.id); },
         [&](const Unary& u) {
           out += symbol(u.op);
           if (u.op == UnOp::neg || u.op == UnOp::logical_not) return put(u.a, level_unary);

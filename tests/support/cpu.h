@@ -10,6 +10,7 @@
 #include "ir/interpret/loop.h"
 #include "ir/interpret/te.h"
 #include "schedule/step.h"
+#include "tests/support/reread.h"
 #include "tests/support/te.h"
 
 /// Runs an expression with a schedule on this CPU: naive -> replay -> lower -> JIT, and compares with the interpreters.
@@ -185,7 +186,7 @@ inline void check_cpu(const Operator& op, double scale = 1) {
   compare(run_cpu(p, inputs), "LLVM");
   for (const loop::Program& each : {p.naive, p.scheduled, p.lowered}) {
     INFO(print(each));
-    compare(require(interpret(each, p.runtime, inputs)).outputs, "loop interpreter");
+    compare(require(interpret(reread(each), p.runtime, inputs)).outputs, "loop interpreter");
   }
 }
 

@@ -8,7 +8,17 @@ inline Result<loop::Program> try_lower(const Operator& op, const compiler::Limit
   const te::Lifted lifted = te::lift(bind(op.text, op.dims, op.types));
   const loop::Program naive = loop::naive(lifted);
   const schedule::Trace trace = require(schedule::parse({intern("s"), op.schedule}, naive));
-  return compiler::lower(require(schedule::replay(naive, trace)).program, limits);
+  const loop::Program scheduled = require(schedule::replay(naive, trace)).program;
+  loop::Program p = scheduled;  // its text reads back after every pass
+  for (const compiler::Pass& pass : limits.gpu ? compiler::gpu_pipeline() : compiler::cpu_pipeline()) {
+    reread(p);
+    auto after = pass.function(std::move(p), limits);
+    if (!after) break;
+    p = *std::move(after);
+  }
+  auto lowered = compiler::lower(scheduled, limits);
+  if (lowered) reread(*lowered);
+  return lowered;
 }
 /// The refusal's text; "" if the program is lowered.
 inline std::string lowering_refused(const Operator& op, const compiler::Limits& limits = {}) {

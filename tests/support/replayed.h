@@ -15,7 +15,7 @@ inline loop::Program replayed(const Operator& op, bool keeps_instances = true) {
   const std::vector<Array> want = require(interpret(p.lifted, p.runtime, inputs));
   const LoopRun before = require(interpret(p.naive, p.runtime, inputs));
   for (const loop::Program* each : {&p.scheduled, &p.lowered}) {
-    const LoopRun after = require(interpret(*each, p.runtime, inputs));
+    const LoopRun after = require(interpret(reread(*each), p.runtime, inputs));
     REQUIRE(after.outputs.size() == want.size());
     for (std::size_t n = 0; n < want.size(); ++n) check_close(after.outputs[n], want[n], tolerance(want[n].type));
     if (keeps_instances && each == &p.scheduled) CHECK(after.instances == before.instances);

@@ -1,0 +1,98 @@
+#include <chrono>
+
+#include "tests/support/mutants.h"
+
+using namespace tecc;
+
+// Matrix products as lowering makes them for sm_90a: bulk copies, rings of barriers, wgmma, stmatrix, bulk stores, roles, persistent grids.
+
+namespace {
+
+struct Sizes {
+  std::int64_t m = 128, n = 32, k = 16, panel = 16, in = 3, out = 2;  // of a tile; slots
+};
+std::string tiled(const Sizes& s) {
+  return fmt::format(R"(i0, i1 = split(x.i, {});  w, i2 = split(i1, 64);  j0, j1 = split(x.j, {});  k0, k1 = split(x.k, {})
+reorder(i0, j0, k0, w, i2, j1, k1);  bind(w, warpgroup);  set_scope(x, register);  oi, oj = reverse_compute_at(C, j0)
+as, al = cache_read([x], A, shared, at=k0);  bs, bl = cache_read([x], B, shared, at=k0);  t = blockize(i2);  tensorize(t, wgmma)
+v, o = split(oi, 64);  p0, p1 = split(oj, {});  reorder(v, p0, o, p1);  bind(v, warpgroup)
+cs, cl = cache_write(C, C, shared, at=p0);  e = blockize(o);  copy_with(e, stmatrix);  copy_with([al, bl, cl], bulk_tensor)
+in = pipeline(k0, [as, bs], slots={});  st = pipeline(p0, [cs], slots={})
+g = raster(i0, j0, group=8);  persist(g)
+specialize([role([al, bl], warpgroups=1, registers=40), role([t, e, cl], warpgroups={}, registers=232)]))",
+                     s.m, s.n, s.k, s.panel, s.in, s.out, s.m / 64);
+}
+std::string product(const std::string& body = "T(x[i, j])", const std::string& more = "") {
+  return "kernel gemm<T>(A: T[M, K], B: T[N, K]" + more + ") -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = " + body + " }";
+}
+
+}  // namespace
+
+TEST_CASE("simulator: products for Hopper") {
+  test::check_simulated({product(), "M=256,N=64,K=64", "T=bf16", tiled({})}, 8);
+  test::check_simulated({product(), "M=256,N=64,K=64", "T=f16", tiled({128, 64, 32, 32, 2, 2})});
+  test::check_simulated({product("T(max(x[i, j] + f32(b[j]), 0))", ", b: T[N]"), "M=128,N=64,K=64", "T=bf16", tiled({64, 32, 16, 32, 4, 1})});
+  test::check_simulated({product(), "M=200,N=40,K=56", "T=bf16", tiled({})});  // tiles reach over all ends
+}
+
+TEST_CASE("simulator: a lowered product with one thing wrong") {
+  const test::Operator op{product(), "M=256,N=64,K=64", "T=bf16", tiled({})};
+  const test::Prepared p = test::prepare(op);
+  const loop::Program lowered = test::reread(test::require(test::try_lower(op)));
+  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
+  std::string report;
+  std::size_t count = 0;
+  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
+  INFO(report);
+  // One group is issued before the first await_mma, which lets one run. Two slots do for a release one iteration later.
+  CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too", "c0 slots one less"});
+  CHECK(count == 55);
+}
+
+TEST_CASE("simulator: attention for Hopper") {
+  const std::string text =
+      "kernel attention(Q: bf16[B, H, S, D], K: bf16[B, H, S, D], V: bf16[B, H, S, D]) -> (O) {\n"
+      "  score[b: B, h: H, i: S, j: S] = sum[d: D](f32(Q[b, h, i, d]) * f32(K[b, h, j, d])) / sqrt(f32(D))\n"
+      "  top[b: B, h: H, i: S] = max[j: S](score[b, h, i, j])\n"
+      "  e[b: B, h: H, i: S, j: S] = exp(score[b, h, i, j] - top[b, h, i])\n"
+      "  total[b: B, h: H, i: S] = sum[j: S](e[b, h, i, j])\n"
+      "  O[b: B, h: H, i: S, d: D] = bf16(sum[j: S](f32(bf16(e[b, h, i, j])) * f32(V[b, h, j, d])) / total[b, h, i])\n"
+      "}\n";
+  std::string schedule = test::read_file(TECC_SOURCE_DIR "/examples/schedules/attention_sm90a.schedule");
+  const auto shorter = [&](const std::string& from, const std::string& to) {
+    const std::size_t at = schedule.find(from);
+    REQUIRE(at != std::string::npos);
+    schedule.replace(at, from.size(), to);
+  };
+  shorter("split(O.sum.j, 128)", "split(O.sum.j, 32)");
+  test::check_simulated({text, "B=1,H=1,S=128,D=32", "", schedule}, 2);
+}
+
+TEST_CASE("simulator: tiles of products and element by element") {
+  const auto both = [](const test::Operator& op) {
+    const test::Prepared p = test::prepare(op);
+    const loop::Program lowered = test::require(test::try_lower(op));
+    const std::vector<Array> inputs = test::random_inputs(p);
+    SimulateOptions o;
+    const auto fast = test::require(simulate(lowered, p.runtime, inputs, o)).outputs;
+    o.fast_products = false;
+    const auto slow = test::require(simulate(lowered, p.runtime, inputs, o)).outputs;
+    for (std::size_t n = 0; n < fast.size(); ++n) CHECK(fast[n].data == slow[n].data);
+  };
+  both({product(), "M=128,N=32,K=32", "T=bf16", tiled({})});
+  both({product(), "M=100,N=24,K=24", "T=f16", tiled({128, 32, 16, 16, 2, 2})});
+}
+
+TEST_CASE("simulator: a tile of 128 x 256 with four slots takes well under 5 s") {
+  const test::Operator op{product(), "M=128,N=256,K=256", "T=bf16", tiled({128, 256, 64, 64, 4, 2})};
+  const test::Prepared p = test::prepare(op);
+  const loop::Program lowered = test::require(test::try_lower(op));
+  const std::vector<Array> inputs = test::random_inputs(p);
+  const auto start = std::chrono::steady_clock::now();
+  const SimulateRun run = test::require(simulate(lowered, p.runtime, inputs, {}));
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  CHECK(seconds < 5);
+  if (std::getenv("TECC_SHOW")) WARN(seconds << " s");
+  const std::vector<Array> want = test::require(interpret(p.lifted, p.runtime, inputs));
+  test::check_close(run.outputs[0], want[0], test::tolerance(DType::bf16));
+}
