@@ -129,7 +129,10 @@ Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program&
     launch.image = stem + ".cubin";
     if (emit.ptx) launch.ptx = stem + ".ptx";
     launch.grid[0] = formula_of(p, k.grid);
-    if (k.persistent) launch.grid[0] = fmt::format("min({}, sm_count)", launch.grid[0]);
+    const std::string at_once = k.cluster == 1 ? "sm_count" : fmt::format("sm_count / {}", k.cluster);
+    if (k.persistent) launch.grid[0] = fmt::format("min({}, {})", launch.grid[0], at_once);
+    if (k.cluster > 1) launch.grid[0] = fmt::format("{} * ({})", k.cluster, launch.grid[0]);
+    launch.cluster[0] = k.cluster;
     launch.block[0] = k.threads;
     launch.shared_bytes = k.shared_bytes;
     for (const auto& a : k.arguments) {

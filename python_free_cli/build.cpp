@@ -14,7 +14,7 @@ namespace tecc::cli {
 namespace {
 
 struct Options : Input, ScheduleFrom {
-  std::string out_dir = ".", emit = "cubin,ptx,header,json", dump_ir;
+  std::string out_dir = ".", emit = "cubin,ptx,obj,header,json", dump_ir;  // of these what the target has
 };
 
 std::optional<codegen::Emit> parse_emit(const std::string& list, const Input& in) {
@@ -72,7 +72,7 @@ std::function<int()> add_build(CLI::App& app) {
   auto o = std::make_shared<Options>();
   add_input(app, *o);
   app.add_option("--out-dir,-o", o->out_dir, "where the artifact goes");
-  app.add_option("--emit", o->emit, "cubin,ptx,cuda,header,json,obj,ir");
+  app.add_option("--emit", o->emit, "of cubin,ptx,obj,header,json (without it: these, as the target has them), cuda,ir");
   add_schedule(app, *o);
   app.add_option("--dump-ir", o->dump_ir, "write the program after every pass");
   return [o] { return run(*o); };

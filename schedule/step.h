@@ -26,6 +26,7 @@ struct Ref {
 };
 
 enum class Tail : std::uint8_t { guard, exact };
+enum class Order : std::uint8_t { forward, longest_first };
 
 template <class Step, class Member>
 struct Field {
@@ -172,8 +173,10 @@ struct CopyWith {
 struct Raster {
   Ref outer, inner;
   std::int64_t group = 8;
+  Order order = Order::forward;
   bool operator==(const Raster&) const = default;
-  TECC_STEP("raster", Field{"outer", &Raster::outer}, Field{"inner", &Raster::inner}, Field{"group", &Raster::group, true})
+  TECC_STEP("raster", Field{"outer", &Raster::outer}, Field{"inner", &Raster::inner}, Field{"group", &Raster::group, true},
+            Field{"order", &Raster::order, true})
 };
 struct Persist {
   Ref loop;
@@ -224,10 +227,28 @@ struct Reuse {
   TECC_STEP("reuse", Field{"output", &Reuse::output}, Field{"input", &Reuse::input})
 };
 
+struct Reverse {
+  Ref loop;
+  bool operator==(const Reverse&) const = default;
+  TECC_STEP("reverse", Field{"loop", &Reverse::loop})
+};
+struct Partition {
+  Ref loop;
+  bool operator==(const Partition&) const = default;
+  TECC_STEP("partition", Field{"loop", &Partition::loop})
+};
+
+struct Cluster {
+  Ref loop;
+  std::int64_t size = 2;
+  bool operator==(const Cluster&) const = default;
+  TECC_STEP("cluster", Field{"loop", &Cluster::loop}, Field{"size", &Cluster::size})
+};
+
 /// Every primitive, once: text form, replay and hash follow from this list.
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
-                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse>;
+                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -292,6 +313,9 @@ TECC_PRIMITIVE(Online)
 TECC_PRIMITIVE(Skew)
 TECC_PRIMITIVE(TakeTurns)
 TECC_PRIMITIVE(Reuse)
+TECC_PRIMITIVE(Reverse)
+TECC_PRIMITIVE(Partition)
+TECC_PRIMITIVE(Cluster)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

@@ -23,11 +23,14 @@ constexpr std::pair<std::string_view, Via> vias[] = {{"plain", Via::plain}, {"ve
 constexpr std::pair<std::string_view, bool> truths[] = {{"false", false}, {"true", true}};
 constexpr std::pair<std::string_view, Tail> tails[] = {{"guard", Tail::guard}, {"exact", Tail::exact}};
 
+constexpr std::pair<std::string_view, Order> orders[] = {{"forward", Order::forward}, {"longest_first", Order::longest_first}};
+
 template <class E> struct Words;
 template <> struct Words<Group> { static constexpr auto& table = groups; };
 template <> struct Words<Scope> { static constexpr auto& table = scopes; };
 template <> struct Words<Tail> { static constexpr auto& table = tails; };
 template <> struct Words<Via> { static constexpr auto& table = vias; };
+template <> struct Words<Order> { static constexpr auto& table = orders; };
 template <> struct Words<bool> { static constexpr auto& table = truths; };
 template <class E> concept Word = requires { Words<E>::table; };
 

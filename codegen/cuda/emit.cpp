@@ -26,6 +26,7 @@ KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : 
   kernel_.threads = p.roles.empty() ? compiler::threads_of(p, root) : 0;
   for (const WarpRole& r : p.roles) kernel_.threads += 128 * r.warpgroups;
   threads_ = kernel_.threads;
+  kernel_.cluster = compiler::cluster_of(p, root);
   for (BlockId b : blocks_under(p, root))
     if (by_instruction(p.block(b))) tops_[p.block(b).tile->top] = b;
 }
@@ -42,6 +43,7 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   } else {
     roles();
   }
+  if (kernel_.cluster > 1) line(call("tecc_cluster_sync") + "();");  // others may still arrive at this block's barriers
   if (why_) return *why_;
   // Registers are handed out by role: the whole file belongs to one block.
   const std::string bounds = p_.roles.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, 1", kernel_.threads);
@@ -51,17 +53,11 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
 
 std::string KernelEmitter::loop_var(LoopId l) { return identifier(names_.var(p_.loop(l).var)); }
 
+/// What counts the iterations that have run.
+std::string KernelEmitter::counter(LoopId l) { return p_.loop(l).reversed ? loop_var(l) + "_n" : loop_var(l); }
+
 /// The loops of the grid, outermost first.
-std::vector<LoopId> KernelEmitter::grid() const {
-  std::vector<LoopId> out;
-  StmtId s = root_;
-  while (const auto* l = p_[p_[s].children[0]].as<Loop>()) {
-    if (l->group != Group::block) break;
-    s = p_[s].children[0];
-    out.push_back(s);
-  }
-  return out;
-}
+std::vector<LoopId> KernelEmitter::grid() const { return grid_of(p_, root_); }
 
 /// What the kernel touches, in order of first use; whether 32 bits suffice for its indices.
 void KernelEmitter::collect() {
@@ -149,7 +145,7 @@ void KernelEmitter::declare_storage() {
     if (const Buffer& b = p_[t]; b.scope == Scope::shared)
       shared = std::max(shared, b.storage->offset_bytes + b.storage->elements * b.slots * compiler::copies_of(p_, b) * bytes_of(b.type));
   for (const Channel& c : p_.channels)
-    if (c.how == Channel::How::mbarrier && root_of(p_, c.loop) == root_) shared = std::max(shared, c.offset_bytes + 16 * c.slots * c.owners);
+    if ((c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) && root_of(p_, c.loop) == root_) shared = std::max(shared, c.offset_bytes + 16 * c.slots * c.owners);
   kernel_.shared_bytes = shared;
   if (shared) line("extern __shared__ __align__(1024) unsigned char tecc_shared[];");
   for (const auto& [t, name] : buffer_names_) {
@@ -167,7 +163,7 @@ void KernelEmitter::declare_channels() {
   std::vector<std::string> inits;
   for (std::uint32_t n = 0; n < p_.channels.size(); ++n) {
     const Channel& c = p_.channels[n];
-    if (c.how != Channel::How::mbarrier || root_of(p_, c.loop) != root_) continue;
+    if ((c.how != Channel::How::mbarrier && c.how != Channel::How::ahead) || root_of(p_, c.loop) != root_) continue;
     line(fmt::format("const unsigned tecc_c{} = tecc_smem(tecc_shared) + {};  // {}: full and empty barriers", n, c.offset_bytes, p_[c.buffers[0]].name));
     for (std::int64_t owner = 0; owner < c.owners; ++owner)
       inits.push_back(fmt::format("for (int i = 0; i < {0}; ++i) {1}(tecc_c{2} + {3} + 8 * i, {4}), {1}(tecc_c{2} + {5} + 8 * i, {6});", c.slots, call("tecc_barrier_init"), n,
@@ -179,7 +175,7 @@ void KernelEmitter::declare_channels() {
   for (const std::string& i : inits) line("  " + i);
   line(fmt::format("  {}();", call("tecc_barrier_init_fence")));
   line("}");
-  line("__syncthreads();");
+  line(kernel_.cluster > 1 ? call("tecc_cluster_sync") + "();" : "__syncthreads();");
 }
 
 void KernelEmitter::roles() {
@@ -248,20 +244,25 @@ void KernelEmitter::body() {
     if (root_of(p_, t.loop) == root_ && p_[t.critical[0]].role == role_)
       line(fmt::format("if (tid / 128 == {}) {}({});", constant_extent(p_, t.loop).value_or(1) - 1, call("tecc_pass_turn"), first_turn));
   const std::vector<LoopId> blocks = grid();
-  kernel_.grid = index_literal(1);
-  for (LoopId l : blocks) kernel_.grid = kernel_.grid * p_.loop(l).extent;
+  kernel_.grid = index_literal(1);  // clusters, where there are any
+  for (LoopId l : blocks)
+    if (p_.loop(l).group == Group::block) kernel_.grid = kernel_.grid * p_.loop(l).extent;
+  const std::string first = kernel_.cluster > 1 ? fmt::format("blockIdx.x / {}", kernel_.cluster) : "blockIdx.x", all = kernel_.cluster > 1 ? fmt::format("gridDim.x / {}", kernel_.cluster) : "gridDim.x";
   kernel_.persistent = !blocks.empty() && p_.loop(blocks.back()).persistent;
-  if (kernel_.persistent) {
-    line(fmt::format("for ({0} bid = blockIdx.x; bid < {1}; bid += gridDim.x) {{", index_type(), value(kernel_.grid)));
+  if (kernel_.persistent && p_.loop(blocks.back()).stages) {
+    staged_grid(p_.loop(blocks.back()).stages);
+  } else if (kernel_.persistent) {
+    line(fmt::format("for ({0} bid = {2}; bid < {1}; bid += {3}) {{", index_type(), value(kernel_.grid), first, all));
     ++depth_;
     decode_grid("bid");
   } else if (!blocks.empty()) {
-    line(fmt::format("const {} bid = blockIdx.x;", index_type()));
+    line(fmt::format("const {} bid = {};", index_type(), first));
     decode_grid("bid");
   }
-  for (StmtId c : p_[inside_].children)
-    if (shows(c)) statement(c);
-  if (kernel_.persistent) {
+  if (!kernel_.persistent || !p_.loop(blocks.back()).stages)
+    for (StmtId c : p_[inside_].children)
+      if (shows(c)) statement(c);
+  if (kernel_.persistent && !p_.loop(blocks.back()).stages) {
     for (LoopId l : blocks) advance_channels(l);
     --depth_;
     line("}");
@@ -271,6 +272,29 @@ void KernelEmitter::body() {
       if (shows(p_[root_].children[n])) statement(p_[root_].children[n]);
 }
 
+/// Rounds of a block that runs ahead of itself: what has stage 0 works on this round, the rest on that of `stages` rounds before.
+void KernelEmitter::staged_grid(std::uint32_t stages) {
+  line(fmt::format("const int tecc_rounds = ({} - blockIdx.x + gridDim.x - 1) / gridDim.x;", value(kernel_.grid)));
+  line(fmt::format("for (int tecc_n = 0; tecc_n < tecc_rounds + {}; ++tecc_n) {{", stages));
+  ++depth_;
+  for (const std::uint32_t stage : {std::uint32_t{0}, stages}) {
+    line(stage == 0 ? "if (tecc_n < tecc_rounds) {" : fmt::format("if (tecc_n >= {}) {{", stages));
+    ++depth_;
+    line(fmt::format("const int tecc_round = tecc_n - {};", stage));
+    line(fmt::format("const {} bid = blockIdx.x + tecc_round * gridDim.x;", index_type()));
+    decode_grid("bid");
+    first_stage_ = last_stage_ = stage;
+    for (StmtId c : p_[inside_].children)
+      if (shows(c)) statement(c);
+    --depth_;
+    line("}");
+  }
+  first_stage_ = 0;
+  last_stage_ = ~std::uint32_t{0};
+  --depth_;
+  line("}");
+}
+
 /// The loops of the grid from the number of the block: mixed radix, or in bands where two loops form a raster.
 void KernelEmitter::decode_grid(const std::string& bid) {
   const std::vector<LoopId> loops = grid();
@@ -278,8 +302,9 @@ void KernelEmitter::decode_grid(const std::string& bid) {
   const auto divided = [&] { return faster.empty() ? bid : fmt::format("{} / ({})", bid, faster); };
   const auto let = [&](const std::string& name, const std::string& text) { line(fmt::format("const {} {} = {};", index_type(), name, text)); };
   for (auto l = loops.rbegin(); l != loops.rend(); ++l) {
+    if (p_.loop(*l).group == Group::cluster) continue;
     const auto& raster = p_.loop(*l).raster;
-    const bool slowest = l + (raster ? 2 : 1) == loops.rend();
+    const bool slowest = (raster ? raster->outer : *l) == *std::find_if(loops.begin(), loops.end(), [&](LoopId x) { return p_.loop(x).group == Group::block; });
     if (!raster) {
       const std::string extent = value(p_.loop(*l).extent);
       let(loop_var(*l), divided() + (slowest ? "" : " % " + extent));
@@ -294,10 +319,12 @@ void KernelEmitter::decode_grid(const std::string& bid) {
     let("tecc_high", fmt::format("tecc_min<{}>({}, {} - tecc_band)", index_type(), raster->group, rows));
     let("tecc_rest", fmt::format("tecc_tile - tecc_band * {}", columns));
     let(i, "tecc_band + tecc_rest % tecc_high");
-    let(j, "tecc_rest / tecc_high");
+    let(j, raster->longest_first ? fmt::format("{} - 1 - tecc_rest / tecc_high", columns) : "tecc_rest / tecc_high");
     faster += fmt::format("{}{} * {}", faster.empty() ? "" : " * ", rows, columns);
-    ++l;
+    while (*l != outer) ++l;
   }
+  for (LoopId l : loops)
+    if (p_.loop(l).group == Group::cluster) let(loop_var(l), fmt::format("blockIdx.x % {}", kernel_.cluster));
 }
 
 /// At the end of an iteration of `l`: its channels go on to the next slot.

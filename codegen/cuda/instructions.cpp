@@ -19,6 +19,10 @@ constexpr FunctionRow functions[] = {
     {"tecc_prefetch_map", R"(__device__ __forceinline__ void tecc_prefetch_map(const tecc_tensor_map* m) { asm volatile("prefetch.tensormap [%0];" :: "l"(m) : "memory"); })"},
     {"tecc_expect", R"(__device__ __forceinline__ void tecc_expect(unsigned b, unsigned bytes) { asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" :: "r"(b), "r"(bytes) : "memory"); })"},
     {"tecc_arrive", R"(__device__ __forceinline__ void tecc_arrive(unsigned b) { asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" :: "r"(b) : "memory"); })"},
+    {"tecc_arrive_cluster", R"(// At the same barrier of another block. The plain form: `.release.cluster` costs a MEMBAR a time, and what was read was read by wgmma.
+__device__ __forceinline__ void tecc_arrive_cluster(unsigned b, int block) {
+  asm volatile("{.reg .b32 far; mapa.shared::cluster.u32 far, %0, %1; mbarrier.arrive.shared::cluster.b64 _, [far];}" :: "r"(b), "r"(block) : "memory"); })"},
+    {"tecc_cluster_sync", R"(__device__ __forceinline__ void tecc_cluster_sync() { asm volatile("barrier.cluster.arrive; barrier.cluster.wait;" ::: "memory"); })"},
     {"tecc_wait", R"(__device__ __forceinline__ void tecc_wait(unsigned b, unsigned parity) {
   asm volatile("{\n.reg .pred done;\nAGAIN:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@done bra READY;\nbra AGAIN;\nREADY:\n}" :: "r"(b), "r"(parity) : "memory"); })"},
     {"tecc_fence_async", R"(__device__ __forceinline__ void tecc_fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); })"},
@@ -33,6 +37,10 @@ __device__ __forceinline__ void tecc_await_turn(int id) { asm volatile("bar.sync
     {"tecc_commit_bulk", R"(__device__ __forceinline__ void tecc_commit_bulk() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); })"},
     {"tecc_await_bulk_read", R"(template <int n> __device__ __forceinline__ void tecc_await_bulk_read() { asm volatile("cp.async.bulk.wait_group.read %0;" :: "n"(n) : "memory"); })"},
     {"tecc_await_bulk", R"(template <int n> __device__ __forceinline__ void tecc_await_bulk() { asm volatile("cp.async.bulk.wait_group %0;" :: "n"(n) : "memory"); })"},
+    {"tecc_bulk_load", R"(__device__ __forceinline__ void tecc_bulk_load(unsigned to, const void* from, unsigned bytes, unsigned barrier) {
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" :: "r"(to), "l"(from), "r"(bytes), "r"(barrier) : "memory"); })"},
+    {"tecc_bulk_store", R"(__device__ __forceinline__ void tecc_bulk_store(void* to, unsigned from, unsigned bytes) {
+  asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" :: "l"(to), "r"(from), "r"(bytes) : "memory"); })"},
     {"tecc_wgmma_fence", R"(__device__ __forceinline__ void tecc_wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); })"},
     {"tecc_wgmma_commit", R"(__device__ __forceinline__ void tecc_wgmma_commit() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); })"},
     {"tecc_wgmma_wait", R"(template <int n> __device__ __forceinline__ void tecc_wgmma_wait() { asm volatile("wgmma.wait_group.sync.aligned %0;" :: "n"(n) : "memory"); })"},
@@ -59,7 +67,9 @@ std::string list(std::int64_t first, std::int64_t count) {
   return out;
 }
 
-/// tecc_bulk_load_2d and tecc_bulk_store_2d, for 1 to 5 dimensions.
+bool is_tensor_copy(const std::string& name) { return name.starts_with("tecc_bulk_load_") || name.starts_with("tecc_bulk_share_") || name.starts_with("tecc_bulk_store_"); }
+
+/// tecc_bulk_load_2d, tecc_bulk_share_2d (a load for several blocks of a cluster) and tecc_bulk_store_2d, for 1 to 5 dimensions.
 std::string bulk_function(const std::string& name) {
   const int rank = name[name.size() - 2] - '0';
   const bool load = name.starts_with("tecc_bulk_load");
@@ -69,6 +79,10 @@ std::string bulk_function(const std::string& name) {
     return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier{}) {{\n"
                        "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {{{}}}], [%2];\" :: \"r\"(to), \"l\"(map), \"r\"(barrier){} : \"memory\"); }}\n",
                        name, parameters, rank, list(3, rank), operands);
+  if (name.starts_with("tecc_bulk_share"))
+    return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier, unsigned short blocks{}) {{\n"
+                       "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {{{}}}], [%2], %3;\" :: \"r\"(to), \"l\"(map), \"r\"(barrier), \"h\"(blocks){} : \"memory\"); }}\n",
+                       name, parameters, rank, list(4, rank), operands);
   return fmt::format("__device__ __forceinline__ void {}(const tecc_tensor_map* map, unsigned from{}) {{\n"
                      "  asm volatile(\"cp.async.bulk.tensor.{}d.global.shared::cta.bulk_group [%0, {{{}}}], [%1];\" :: \"l\"(map), \"r\"(from){} : \"memory\"); }}\n",
                      name, parameters, rank, list(2, rank), operands);
@@ -117,12 +131,12 @@ std::string instruction_functions(const std::set<std::string>& names) {
   std::set<std::string> all = names;
   for (const Needs& n : needs)
     if (all.count(std::string(n.name))) all.insert(std::string(n.needs));
-  if (std::any_of(all.begin(), all.end(), [](const std::string& n) { return n.starts_with("tecc_bulk_"); })) all.insert("tecc_tensor_map");
+  if (std::any_of(all.begin(), all.end(), is_tensor_copy)) all.insert("tecc_tensor_map");
   std::string out;
   for (const FunctionRow& f : functions)
     if (all.count(std::string(f.name))) out += std::string(f.text) + "\n";
   for (const std::string& n : all) {
-    if (n.starts_with("tecc_bulk_")) out += bulk_function(n);
+    if (is_tensor_copy(n)) out += bulk_function(n);
     if (n.starts_with("tecc_wgmma_m")) out += wgmma_function(n);
   }
   return out;

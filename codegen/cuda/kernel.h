@@ -57,6 +57,9 @@ class KernelEmitter {
   void line(const std::string& text) { out_ += std::string(2 * static_cast<std::size_t>(depth_), ' ') + text + "\n"; }
   std::string index_type() const { return wide_ ? "long long" : "int"; }
   std::string loop_var(LoopId l);
+  std::string counter(LoopId l);
+  std::optional<LoopId> whole_;  // a partitioned loop, in the iterations behind its first
+  std::vector<Expr> guards_of(const Block& b) const;
 
   // emit.cpp: the kernel around its statements
   void collect();
@@ -65,6 +68,7 @@ class KernelEmitter {
   void declare_channels();
   void roles();
   void body();
+  void staged_grid(std::uint32_t stages);
   void decode_grid(const std::string& bid);
   void advance_channels(LoopId l);
   bool shows(StmtId s) const;
@@ -79,6 +83,7 @@ class KernelEmitter {
   void children(StmtId s);
   bool indexes_private(LoopId l) const;
   void thread_loop(LoopId id);
+  bool tree_loop(LoopId l);
   void skewed_loop(LoopId id, const std::string& extent);
   void combine(const loop::Combine& c);
   void open_block(BlockId id, const std::string& comment);
@@ -86,6 +91,7 @@ class KernelEmitter {
   void declare_retired(const Binding& b, std::set<LoopId>& done);
   std::string elect(BlockId id) const;
   std::string one_thread(loop::Group group) const;
+  bool fills_with_zero(const Block& b) const;
   static bool is_scan(const Block& b);
   std::string combined(const Block& b, DType type, const std::string& a, const std::string& x);
   std::string narrow_pair(std::string_view function, DType type, const std::string& a, const std::string& x);
@@ -106,9 +112,11 @@ class KernelEmitter {
   std::string slot_of(std::uint32_t channel, std::int64_t lag) const;
   std::string barrier_of(std::uint32_t channel, bool full, std::int64_t lag);
   bool counts(std::uint32_t channel) const;
+  std::string parity_of(std::uint32_t channel) const;
   Address at_atom(BlockId id, TensorId t, const std::vector<Expr>& index);
   std::string shared_bytes(TensorId t, const Address& a);
   std::string descriptor(BlockId id, const Read& r, VarId depth, bool& transposed);
+  std::optional<std::size_t> shared_dim(BlockId id) const;
   std::string map_of(BlockId id, TensorId global, TensorId shared);
   std::string call(const std::string& function) {
     functions_->insert(function);

@@ -40,7 +40,12 @@ Nvrtc open_nvrtc() {
                      library.find("nvrtcGetProgramLogSize", n.log_size) && library.find("nvrtcGetProgramLog", n.log) &&
                      library.find("nvrtcGetPTXSize", n.ptx_size) && library.find("nvrtcGetPTX", n.ptx) &&
                      library.find("nvrtcGetCUBINSize", n.cubin_size) && library.find("nvrtcGetCUBIN", n.cubin);
-  if (!whole) n.missing = "libnvrtc.so is older than 11.1 and gives no cubin";
+  if (!whole) return n.missing = "libnvrtc.so is older than 11.1 and gives no cubin", n;
+  // NVRTC opens its built-in headers by their bare name; a toolkit that the loader does not know (/usr/local/cuda without an
+  // entry for ldconfig) would not give them. Without the file there, NVRTC's own words come out with the program that needs it.
+  int major = 0, minor = 0;
+  n.version(&major, &minor);
+  library.open_beside(fmt::format("libnvrtc-builtins.so.{}.{}", major, minor));
   return n;
 }
 

@@ -95,6 +95,10 @@ struct tecc_op_min { template <class T> __device__ __forceinline__ T operator()(
 struct tecc_op_max { template <class T> __device__ __forceinline__ T operator()(T a, T b) const { return tecc_max(a, b); } };
 struct tecc_op_any { template <class T> __device__ __forceinline__ T operator()(T a, T b) const { return (T)(a || b); } };
 struct tecc_op_all { template <class T> __device__ __forceinline__ T operator()(T a, T b) const { return (T)(a && b); } };
+template <class Op, int n, class T> __device__ __forceinline__ T tecc_tree(const T* x) {
+  if constexpr (n == 1) return x[0];
+  else return Op{}(tecc_tree<Op, n / 2>(x), tecc_tree<Op, n - n / 2>(x + n / 2));
+}
 template <class T> struct tecc_at { T value; long long position; };
 // The larger (smaller) value, the smallest position on ties; NaN before all; position -1: nothing yet.
 template <bool largest, class T> __device__ __forceinline__ tecc_at<T> tecc_better(tecc_at<T> a, tecc_at<T> b) {
@@ -122,7 +126,7 @@ template <class Op, int threads, int stride, int block, class T> __device__ __fo
   constexpr bool neighbours = stride == 1 && (threads & (threads - 1)) == 0 && threads <= 32;
   const int tid = threadIdx.x;
   const int first = tid & ~31;
-  const unsigned mask = block - first >= 32 ? 0xffffffffu : (1u << (block - first)) - 1;
+  const unsigned mask = block % 32 == 0 || block - first >= 32 ? 0xffffffffu : (1u << (block - first)) - 1;
   if constexpr (neighbours) {
 #pragma unroll
     for (int lanes = threads / 2; lanes > 0; lanes /= 2) x = op(x, tecc_shuffle_xor(x, mask, lanes));

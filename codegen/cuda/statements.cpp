@@ -33,6 +33,7 @@ void KernelEmitter::loop(LoopId id, const Loop& l) {
     return;
   }
   if (l.kind == LoopKind::vectorized && vector_loop(id)) return;
+  if (l.kind == LoopKind::unrolled && tree_loop(id)) return;
   if (l.stages && first_stage_ == 0 && last_stage_ > 0) {
     first_stage_ = 1;
     const bool lags = shows(id);
@@ -55,7 +56,8 @@ void KernelEmitter::loop(LoopId id, const Loop& l) {
   }
   if (l.kind == LoopKind::unrolled || l.kind == LoopKind::vectorized || (extent && *extent <= 256 && indexes_private(id))) line("#pragma unroll");
   else if (!extent || *extent > 4) line("#pragma unroll 1");
-  line(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1}) {{", index_type(), v, value(l.extent)));
+  line(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1}) {{", index_type(), counter(id), value(l.extent)));
+  if (l.reversed) line(fmt::format("  const {} {} = {} - 1 - {};", index_type(), v, value(l.extent), counter(id)));
   children(id);
   if (!named.digits.empty()) {
     --depth_;
@@ -63,22 +65,66 @@ void KernelEmitter::loop(LoopId id, const Loop& l) {
   }
 }
 
+/// The innermost loop of a reduction over a thread's own registers: a tree of combinations instead of a chain, whose every step would
+/// wait for the one before.
+bool KernelEmitter::tree_loop(LoopId l) {
+  const StmtId child = p_[l].children[0];
+  const auto extent = constant_extent(p_, l);
+  if (p_[l].children.size() != 1 || !p_[child].as<Block>() || !extent || *extent < 2) return false;
+  const Block& b = p_.block(child);
+  if (!b.combiner || !b.tile || b.writes.size() != 1 || is_scan(b)) return false;
+  const Write& w = b.writes[0];
+  const DType type = p_[w.buffer].type;
+  if (*b.combiner != Reducer::sum && *b.combiner != Reducer::max && *b.combiner != Reducer::min) return false;
+  if (type != DType::f32 || !is_uniform(p_, b, address_of(p_, child, w.buffer, w.index), l)) return false;
+  block_ = child;
+  ahead_ = b.ahead;
+  fast_ = true;
+  line(fmt::format("{{  // {}", b.name));
+  ++depth_;
+  line(fmt::format("{} tecc_part[{}];", memory_type(type), *extent));
+  line("#pragma unroll");
+  line(fmt::format("for (int {0} = 0; {0} < {1}; ++{0}) {{", loop_var(l), *extent));
+  ++depth_;
+  std::set<LoopId> retired;
+  for (const Iter& i : b.iters) declare_retired(i.binding, retired);
+  for (const Iter& i : b.iters) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
+  std::string condition;
+  for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
+  const std::string text = value(w.value);
+  line(fmt::format("tecc_part[{}] = {};", loop_var(l), condition.empty() ? text : fmt::format("{} ? {} : {}", condition, text, value(identity_of(*b.combiner, type)))));
+  --depth_;
+  line("}");
+  const std::string target = element(child, w.buffer, w.index);
+  line(fmt::format("{} = {};", target, combined(b, type, target, fmt::format("tecc_tree<tecc_op_{}, {}>(tecc_part)", symbol(*b.combiner), *extent))));
+  close_block();
+  return true;
+}
+
 /// A loop with statements that lag by one iteration: its beginning without them, all of the iterations between, their end.
 void KernelEmitter::skewed_loop(LoopId id, const std::string& extent) {
   const std::string v = loop_var(id);
   const bool may_be_empty = constant_extent(p_, id).value_or(0) < 1;
+  const bool reversed = p_.loop(id).reversed;
+  const std::string n = counter(id);
+  const auto open = [&](const std::string& text) {
+    line(text);
+    if (reversed) line(fmt::format("  const {} {} = {} - 1 - {};", index_type(), v, extent, n));
+  };
   if (may_be_empty) line(fmt::format("if ({} > 0) {{", extent));
-  line(fmt::format("{{ const {} {} = 0;", index_type(), v));
+  open(fmt::format("{{ const {} {} = 0;", index_type(), n));
   last_stage_ = 0;
   children(id);
   last_stage_ = ~std::uint32_t{0};
+  if (p_.loop(id).partitioned) whole_ = id;
   line("#pragma unroll 1");
-  line(fmt::format("for ({0} {1} = 1; {1} < {2}; ++{1}) {{", index_type(), v, extent));
+  open(fmt::format("for ({0} {1} = 1; {1} < {2}; ++{1}) {{", index_type(), n, extent));
   children(id);
-  line(fmt::format("{{ const {} {} = {};", index_type(), v, extent));
+  open(fmt::format("{{ const {} {} = {};", index_type(), n, extent));
   first_stage_ = 1;
   children(id);
   first_stage_ = 0;
+  whole_.reset();
   if (may_be_empty) line("}");
 }
 
@@ -129,9 +175,10 @@ void KernelEmitter::combine(const Combine& c) {
   const Buffer& b = p_[c.buffers[0]];
   const std::string op = fmt::format("tecc_op_{}", symbol(c.op));
   const std::int64_t elements = b.storage ? b.storage->elements : 1;
-  line(elements == 1 ? "{" : fmt::format("#pragma unroll\n  for (int e = 0; e < {}; ++e) {{", elements));
+  if (elements != 1) line("#pragma unroll");
+  line(elements == 1 ? "{" : fmt::format("for (int tecc_e = 0; tecc_e < {}; ++tecc_e) {{", elements));
   ++depth_;
-  const std::string at = elements == 1 ? "0" : "e";
+  const std::string at = elements == 1 ? "0" : "tecc_e";
   const std::string call = fmt::format("tecc_combine<{}, {}, {}, {}>", op, c.threads, c.stride, kernel_.threads);
   const std::string& first = buffer_names_[c.buffers[0]];
   if (c.buffers.size() == 1) {
@@ -187,7 +234,8 @@ void KernelEmitter::open_block(BlockId id, const std::string& comment) {
   for (const Iter& i : b.iters)
     if (used.count(i.var)) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
   std::string condition;
-  for (const Expr& g : b.guards) condition += (condition.empty() ? "" : " && ") + value(g);
+  if (!fills_with_zero(b))
+    for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
   if (const std::string alone = elect(id); !alone.empty()) condition += (condition.empty() ? "" : " && ") + alone;
   if (!condition.empty()) line(fmt::format("if ({})", condition));
 }
@@ -216,6 +264,44 @@ std::string KernelEmitter::elect(BlockId id) const {
   const TensorId t = p_.block(id).writes[0].buffer;
   if (p_[t].storage && p_[t].storage->private_to_thread) return "";
   return around.empty() || threads_ == 128 ? "tid == 0" : "tid % 128 == 0";
+}
+
+/// The guards that can fail in the iterations that are printed now.
+std::vector<Expr> KernelEmitter::guards_of(const Block& b) const {
+  std::vector<Expr> out = b.guards;
+  if (!whole_) return out;
+  // Behind the first iteration n >= 1 of a reversed loop: its variable is extent - 1 - n.
+  const Loop& l = p_.loop(*whole_);
+  const auto extent = affine_of(l.extent);
+  if (!l.reversed || !extent) return out;
+  std::erase_if(out, [&](const Expr& g) {
+    const auto* less = g.as<Binary>();
+    if (!less || less->op != BinOp::less) return false;
+    const auto a = affine_of(less->a), c = affine_of(less->b);
+    const auto low = a ? binding_of(b, *a) : std::nullopt, high = c ? binding_of(b, *c) : std::nullopt;
+    if (!low || !high) return false;
+    Binding gap = add(p_, *high, *low, -1);  // g says: it is above zero
+    std::int64_t per_iteration = 0;
+    for (const Digit& d : std::vector<Digit>(gap.digits)) {
+      if (d.loop != *whole_) continue;
+      if (d.div != 1 || d.mod != 0) return false;
+      per_iteration = -d.stride;
+      std::erase(gap.digits, d);
+      gap.offset += d.stride * (extent->constant - 1);
+      for (const auto& [v, k] : extent->terms) {
+        const auto other = loop_of_var(p_, v);
+        if (!other) return false;
+        gap.digits.push_back({*other, 1, 0, k * d.stride});
+      }
+    }
+    return per_iteration > 0 && range_of(p_, normal(p_, gap)).low + per_iteration > 0;
+  });
+  return out;
+}
+
+/// Registers that an instruction multiplies hold zeros where the tensor has no elements.
+bool KernelEmitter::fills_with_zero(const Block& b) const {
+  return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && !p_[b.writes[0].buffer].fragment.empty();
 }
 
 bool KernelEmitter::is_scan(const Block& b) {
@@ -270,6 +356,10 @@ void KernelEmitter::block(BlockId id) {
   } else if (b.combiner) {
     if (*b.combiner == Reducer::sum && !is_narrow_float(type)) line(fmt::format("{} += {};", target, value(w.value)));
     else line(fmt::format("{} = {};", target, combined(b, type, target, value(w.value))));
+  } else if (fills_with_zero(b)) {
+    std::string condition;
+    for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
+    line(fmt::format("{} = {} ? {} : {};", target, condition, value(w.value), value(literal(0, type))));
   } else {
     line(fmt::format("{} = {};", target, value(w.value)));
   }

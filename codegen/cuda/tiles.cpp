@@ -90,7 +90,7 @@ void KernelEmitter::product(BlockId id) {
   for (const Iter& i : b.iters) {
     if (i.kind != IterKind::reduce) continue;
     depth = i.var;
-    for (const Digit& d : at_zero(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + loop_var(d.loop);
+    for (const Digit& d : at_zero(p_, i.binding, atom).digits) add += (add.empty() ? "" : " | ") + counter(d.loop);
   }
   if (b.init == Init::apart) add = "1";
   else add = add.empty() ? "0" : fmt::format("({}) != 0", add);
@@ -152,7 +152,7 @@ void KernelEmitter::store_matrix(BlockId id) {
   for (const Iter& i : b.iters) declare_retired(i.binding, retired);
   for (const Iter& i : b.iters) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
   std::string text = value(w.value), condition;
-  for (const Expr& g : b.guards) condition += (condition.empty() ? "" : " && ") + value(g);
+  for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
   line(fmt::format("if ({}) tecc_w.lane[{}] = {};", condition.empty() ? "true" : condition, lane, text));
   for (; opened > 0; --opened) {
     --depth_;
@@ -173,6 +173,13 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
         if (depends_on(p_, iter_of(b, v->id)->binding, l)) extent *= *constant_extent(p_, l);
     map.box.push_back(extent);
   }
+  if (compiler::is_multicast(p_, id)) {
+    const auto cut = shared_dim(id);
+    const std::int64_t blocks = kernel_.cluster;
+    std::int64_t& extent = map.box[map.box.size() - 1 - cut.value_or(0)];
+    if (!cut || extent % (8 * blocks)) why_ = refuse(Code::copy_form, p_[shared].name, "bulk_tensor", fmt::format("{} blocks of a cluster cannot share out its {} rows; legal: multiples of {}", blocks, extent, 8 * blocks));
+    extent /= blocks;
+  }
   for (std::size_t n = 0, m = 0; n < kernel_.arguments.size(); ++n)
     if (const auto* known = std::get_if<MapArgument>(&kernel_.arguments[n])) {
       if (*known == map) return maps_[m];
@@ -186,6 +193,16 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
   return name;
 }
 
+/// The dimension whose rows the blocks of a cluster share out: the one next to the contiguous one that is more than one element long.
+std::optional<std::size_t> KernelEmitter::shared_dim(BlockId id) const {
+  const Block& b = p_.block(id);
+  for (std::size_t d = b.writes[0].index.size() - 1; d-- > 0;)
+    if (const auto* v = b.writes[0].index[d].as<Var>())
+      for (LoopId l : atom_loops(p_, id))
+        if (depends_on(p_, iter_of(b, v->id)->binding, l)) return d;
+  return std::nullopt;
+}
+
 void KernelEmitter::bulk_copy(BlockId id) {
   const Block& b = p_.block(id);
   const Write& w = b.writes[0];
@@ -193,8 +210,23 @@ void KernelEmitter::bulk_copy(BlockId id) {
   const bool load = p_[w.buffer].scope == Scope::shared;
   const TensorId shared = load ? w.buffer : r.tensor, global = load ? r.tensor : w.buffer;
   const std::vector<Expr>& index = w.index;
+  if (load && !p_[shared].channel) {
+    why_ = refuse(Code::copy_form, p_[shared].name, "bulk copies", "nothing waits for it; legal: a pipeline that names it");
+    return;
+  }
   const std::string place = shared_bytes(shared, at_atom(id, shared, load ? w.index : r.index));
-  std::string coordinates;
+  const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
+  if (b.tile->via == Via::bulk) {
+    std::int64_t bytes = bytes_of(p_[shared].type);
+    for (LoopId l : atom_loops(p_, id)) bytes *= *constant_extent(p_, l);
+    const std::string far = fmt::format("&{}", element(at_atom(id, global, index), global));
+    if (load) line(fmt::format("{}{}({}, {}, {}, {});", alone, call("tecc_bulk_load"), place, far, bytes, barrier_of(*p_[shared].channel, true, 0)));
+    else line(fmt::format("{}{}({}, {}, {});", alone, call("tecc_bulk_store"), far, place, bytes));
+    return;
+  }
+  const bool multicast = load && compiler::is_multicast(p_, id);
+  const auto cut = multicast ? shared_dim(id) : std::nullopt;
+  std::string coordinates, part;
   for (std::size_t d = index.size(); d-- > 0;) {
     const auto affine = affine_of(index[d]);
     const auto all = affine ? binding_of(b, *affine) : std::nullopt;
@@ -203,19 +235,25 @@ void KernelEmitter::bulk_copy(BlockId id) {
       return;
     }
     coordinates += ", " + binding(at_zero(p_, normal(p_, *all), atom_loops(p_, id)));
+    if (cut == d) {  // this block's rows
+      std::int64_t rows = 1;
+      for (LoopId l : atom_loops(p_, id))
+        if (depends_on(p_, iter_of(b, index[d].as<Var>()->id)->binding, l)) rows *= *constant_extent(p_, l);
+      rows /= kernel_.cluster;
+      coordinates += fmt::format(" + (int)(blockIdx.x % {}) * {}", kernel_.cluster, rows);
+      part = fmt::format(" + blockIdx.x % {} * {}", kernel_.cluster, rows * p_[shared].storage->dims[d].cuts.back().place * bytes_of(p_[shared].type));
+    }
   }
   const std::string map = map_of(id, global, shared);
-  const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
   if (!load) {
     line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}d", index.size())), map, place, coordinates));
     return;
   }
-  const auto& channel = p_[shared].channel;
-  if (!channel) {
-    why_ = refuse(Code::copy_form, p_[shared].name, "bulk_tensor", "nothing waits for it; legal: a pipeline that names it");
+  if (multicast) {
+    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, call(fmt::format("tecc_bulk_share_{}d", index.size())), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
     return;
   }
-  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*channel, true, 0), coordinates));
+  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
 }
 
 // ---- order --------------------------------------------------------------------------------------------------------------
@@ -231,10 +269,15 @@ bool KernelEmitter::counts(std::uint32_t n) const {
 std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
   const Channel& c = p_.channels[n];
   if (c.slots == 1) return "0";
-  const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);
+  if (c.how == Channel::How::ahead) return fmt::format("(tecc_round % {})", c.slots);
+  const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
   if (lag == 0) return now;
   if (lag == 1 && counts(n)) return fmt::format("({0} == 0 ? {1} : {0} - 1)", now, c.slots - 1);
   return fmt::format("({} + {}) % {}", now, c.slots - lag % c.slots, c.slots);
+}
+
+std::string KernelEmitter::parity_of(std::uint32_t n) const {
+  return p_.channels[n].how == Channel::How::ahead ? fmt::format("(tecc_round / {} & 1)", p_.channels[n].slots) : fmt::format("tecc_parity{}", n);
 }
 
 std::string KernelEmitter::barrier_of(std::uint32_t n, bool full, std::int64_t lag) {
@@ -261,14 +304,17 @@ void KernelEmitter::barrier(const Barrier& b) {
 void KernelEmitter::sync(StmtId s, const Sync& op) {
   // After the loop's last iteration its counter stands at the next slot.
   const std::int64_t lag = op.lag + (p_.channels.empty() || is_inside(p_, s, p_.channels[op.channel].loop) ? 0 : 1);
-  const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", loop_var(op.not_first));
-  const auto parity = [&] { return fmt::format("tecc_parity{}", op.channel); };
+  const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", counter(op.not_first));
+  const auto parity = [&] { return parity_of(op.channel); };
   switch (op.op) {
     case Sync::Op::wait_full: line(fmt::format("{}({}, {});", call("tecc_wait"), barrier_of(op.channel, true, lag), parity())); break;
     case Sync::Op::wait_empty: line(fmt::format("{}({}, {} ^ 1);", call("tecc_wait"), barrier_of(op.channel, false, lag), parity())); break;
     case Sync::Op::expect: line(fmt::format("{}{}({}, {});", one_thread(op.group), call("tecc_expect"), barrier_of(op.channel, true, lag), op.count)); break;
     case Sync::Op::arrive_full: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, true, lag))); break;
-    case Sync::Op::arrive_empty: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag))); break;
+    case Sync::Op::arrive_empty:
+      if (op.count > 1) line(fmt::format("{}if (tid % 128 < {}) {}({}, tid % 128);", first, op.count, call("tecc_arrive_cluster"), barrier_of(op.channel, false, lag)));
+      else line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag)));
+      break;
     case Sync::Op::fence_async: line(call("tecc_fence_async") + "();"); break;
     case Sync::Op::await_mma: {  // at the two ends of a skewed loop fewer groups run
       const bool all = first_stage_ == 0 && last_stage_ != 0;

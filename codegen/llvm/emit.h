@@ -22,6 +22,8 @@ struct Target {
 };
 /// The target with every word filled in: what emit() was asked for, and what an artifact states.
 Target resolved(const Target& target);
+/// What code for the target needs and this machine has not ("avx512f, avx512vl", another triple); "" where it runs here.
+std::string missing_here(const Target& target);
 
 /// Every kernel is a function `int32_t NAME(void* const* buffers, const int64_t* dims, int64_t task)`.
 ///   buffers  the program's inputs, then its outputs, in call order; then the workspace, if the module needs one. A scalar

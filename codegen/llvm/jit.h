@@ -12,8 +12,10 @@ using Function = std::int32_t (*)(void* const* buffers, const std::int64_t* dims
 /// Compiled code in this process; lives as long as a copy of the Jit does.
 class Jit {
  public:
-  /// Optimises and compiles a copy of the module. E0441 if it was made for a machine that this one is not.
+  /// Optimises and compiles a copy of the module. E0619 if it was made for a machine that this one is not.
   static Result<Jit> make(const Module& module);
+  /// Links the bytes of an object file, one of `target`, that has all of `symbols`; `name` is for messages. E0619.
+  static Result<Jit> load(const std::string& object, const std::string& name, const Target& target, const std::vector<std::string>& symbols);
   /// Null if there is no kernel of that name.
   Function function(const std::string& name) const;
 

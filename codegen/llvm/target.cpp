@@ -24,7 +24,28 @@ void initialise() {
     llvm::InitializeNativeTargetAsmParser();
   });
 }
+
+/// Whether a processor with these features has another one.
+bool has(const std::string& triple, const std::string& cpu, const std::string& features, const std::string& feature) {
+  std::string error;
+  const llvm::Target* found = llvm::TargetRegistry::lookupTarget(triple, error);
+  const std::unique_ptr<llvm::MCSubtargetInfo> info(found ? found->createMCSubtargetInfo(triple, cpu, features) : nullptr);
+  return info && info->checkFeatures("+" + feature);
+}
 }  // namespace
+
+std::string missing_here(const Target& asked) {
+  const Target t = resolved(asked);
+  const llvm::Triple host(llvm::sys::getProcessTriple()), wanted(t.triple);
+  if (wanted.getArch() != host.getArch() || wanted.getOS() != host.getOS()) return t.triple;
+  std::vector<std::string> words;
+  for (const auto& feature : llvm::sys::getHostCPUFeatures())
+    if (!feature.getValue() && has(t.triple, t.cpu, t.features, feature.getKey().str())) words.push_back(feature.getKey().str());
+  std::sort(words.begin(), words.end());
+  std::string out;
+  for (const std::string& w : words) out += (out.empty() ? "" : ", ") + w;
+  return out;
+}
 
 Target resolved(const Target& target) {
   initialise();
@@ -34,8 +55,11 @@ Target resolved(const Target& target) {
     out.cpu = llvm::sys::getHostCPUName().str();
     if (out.features.empty()) {
       std::vector<std::string> words;
-      for (const auto& feature : llvm::sys::getHostCPUFeatures())
+      for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
+        // The processor's name may promise what a virtual machine hides.
         if (feature.getValue()) words.push_back("+" + feature.getKey().str());
+        else if (has(out.triple, out.cpu, "", feature.getKey().str())) words.push_back("-" + feature.getKey().str());
+      }
       std::sort(words.begin(), words.end());  // a string map has no order
       for (const std::string& w : words) out.features += (out.features.empty() ? "" : ",") + w;
     }

@@ -40,8 +40,9 @@ class Realiser {
     if (!one_role(writers_)) return refuse(Code::channel_form, name, "several roles write it");
     const bool same_role = one_role(readers_) && p_[writers_[0]].role == p_[readers_[0]].role;
     if (all(writers_, is_bulk)) {
-      if (same_role) return refuse(Code::channel_form, name, "bulk copies and their users share a role; legal: to specialize them into two");
-      c.how = Channel::How::mbarrier;
+      const auto& loop = p_.loop(c.loop);
+      if (same_role && (!p_.roles.empty() || !loop.persistent || loop.stages)) return refuse(Code::channel_form, name, "bulk copies and their users are the same threads; legal: to specialize them into two roles, or one pipeline at a persistent loop");
+      c.how = same_role ? Channel::How::ahead : Channel::How::mbarrier;
     } else if (same_role && all(readers_, is_bulk)) {
       c.how = Channel::How::bulk_store;
     } else if (same_role && all(writers_, [](Via v) { return v == Via::plain || v == Via::vector; })) {
@@ -53,12 +54,19 @@ class Realiser {
     } else {
       return refuse(Code::channel_form, name, "no realisation joins these producers and consumers");
     }
-    for (TensorId t : c.buffers)
+    std::vector<TensorId> rotating = c.buffers;
+    for (std::uint32_t t = 0; t < p_.buffers.size(); ++t)  // what lies in the same slots
+      if (p_.buffers.has({t}) && p_[TensorId{t}].reuses && std::find(c.buffers.begin(), c.buffers.end(), *p_[TensorId{t}].reuses) != c.buffers.end()) rotating.push_back({t});
+    for (TensorId t : rotating)
       p_.buffers.edit(t, [&](Buffer& b) {
         b.slots = c.slots;
         b.slot_loop = c.loop;
         b.channel = n_;
       });
+    if (c.how == Channel::How::ahead) {
+      run_ahead(std::vector<TensorId>(rotating.begin() + static_cast<std::ptrdiff_t>(c.buffers.size()), rotating.end()));
+      return Ok{};
+    }
     StmtId home = writers_[0];  // slots belong to the innermost warpgroup around all that use them
     for (BlockId b : writers_) home = common_ancestor(p_, home, b);
     for (BlockId b : readers_) home = common_ancestor(p_, home, b);
@@ -70,7 +78,10 @@ class Realiser {
     if (c.how == Channel::How::mbarrier) {
       c.full_arrivals = 1;
       c.empty_arrivals = 0;
+      for (BlockId w : writers_)
+        if (is_multicast(p_, w)) c.cluster = cluster_of(p_, root_of(p_, w));
       for (std::uint32_t r : roles_of(readers_)) c.empty_arrivals += r == Stmt::every_role ? 1 : c.owner == Group::warpgroup ? 1 : p_.roles[r].warpgroups;
+      c.empty_arrivals *= c.cluster;
     }
     place_events();
     return Ok{};
@@ -110,6 +121,56 @@ class Realiser {
       if (!std::all_of(uses.begin(), uses.end(), [&](BlockId b) { return is_inside(p_, b, child); })) return at;
       at = child;
     }
+  }
+
+  /// The copies into the slots stay in their iteration, everything else runs as many iterations later as the other slots can hold.
+  void run_ahead(const std::vector<TensorId>& reusing) {
+    const Channel& c = p_.channels[n_];
+    const auto stage = static_cast<std::uint32_t>(c.slots - 1);
+    const auto holds = [&](StmtId s, const std::vector<BlockId>& blocks) { return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return is_inside(p_, b, s); }); };
+    const std::function<void(StmtId)> later = [&](StmtId s) {
+      p_.stmts.edit(s, [&](Stmt& row) { row.stage = stage; });
+      for (StmtId child : p_[s].children) later(child);
+    };
+    std::vector<BlockId> stores;
+    for (TensorId t : reusing)
+      for (BlockId r : readers_of(p_, t)) add(stores, r);
+    StmtId first_copy{}, last_copy{}, first_use{}, last_use{}, store{};
+    const std::vector<StmtId> sequence = p_[c.loop].children;
+    bool copies = false, used = false;
+    for (StmtId s : sequence) {
+      if (holds(s, writers_)) {
+        if (!copies) first_copy = s;
+        last_copy = s, copies = true;
+        continue;
+      }
+      later(s);
+      if (holds(s, readers_)) {
+        if (!used) first_use = s;
+        last_use = s, used = true;
+      }
+      if (holds(s, stores)) store = s;
+    }
+    p_.stmts.edit(c.loop, [&](Stmt& s) { std::get<Loop>(s.node).stages = stage; });
+    const std::uint32_t role = Stmt::every_role;
+    const auto put = [&](StmtId beside, bool after, std::variant<Sync, Barrier> op) {
+      Stmt s{{}, {}, Barrier{}, p_[beside].at};
+      if (const auto* sync = std::get_if<Sync>(&op)) s.node = *sync;
+      s.stage = stage;
+      add_stmt(p_, c.loop, position_in_parent(p_, beside) + (after ? 1 : 0), std::move(s));
+    };
+    event(first_copy, false, Event::Kind::acquire, role, 0);
+    event(first_use, false, Event::Kind::wait, role, stage);
+    if (store == StmtId{}) {
+      put(last_use, true, Barrier{});  // all have read the slot that the next copy fills
+      return;
+    }
+    // The slot goes out again: written by threads, read by bulk stores, free when those have read it.
+    put(store, false, Sync{Sync::Op::fence_async, n_});
+    put(store, false, Barrier{});
+    put(store, true, Sync{Sync::Op::commit_bulk, n_});
+    Stmt await{{}, {}, Sync{Sync::Op::await_bulk_read, n_}, p_[first_copy].at};
+    add_stmt(p_, c.loop, position_in_parent(p_, first_copy), std::move(await));
   }
 
   void place_events() {
@@ -264,12 +325,15 @@ Result<Program> lower_events(Program p, const Limits& limits) {
       std::vector<std::variant<Sync, Barrier>> into;
       using Op = Sync::Op;
       const auto sync = [&](Op op, Group group, std::int64_t count = 0) { into.push_back(Sync{op, e.channel, e.lag, count, group, e.not_first}); };
-      if (c.how == Channel::How::mbarrier) {
+      if (c.how == Channel::How::ahead) {
+        if (e.kind == Event::Kind::acquire) sync(Op::expect, c.owner, bytes_of_slot(c));
+        if (e.kind == Event::Kind::wait) sync(Op::wait_full, c.owner);
+      } else if (c.how == Channel::How::mbarrier) {
         switch (e.kind) {
           case Event::Kind::acquire: sync(Op::wait_empty, c.owner), sync(Op::expect, c.owner, bytes_of_slot(c)); break;
           case Event::Kind::commit: break;  // the copies themselves arrive
           case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
-          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup); break;
+          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup, c.cluster); break;
         }
       } else {
         switch (e.kind) {
@@ -298,7 +362,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
     // What bulk stores have yet to read and write must be done before the block ends and its shared memory goes.
     std::vector<std::pair<std::uint32_t, Group>> stores;
     for (const Channel& c : p.channels)
-      if (c.how == Channel::How::bulk_store && root_of(p, c.loop) == root) {
+      if ((c.how == Channel::How::bulk_store || c.how == Channel::How::ahead) && root_of(p, c.loop) == root) {
         const std::pair<std::uint32_t, Group> one{p[writers_of(p, c.buffers[0])[0]].role, c.owner};
         if (std::find(stores.begin(), stores.end(), one) == stores.end()) stores.push_back(one);
       }

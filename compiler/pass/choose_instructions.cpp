@@ -351,7 +351,8 @@ class Chooser {
     std::vector<NewLoop> repeats, registers;
     std::map<LoopId, std::vector<std::pair<std::size_t, Part>>> drafts;  // 0: repeats, 1: thread, 2: registers
     std::map<VarId, std::vector<Piece>> used;
-    for (const TileAxis& axis : axes) {
+    for (auto a = axes.rbegin(); a != axes.rend(); ++a) {  // the last axis is the fastest
+      const TileAxis& axis = *a;
       if (axis.loop == LoopId{}) continue;
       const Iter& i = b.iters[axis.iter];
       const std::string& name = p_.vars[i.var].name;
@@ -386,15 +387,17 @@ class Chooser {
     // stmatrix: of the registers, those of one execution stand innermost.
     if (via == Via::stmatrix) return store_matrices(id, b, top, axes, pieces, threads);
 
+    // Axis by axis, in each the slow digits outside: neighbours in a row are neighbours in the text.
     std::vector<NewLoop> nest;
     nest.push_back({"t", threads, Group::thread});
     nest.insert(nest.end(), repeats.begin(), repeats.end());
-    nest.insert(nest.end(), registers.begin(), registers.end());
+    const std::size_t first = nest.size();
+    nest.insert(nest.end(), registers.rbegin(), registers.rend());
     std::map<LoopId, std::vector<Part>> parts;
     for (const auto& [l, list] : drafts)
       for (const auto& [where, part] : list) {
         Part x = part;
-        x.loop += where == 0 ? 1 : where == 1 ? 0 : 1 + repeats.size();
+        x.loop = where == 0 ? x.loop + 1 : where == 1 ? 0 : first + registers.size() - 1 - x.loop;
         parts[l].push_back(x);
       }
     const std::vector<LoopId> made = recut(id, top, nest, parts);
@@ -465,6 +468,23 @@ class Chooser {
     return true;
   }
 
+  /// One contiguous run, copied without a tensor map.
+  Check run_of_memory(BlockId id, const Block& b, StmtId top, const std::vector<TileAxis>& axes, TensorId global) {
+    const Buffer& g = p_[global];
+    std::int64_t elements = 1;
+    for (const TileAxis& axis : axes) {
+      if (axis.loop == LoopId{}) continue;
+      if (dim_of(b.writes[0].index, b.iters[axis.iter].var) != g.shape.size() - 1)
+        return refuse(Code::copy_form, g.name, "bulk", "it takes more than one row; legal: bulk_tensor");
+      elements = axis.extent;
+      if (!stays_below(p_, b, b.iters[axis.iter])) return refuse(Code::copy_form, g.name, "bulk", "its last part is shorter than the others; legal: bulk_tensor");
+    }
+    const std::int64_t bytes = elements * bytes_of(g.type), row = known_divisor(p_, g.shape.back()) * bytes_of(g.type);
+    if (bytes % 16 || row % 16) return refuse(Code::copy_form, g.name, "bulk", fmt::format("{} bytes in rows of {}; legal: multiples of 16", bytes, row));
+    set_tile(id, top, top, nullptr);
+    return Ok{};
+  }
+
   // ---- bulk copies --------------------------------------------------------------------------------------------------------
   Check box(BlockId id) {
     const Block b = p_.block(id);
@@ -478,6 +498,7 @@ class Chooser {
     if (read->otherwise) return refuse(Code::copy_form, p_[shared].name, via, "outside of the tensor it must hold another value than zero");
     const StmtId top = top_of(id);
     TECC_TRY(const std::vector<TileAxis> axes, axes_of(id, top));
+    if (b.tile->via == Via::bulk) return run_of_memory(id, b, top, axes, global);
     TECC_CHECK(lay_out_shared(shared, via));
     const Buffer& s = p_[shared];
     const Buffer& g = p_[global];

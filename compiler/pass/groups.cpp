@@ -25,6 +25,24 @@ std::vector<LoopId> bound_loops(const Program& p, StmtId s, Group group) {
   return out;
 }
 
+std::int64_t cluster_of(const Program& p, StmtId root) {
+  std::int64_t size = 1;
+  for (LoopId l : grid_of(p, root))
+    if (p.loop(l).group == Group::cluster) size *= constant_extent(p, l).value_or(1);
+  return size;
+}
+
+bool is_multicast(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  if (!b.tile || b.tile->via != Via::bulk_tensor || p[b.writes[0].buffer].scope != Scope::shared) return false;
+  if (cluster_of(p, root_of(p, id)) == 1) return false;
+  for (LoopId l : grid_of(p, root_of(p, id)))
+    if (p.loop(l).group == Group::cluster)
+      for (const Iter& i : b.iters)
+        if (depends_on(p, i.binding, l)) return false;
+  return true;
+}
+
 std::vector<LoopId> thread_loops(const Program& p, StmtId s) {
   std::vector<LoopId> out = loops_around(p, s);
   if (p[s].as<Loop>()) out.push_back(s);
@@ -99,12 +117,14 @@ Result<Program> check_groups(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (StmtId root : p.kernels) {
     const std::string& name = p[root].as<Root>()->name;
-    // Walk down the chain of block loops; below it none may remain.
-    StmtId s = root;
-    while (p[s].children.size() == 1 && p[p[s].children[0]].as<Loop>() && p.loop(p[s].children[0]).group == Group::block) s = p[s].children[0];
+    // Below the chain of loops bound to blocks none may remain.
+    const std::vector<LoopId> grid = grid_of(p, root);
+    const StmtId s = grid.empty() ? root : grid.back();
     for (BlockId b : blocks_under(p, root)) {
-      for (LoopId l : bound_loops(p, b, Group::block))
-        if (!is_inside(p, s, l)) return refuse(Code::block_loops, name);
+      for (LoopId l : loops_around(p, b)) {
+        const Group group = p.loop(l).group;
+        if ((group == Group::block || group == Group::cluster) && !is_inside(p, s, l)) return refuse(Code::block_loops, name);
+      }
       for (LoopId l : thread_loops(p, b)) {
         if (!constant_extent(p, l)) return refuse(Code::thread_extent, loop_name(p, l), print(p.loop(l).extent, names_of(p)));
         const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == b; });

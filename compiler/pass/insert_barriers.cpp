@@ -104,6 +104,7 @@ class Inserter {
       if (!insert) return;
       Stmt made{{}, {}, Barrier{}, p_[before].at};
       made.role = role_;
+      made.stage = p_[before].stage;
       add_stmt(p_, parent, n++, std::move(made));
     };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {

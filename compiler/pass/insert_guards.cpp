@@ -17,7 +17,16 @@ bool reads_global(const Program& p, const Block& b) {
 /// Copies that fill what lies outside of the tensor with zeros.
 bool filled_with_zeros(const Program& p, TensorId t) {
   const std::vector<BlockId> writers = writers_of(p, t);
-  return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) { return p.block(w).tile && p.block(w).tile->via == Via::bulk_tensor; });
+  return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) {
+    const Block& b = p.block(w);
+    return b.tile && (b.tile->via == Via::bulk_tensor || (!b.combiner && !p[t].fragment.empty()));
+  });
+}
+
+/// True if matrix instructions multiply what the block writes.
+bool is_multiplied(const Program& p, const Block& b) {
+  const std::vector<BlockId> readers = readers_of(p, b.writes[0].buffer);
+  return std::any_of(readers.begin(), readers.end(), [&](BlockId r) { return p.block(r).tile && p.block(r).tile->instruction; });
 }
 
 /// The guards that the statement needs where it runs. A tile instruction cannot leave out elements; it need not where the surplus does no
@@ -39,7 +48,7 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
     }
     return std::vector<Expr>{};
   }
-  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_global(p, b);
+  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_global(p, b) && !is_multiplied(p, b);
   return stays_inside ? std::vector<Expr>{} : guards;
 }
 

@@ -281,7 +281,7 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
   for (StmtId root : p.kernels) {
     std::int64_t shared = 0, registers = 0, largest_shared = -1, largest_private = -1;
     std::string shared_name, private_name;
-    std::vector<TensorId> seen;
+    std::vector<TensorId> seen, reusing;
     const auto take = [&](TensorId t) {
       if (std::find(seen.begin(), seen.end(), t) != seen.end() || p[t].scope == Scope::global) return;
       seen.push_back(t);
@@ -294,7 +294,9 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
         b.storage = st;
       }
       const std::int64_t bytes = b.storage->elements * b.slots * copies_of(p, b) * bytes_of(b.type);
-      if (b.scope == Scope::shared) {
+      if (b.scope == Scope::shared && b.reuses) {
+        reusing.push_back(t);
+      } else if (b.scope == Scope::shared) {
         const std::int64_t align = b.swizzle ? 8 * b.swizzle : rotates(b) ? 128 : 16;  // a swizzle repeats after 8 rows
         shared = (shared + align - 1) / align * align;
         b.storage->offset_bytes = shared;
@@ -315,8 +317,9 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
       for (StmtId child : p[s].children) visit(child);
     };
     visit(root);
+    for (TensorId t : reusing) p.buffers.edit(t, [&](Buffer& b) { b.storage->offset_bytes = p[*b.reuses].storage->offset_bytes; });
     for (Channel& c : p.channels)
-      if (c.how == Channel::How::mbarrier && root_of(p, c.loop) == root) {
+      if ((c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) && root_of(p, c.loop) == root) {
         shared = (shared + 7) / 8 * 8;
         c.offset_bytes = shared;
         shared += 16 * c.slots * c.owners;

@@ -1,6 +1,9 @@
 #include "ir/base/shared_library.h"
 
 #include <dlfcn.h>
+#include <link.h>
+
+#include <filesystem>
 
 namespace tecc {
 
@@ -18,6 +21,12 @@ SharedLibrary::SharedLibrary(std::initializer_list<const char*> names, std::init
   for (const std::string& folder : folders)
     for (const char* name : names)
       if (!folder.empty() && open(folder + "/" + name)) return;
+}
+
+bool SharedLibrary::open_beside(const std::string& name) const {
+  link_map* here = nullptr;
+  if (!handle_ || dlinfo(handle_, RTLD_DI_LINKMAP, &here) != 0) return false;
+  return dlopen(std::filesystem::path(here->l_name).replace_filename(name).c_str(), RTLD_NOW | RTLD_GLOBAL) != nullptr;
 }
 
 void* SharedLibrary::address(const char* symbol) const { return handle_ ? dlsym(handle_, symbol) : nullptr; }

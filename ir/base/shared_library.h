@@ -12,6 +12,10 @@ class SharedLibrary {
   explicit operator bool() const { return handle_ != nullptr; }
   const std::string& error() const { return error_; }
 
+  /// Opens a library of the folder that this one came from, for the whole process: this one will ask the loader for it by its
+  /// bare name, which finds only what is open already or lies on the loader's path. False when it is not there.
+  bool open_beside(const std::string& name) const;
+
   /// Fills a function pointer; false when the library has no such symbol.
   template <class F> bool find(const char* symbol, F*& function) const {
     function = reinterpret_cast<F*>(address(symbol));

@@ -25,7 +25,7 @@ struct Memory {
 
 class Machine {
  public:
-  explicit Machine(const Program& p) : p_(p), variables_(p.vars.size()), memory_(p.buffers.size()), loops_(p.stmts.size()) {
+  Machine(const Program& p, AtOnce order) : p_(p), order_(order), variables_(p.vars.size()), memory_(p.buffers.size()), loops_(p.stmts.size()) {
     for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
       if (p.stmts.has({n}))
         if (const auto* l = p[StmtId{n}].as<Loop>(); l && l->retired) retired_.push_back({n});
@@ -83,6 +83,7 @@ class Machine {
 
  private:
   const Program& p_;
+  AtOnce order_;
   std::vector<std::int64_t> variables_;
   std::vector<Memory> memory_;
   std::vector<std::int64_t> loops_;  // values by row
@@ -159,8 +160,10 @@ class Machine {
     if (const auto here = restarts_.find(s); here != restarts_.end())
       for (BlockId b : here->second) begun_.at(b).clear();
     const std::int64_t extent = index(l->extent);
+    const bool at_once = l->kind == LoopKind::parallel || l->kind == LoopKind::vectorized || l->group != Group::none;
+    const bool backwards = at_once && order_ == AtOnce::backwards;
     for (std::int64_t i = 0; i < extent && !failed_; ++i) {
-      loops_[s.n] = variables_[l->var.n] = i;
+      loops_[s.n] = variables_[l->var.n] = backwards ? extent - 1 - i : i;
       renew(s);
       for (StmtId c : p_[s].children) statement(c);
     }
@@ -328,8 +331,8 @@ class Machine {
 
 }  // namespace
 
-Result<LoopRun> interpret(const Program& program, const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs) {
-  return Machine(program).run(dims, inputs);
+Result<LoopRun> interpret(const Program& program, const std::map<std::string, std::int64_t>& dims, std::span<const Array> inputs, AtOnce order) {
+  return Machine(program, order).run(dims, inputs);
 }
 
 }  // namespace tecc

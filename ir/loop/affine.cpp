@@ -297,6 +297,50 @@ std::optional<LoopId> loop_of_var(const Program& p, VarId v) {
   return std::nullopt;
 }
 
+namespace {
+
+/// True if the expression never falls when a variable grows.
+bool grows_with(const Expr& e, VarId v) {
+  if (!uses(e, v)) return true;
+  if (e.as<Var>()) return true;
+  const auto* x = e.as<Binary>();
+  if (!x) return false;
+  const auto c = constant_of(x->b);
+  switch (x->op) {
+    case BinOp::add:
+    case BinOp::min:
+    case BinOp::max: return grows_with(x->a, v) && grows_with(x->b, v);
+    case BinOp::sub: return grows_with(x->a, v) && !uses(x->b, v);
+    case BinOp::mul: return (c && *c >= 0 && grows_with(x->a, v)) || (constant_of(x->a) && *constant_of(x->a) >= 0 && grows_with(x->b, v));
+    case BinOp::div: return c && *c > 0 && grows_with(x->a, v);
+    default: return false;
+  }
+}
+
+/// Sums in order, and (c*x + r) / c as x + r/c.
+Expr tidy(const Expr& e) {
+  const auto sum_of = [](const Affine& a, std::int64_t divisor) {
+    Expr out = index_literal(floor_div(a.constant, divisor));
+    Expr terms;
+    for (const auto& [v, c] : a.terms) {
+      const Expr term = var(v) * (c / divisor);
+      terms = terms ? terms + term : term;
+    }
+    return terms ? terms + out : out;
+  };
+  return rewrite(e, [&](const Expr& x) {
+    if (x->type != DType::i64) return x;
+    if (const auto a = affine_of(x)) return sum_of(*a, 1);
+    const auto* d = x.as<Binary>();
+    const auto c = d && d->op == BinOp::div ? constant_of(d->b) : std::nullopt;
+    const auto a = c && *c > 0 ? affine_of(d->a) : std::nullopt;
+    if (!a || !std::all_of(a->terms.begin(), a->terms.end(), [&](const auto& t) { return t.second % *c == 0; })) return x;
+    return sum_of(*a, *c);
+  });
+}
+
+}  // namespace
+
 Expr relaxed(const Program& p, const Expr& extent, const std::function<bool(LoopId)>& eliminate) {
   if (constant_of(extent)) return extent;
   // Retired loops that contain an eliminated one are written as what they were made of.
@@ -330,13 +374,14 @@ Expr relaxed(const Program& p, const Expr& extent, const std::function<bool(Loop
     const auto at = [&](const Expr& value) { return substitute(e, [&](VarId v) { return v == p.loop(l).var ? value : Expr(); }); };
     const Expr low = at(index_literal(0)), high = at(index_literal(range_of(p, l).high));
     const auto a = constant_of(low), b = constant_of(high);
-    const auto grows = affine_of(e);
     if (a && b) e = index_literal(std::max(*a, *b));
-    else if (grows && std::any_of(grows->terms.begin(), grows->terms.end(), [&](const auto& t) { return t.first == p.loop(l).var && t.second > 0; })) e = high;
+    else if (grows_with(e, p.loop(l).var)) e = high;
     else e = index_max(low, high);
   }
+  e = tidy(e);
   const std::int64_t most = largest(p, extent);
-  return most < huge && !constant_of(e) && !gone.empty() ? index_min(e, index_literal(most)) : e;
+  const auto reach = range_of(p, nullptr, e);
+  return most < huge && !constant_of(e) && !gone.empty() && !(reach && reach->high <= most) ? index_min(e, index_literal(most)) : e;
 }
 
 bool stays_above(const Program& p, const Iter& i) { return range_of(p, i.binding).low >= i.lower; }

@@ -68,11 +68,7 @@ BlockId decompose(Program& p, BlockId id, LoopId before) {
   std::map<VarId, Expr> copied_vars;
   for (LoopId l : inside) {
     const Loop old = p.loop(l);
-    const Expr extent = substitute(old.extent, [&](VarId v) {
-      const auto found = copied_vars.find(v);
-      return found == copied_vars.end() ? Expr() : found->second;
-    });
-    const LoopId made = add_loop(p, parent, position, p.vars[old.var].name, extent, p[l].at);
+    const LoopId made = add_loop(p, parent, position, p.vars[old.var].name, old.extent, p[l].at);
     copied_vars[old.var] = var(p.loop(made).var);
     p.stmts.edit(made, [&](Stmt& s) {
       Loop& loop = std::get<Loop>(s.node);
@@ -83,26 +79,46 @@ BlockId decompose(Program& p, BlockId id, LoopId before) {
     parent = made;
     position = 0;
   }
+  // Retired loops that follow from a copied one are copied, too. They may follow from each other in any order: the rows come
+  // first, what they name afterwards.
+  const auto named = [&](LoopId l) {
+    const auto by_extent = [&](LoopId c) {
+      bool found = false;
+      walk(p.loop(c).extent, [&](const Expr& e) {
+        const auto* v = e.as<Var>();
+        const auto from = v ? loop_of_var(p, v->id) : std::nullopt;
+        found |= from && (*from == l || depends_on(p, Binding{{Digit{*from}}}, l));
+        return !found;
+      });
+      return found;
+    };
+    return std::any_of(init.iters.begin(), init.iters.end(), [&](const Iter& i) { return depends_on(p, i.binding, l); }) ||
+           std::any_of(inside.begin(), inside.end(), by_extent);
+  };
+  for (std::uint32_t n = 0, size = p.stmts.size(); n < size; ++n) {
+    const LoopId l{n};
+    if (!p.stmts.has(l) || !p[l].as<Loop>() || !p.loop(l).retired) continue;
+    const bool follows = std::any_of(inside.begin(), inside.end(), [&](LoopId c) { return depends_on(p, *p.loop(l).retired, c); });
+    if (!follows || !named(l)) continue;
+    Stmt copy = p[l];
+    const VarId old = std::get<Loop>(copy.node).var;
+    std::get<Loop>(copy.node).var = add_var(p, p.vars[old].name);
+    copied_vars[old] = var(std::get<Loop>(copy.node).var);
+    copies[l] = p.stmts.add(std::move(copy));
+  }
   const auto replace = [&](Binding& binding) {
     for (Digit& d : binding.digits)
       if (const auto found = copies.find(d.loop); found != copies.end()) d.loop = found->second;
   };
-  // A retired loop that follows from a copied one is copied, too.
-  for (std::uint32_t n = 0, size = p.stmts.size(); n < size; ++n) {
-    if (!p.stmts.has({n})) continue;
-    const auto* l = p[StmtId{n}].as<Loop>();
-    if (!l || !l->retired) continue;
-    const bool follows = std::any_of(inside.begin(), inside.end(), [&](LoopId c) { return depends_on(p, *l->retired, c); });
-    const bool needed = std::any_of(init.iters.begin(), init.iters.end(), [&](const Iter& i) { return depends_on(p, i.binding, {n}); });
-    bool named = false;
-    for (const Iter& i : init.iters)
-      for (const Digit& d : i.binding.digits) named |= d.loop == LoopId{n};
-    if (!follows || !(needed || named)) continue;
-    Stmt copy = p[StmtId{n}];
-    replace(*std::get<Loop>(copy.node).retired);
-    std::get<Loop>(copy.node).var = add_var(p, p.vars[std::get<Loop>(copy.node).var].name);
-    copies[StmtId{n}] = p.stmts.add(std::move(copy));
-  }
+  for (const auto& [old, made] : copies)
+    p.stmts.edit(made, [&](Stmt& s) {
+      Loop& loop = std::get<Loop>(s.node);
+      if (loop.retired) replace(*loop.retired);
+      loop.extent = substitute(loop.extent, [&](VarId v) {
+        const auto found = copied_vars.find(v);
+        return found == copied_vars.end() ? Expr() : found->second;
+      });
+    });
   for (Iter& i : init.iters) replace(i.binding);
   for (const Write& w : b.writes) {
     Write start{w.buffer, {}, identity_of(*b.combiner, p[w.buffer].type)};

@@ -198,10 +198,27 @@ LoopId add_loop(Program& p, StmtId parent, std::size_t position, std::string nam
   return add_stmt(p, parent, position, Stmt{parent, {}, Loop{v, std::move(extent), LoopKind::serial, Group::none, {}}, at});
 }
 
+std::vector<LoopId> grid_of(const Program& p, StmtId root) {
+  std::vector<LoopId> out;
+  StmtId s = root;
+  while (!p[s].children.empty() && p[p[s].children[0]].as<Loop>()) {
+    const LoopId l = p[s].children[0];
+    const Group group = p.loop(l).group;
+    if ((group != Group::block && group != Group::cluster) || (s != root && p[s].children.size() != 1)) break;
+    out.push_back(l);
+    s = l;
+  }
+  return out;
+}
+
 std::optional<LoopId> raster_partner(const Program& p, LoopId l) {
   if (p.loop(l).raster) return p.loop(l).raster->outer;
-  for (StmtId c : p[l].children)
-    if (const auto* inner = p[c].as<Loop>(); inner && inner->raster && inner->raster->outer == l) return c;
+  StmtId s = l;
+  while (p[s].children.size() == 1 && p[p[s].children[0]].as<Loop>()) {
+    s = p[s].children[0];
+    if (p.loop(s).raster && p.loop(s).raster->outer == l) return s;
+    if (p.loop(s).group != Group::cluster) break;
+  }
   return std::nullopt;
 }
 

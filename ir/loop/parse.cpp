@@ -405,6 +405,9 @@ class Parser {
     if (in_.accept("empty")) {
       TECC_TRY(c.empty_arrivals, in_.integer("a number of arrivals"));
     }
+    if (in_.accept("cluster")) {
+      TECC_TRY(c.cluster, positive("a number of blocks"));
+    }
     if (in_.accept("offset")) {
       TECC_TRY(c.offset_bytes, in_.integer("a number of bytes"));
     }
@@ -628,8 +631,11 @@ class Parser {
       TECC_TRY(r.outer, live_loop());
       TECC_CHECK(in_.expect("group"));
       TECC_TRY(r.group, positive("a number of iterations"));
+      r.longest_first = in_.accept("longest_first");
       loop(l).raster = r;
     }
+    loop(l).reversed = in_.accept("reversed");
+    loop(l).partitioned = in_.accept("partitioned");
     if (in_.accept("stages")) {
       TECC_TRY(const std::int64_t stages, positive("a number of stages"));
       loop(l).stages = static_cast<std::uint32_t>(stages);

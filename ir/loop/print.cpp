@@ -230,6 +230,7 @@ class Printer {
     if (c.owner != Group::block || c.owners != 1) out += fmt::format(" owner {} {}", words::of(words::groups, c.owner), c.owners);
     if (c.full_arrivals != 1 || c.how == Channel::How::mbarrier) out += fmt::format(" full {}", c.full_arrivals);
     if (c.empty_arrivals != 1 || c.how == Channel::How::mbarrier) out += fmt::format(" empty {}", c.empty_arrivals);
+    if (c.cluster != 1) out += fmt::format(" cluster {}", c.cluster);
     if (c.offset_bytes) out += fmt::format(" offset {}", c.offset_bytes);
     out += ":";
     for (TensorId b : c.buffers) out += " " + names_.tensor(b);
@@ -273,7 +274,9 @@ class Printer {
       std::string how;
       if (l->group != Group::none) how += fmt::format(" {}", words::of(words::groups, l->group));
       if (l->kind != LoopKind::serial) how += fmt::format(" {}", words::of(words::kinds, l->kind));
-      if (l->raster) how += fmt::format(" raster {} group {}", loop(l->raster->outer), l->raster->group);
+      if (l->raster) how += fmt::format(" raster {} group {}{}", loop(l->raster->outer), l->raster->group, l->raster->longest_first ? " longest_first" : "");
+      if (l->reversed) how += " reversed";
+      if (l->partitioned) how += " partitioned";
       if (l->stages) how += fmt::format(" stages {}", l->stages);
       if (l->persistent) how += " persistent";
       out_ += fmt::format("{}for {}: {}{} {{\n", indent, loop(s), expr(l->extent, DType::i64), how);

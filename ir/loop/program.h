@@ -45,6 +45,7 @@ struct Binding {
 struct Raster {
   LoopId outer;
   std::int64_t group = 1;
+  bool longest_first = false;  // the inner loop counts downwards: where its iterations grow (triangles), the short ones come last
   bool operator==(const Raster&) const = default;
 };
 
@@ -54,6 +55,8 @@ struct Loop {
   LoopKind kind = LoopKind::serial;
   Group group = Group::none;
   std::optional<Raster> raster;
+  bool reversed = false;     // runs from its last iteration to its first
+  bool partitioned = false;  // iterations in which no guard can fail are printed apart, without guards
   std::uint32_t stages = 0;  // skew: the largest stage of a statement inside
   bool persistent = false;  // on the innermost loop bound to blocks: a block takes every n-th iteration of the grid, n blocks in all
   /// A loop that was split or fused is retired: it is in no tree any more, and its value follows from these digits.
@@ -151,7 +154,7 @@ struct Event {
 /// slot is (iterations of the channel's loop that this role has begun - 1 - lag) mod slots, the parity flips with every round of slots.
 ///   wait_full, wait_empty   until the phase of the slot's barrier is complete; a fresh `empty` barrier counts as complete
 ///   expect                  one arrival at `full`, and `count` bytes that copies into the slot will bring; one thread of `group`
-///   arrive_full, -_empty    one arrival, by one thread of each `group`
+///   arrive_full, -_empty    one arrival, by one thread of each `group`; at the barriers of `count` blocks of the cluster, where it is above 1
 ///   fence_async             what this thread wrote to shared memory is seen by bulk copies and wgmma issued after a later barrier
 ///   await_mma               until at most `count` of the wgmma groups of this warpgroup are running (a tile statement is a group)
 ///   commit_bulk             closes a group of bulk stores; one thread of `group`, the one that issued them
@@ -285,6 +288,7 @@ struct Channel {
   Group owner = Group::block;              // who has slots of its own: the block, or each warpgroup
   std::int64_t owners = 1;                 // 1 for the block, or how many warpgroups
   std::int64_t full_arrivals = 1, empty_arrivals = 1;
+  std::int64_t cluster = 1;                // blocks of a cluster whose copies also land here, because what they copy is the same for all
   std::int64_t offset_bytes = 0;           // mbarrier: place of its barriers in shared memory, [owner][full, empty][slot], 8 bytes each
 };
 /// specialize: the kernel's threads split into roles, in this order; each takes `warpgroups` x 128 threads with `registers` each.
@@ -361,6 +365,8 @@ const Iter* iter_of(const Block& b, VarId v);
 bool feeds(const Program& p, LoopId l, const Block& b, IterKind kind);
 bool depends_on(const Program& p, const Binding& binding, LoopId l);
 
+/// The loops of a kernel's grid, outermost first: the chain below its root that is bound to blocks and to ranks of a cluster.
+std::vector<LoopId> grid_of(const Program& p, StmtId root);
 /// The loop that a raster joins with this one; nullopt if there is none.
 std::optional<LoopId> raster_partner(const Program& p, LoopId l);
 /// A sum of products of two reads: what matrix instructions carry out (`.te` reference, "Tensor cores"). `type` is what the factors are

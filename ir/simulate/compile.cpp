@@ -95,6 +95,9 @@ class Compiler {
       if (!p_[c].as<Loop>() || p_.loop(c).group != Group::block) break;
       k_.grid.push_back(s = c);
     }
+    for (LoopId l : grid_of(p_, k_.root))
+      if (p_.loop(l).group == Group::cluster) return unknown(l, "clusters of blocks");
+    if (!k_.grid.empty() && p_.loop(k_.grid.back()).stages) return unknown(k_.grid.back(), "blocks whose copies run rounds ahead");
     for (LoopId l : k_.grid) {
       bool constant = true;
       walk(p_.loop(l).extent, [&](const Expr& e) {
@@ -144,6 +147,7 @@ class Compiler {
         if (l->group == Group::cluster) return unknown(c, "a loop bound to clusters");
         if (l->group == Group::block && std::find(k_.grid.begin(), k_.grid.end(), c) == k_.grid.end())
           return wrong(c, fmt::format("loop '{}' is bound to blocks inside of other statements", name(c)));
+        if (l->reversed) return unknown(c, "loops that run backwards");
         info.extent = node(l->extent, nullptr);
         walk(l->extent, [&](const Expr& e) {
           if (const auto* v = e.as<Var>(); v && !p_.dims.count(v->id))

@@ -159,7 +159,7 @@ void decode(const Kernel& k, std::int64_t tile, Frame& f) {
     }
     const std::int64_t outer = k.grid_extents[n - 1], t = tile % (outer * inner), per = raster->group * inner, g0 = t / per * raster->group, high = std::min(raster->group, outer - g0);
     f.counters[k.grid[n - 1].n] = g0 + t % per % high;
-    f.counters[k.grid[n].n] = t % per / high;
+    f.counters[k.grid[n].n] = raster->longest_first ? inner - 1 - t % per / high : t % per / high;
     tile /= outer * inner;
     --n;
   }

@@ -1,3 +1,5 @@
+/// reverse(loop): the loop runs from its last iteration to its first.
+/// partition(loop): iterations in which every guard holds are printed apart, without guards (also called: loop peeling, index set splitting).
 /// bind(loops, block | thread | ...), parallel(loops), vectorize(loops), unroll(loops): how the iterations of a loop run.
 /// Results  none.
 /// Keeps    every instance, once; iterations of parallel and bound loops in any order.
@@ -74,6 +76,25 @@ Check check(const State& state, const Unroll& step) {
 }
 Applied apply(const State& state, const Unroll& step) {
   return change_loops(state, step.loops, [](Loop& l) { l.kind = LoopKind::unrolled; });
+}
+
+Check check(const State& state, const Reverse& step) {
+  TECC_TRY(const LoopId l, loop_of(state, step.loop));
+  for (BlockId b : loop::blocks_under(state.program, l))
+    if (loop::feeds(state.program, l, state.program.block(b), IterKind::scan))
+      return refuse(Code::carries, say(state.program, l), "a scan", say_block(state.program, b), "reversed");
+  return Ok{};
+}
+Applied apply(const State& state, const Reverse& step) {
+  return change_loops(state, {step.loop}, [](Loop& l) { l.reversed = !l.reversed; });
+}
+
+Check check(const State& state, const Partition& step) {
+  TECC_CHECK(loop_of(state, step.loop));
+  return Ok{};
+}
+Applied apply(const State& state, const Partition& step) {
+  return change_loops(state, {step.loop}, [](Loop& l) { l.partitioned = true; });
 }
 
 }  // namespace tecc::schedule

@@ -7,7 +7,7 @@
 /// Keeps    every value; outside of the tensor the copy holds the fill of the reads (`else v`); in global memory, which has no
 ///          room outside of the tensor, the reads keep it.
 /// Refuses  E0322 a block does not read the tensor; E0323 a reader is not inside `at`; E0324 reads with different fills;
-///          E0321 the tensor is not complete at that place.
+///          E0321 the tensor is not complete at that place; E0355 a copy with a rim cannot be copied to global memory.
 #include "schedule/primitive/cache_factor.h"
 
 namespace tecc::schedule {
@@ -52,6 +52,8 @@ Check check(const State& state, const CacheRead& step) {
     });
     if (differs) return refuse(Code::fill_differs, p[tensor].name);
   }
+  for (BlockId w : loop::writers_of(p, tensor))
+    if (step.scope == Scope::global && has_rim(p, w)) return refuse(Code::copy_with_rim, p[tensor].name);
   for (BlockId w : loop::writers_of(p, tensor))
     if (loop::is_inside(p, w, l)) {
       for (BlockId r : readers)

@@ -48,6 +48,19 @@ bool splits(const Expr& e, TensorId running) {
   return right && !left && x->op == BinOp::mul && splits(x->b, running);
 }
 
+/// A number above zero, whatever the dims: a literal, or made of such.
+bool is_positive_constant(const Expr& e) {
+  if (const auto* l = e.as<Literal>()) return l->decimal || l->real != 0 ? l->real > 0 : l->integer > 0;
+  if (const auto* c = e.as<Cast>()) return is_positive_constant(c->a);
+  const auto* u = e.as<Unary>();
+  return u && (u->op == UnOp::sqrt || u->op == UnOp::rsqrt) && is_positive_constant(u->a);
+}
+/// x * c or x / c with a positive c: its maximum is that of x, scaled.
+const Binary* positively_scaled(const Expr& e) {
+  const auto* x = e.as<Binary>();
+  return x && (x->op == BinOp::mul || x->op == BinOp::div) && is_positive_constant(x->b) ? x : nullptr;
+}
+
 struct Member {
   BlockId block;
   std::vector<Region> regions;  // of its iterations, for one iteration of `at`
@@ -288,6 +301,22 @@ Applied apply(const State& state, const Online& step) {
     out.results.push_back(BlockHandle{put({}, Stmt{{}, {}, std::move(b), at}, parts)});
   }
   rescale(last);
+  if (const Binary* scale = positively_scaled(p.block(first).writes[0].value)) {  // the maximum of x; who reads it scales
+    const Binary by = *scale;
+    p.stmts.edit(first, [&](Stmt& s) { std::get<Block>(s.node).writes[0].value = by.a; });
+    for (const TensorId t : {running, seen})
+      for (BlockId b : loop::readers_of(p, t)) {
+        if (b == first) continue;
+        p.stmts.edit(b, [&](Stmt& s) {
+          for (Write& w : std::get<Block>(s.node).writes)
+            if (w.buffer != seen)
+              w.value = rewrite(w.value, [&](const Expr& e) {
+                const auto* r = e.as<tecc::Read>();
+                return r && r->tensor == t ? make(Binary{by.op, e, by.b}, type) : e;
+              });
+        });
+      }
+  }
   out.results.insert(out.results.end(), rescales.begin(), rescales.end());
   for (BlockId b : plan_.chain) {
     const BlockId init = loop::decompose(p, b, plan_.loop);

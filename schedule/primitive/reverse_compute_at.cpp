@@ -6,11 +6,44 @@
 /// Keeps    every instance of the block, once.
 /// Refuses  E0318 no producer inside; E0319 an index of the read is no plain axis; E0320 a loop around the place would repeat
 ///          the block (a reduction of the producer, say); E0321 another input is not complete there; E0313 other statements
-///          share its loops.
+///          share its loops; E0315 a loop around the place runs its iterations at once and would cut the block's reduction.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
 namespace {
+
+/// True if different values of the digits' loops never give the same sum.
+bool distinct(const Program& p, std::vector<Digit> digits) {
+  std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return a.stride < b.stride; });
+  __int128 below = 0;  // largest sum of the faster digits
+  for (const Digit& d : digits) {
+    const loop::Interval reach = loop::range_of(p, d);
+    if (reach == loop::Interval{0, 0}) continue;
+    if (d.stride <= below || reach.low < 0) return false;
+    below += reach.high;
+  }
+  return true;
+}
+
+/// True if the values of these digits tell which iteration of `l` is running.
+bool tell(const Program& p, const std::vector<Digit>& digits, LoopId l) {
+  __int128 known = 1;  // l % known follows from the digits so far
+  std::vector<Digit> own;
+  for (const Digit& d : digits)
+    if (d.loop == l) own.push_back(d);
+  std::sort(own.begin(), own.end(), [](const Digit& a, const Digit& b) { return a.div < b.div; });
+  for (const Digit& d : own) {
+    if (d.div > known) break;
+    const __int128 reach = static_cast<__int128>(d.div) * d.mod;
+    if (d.mod == 0) return true;
+    if (reach % known == 0) known = std::max(known, reach);
+  }
+  if (known > loop::range_of(p, l).high) return true;
+  return std::any_of(digits.begin(), digits.end(), [&](const Digit& d) {
+    const auto& retired = p.loop(d.loop).retired;
+    return retired && loop::depends_on(p, *retired, l) && tell(p, digits, d.loop) && distinct(p, retired->digits) && tell(p, retired->digits, l);
+  });
+}
 
 struct Plan {
   BlockId producer;
@@ -26,12 +59,12 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
     for (BlockId other : loop::blocks_under(p, *shared))
       if (other != id) return refuse(Code::not_alone, b.name, say_block(p, other));
 
-  // Producers inside the loop, and everything else the block reads.
+  // The last producer inside the loop, and everything else the block reads.
   std::optional<BlockId> producer;
   TensorId through{};
   for (TensorId t : loop::read_buffers(b))
     for (BlockId w : loop::writers_of(p, t))
-      if (loop::is_inside(p, w, l)) producer = w, through = t;
+      if (loop::is_inside(p, w, l) && (!producer || loop::compare_order(p, *producer, w) <= 0)) producer = w, through = t;
   if (!producer) return refuse(Code::no_producer, b.name, say(p, l));
 
   // Of several writers (one that stores the identity, one that reduces) all must have run.
@@ -62,21 +95,29 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
   });
   if (why) return *why;
 
-  // Every loop around the place must cut an axis of the moved block, so that each instance runs once.
-  for (LoopId around : loop::loops_around(p, l)) {
-    bool cuts = false;
-    for (const auto& r : region)
-      if (r && !r->whole) cuts |= loop::depends_on(p, r->fixed, around);
-    if (!cuts && loop::range_of(p, around).high > 0) return refuse(Code::repeats, b.name, say(p, around), "it does not cut what the block reads");
-  }
-  {
-    bool cuts = loop::range_of(p, l).high == 0;
-    for (const auto& r : region)
-      if (r && !r->whole) cuts |= loop::depends_on(p, r->fixed, l);
-    if (!cuts) return refuse(Code::repeats, b.name, say(p, l), "it does not cut what the block reads");
-  }
+  // The loops around the place and the block's own must tell instances apart, so that each runs once.
+  std::vector<LoopId> over = loop::loops_around(p, l);
+  over.push_back(l);
+  std::vector<Digit> cut;
   for (const auto& r : region)
-    if (r && !r->whole && !r->exact) return refuse(Code::repeats, b.name, say(p, l), "its parts overlap");
+    if (r && !r->whole) cut.insert(cut.end(), r->fixed.digits.begin(), r->fixed.digits.end());
+  for (LoopId m : over)
+    if (loop::range_of(p, m).high > 0 && !tell(p, cut, m)) return refuse(Code::repeats, b.name, say(p, m), "it does not cut what the block reads");
+  for (const auto& r : region) {
+    if (!r || r->whole) continue;
+    std::vector<Digit> digits = r->fixed.digits;
+    digits.insert(digits.end(), r->varying.begin(), r->varying.end());
+    if (!r->exact || !distinct(p, digits)) return refuse(Code::repeats, b.name, say(p, l), "its parts overlap");
+  }
+  // A reduction that is cut runs in order: what runs its parts at once would mix them. (Threads may be combined afterwards.)
+  for (LoopId m : over) {
+    const Loop& loop = p.loop(m);
+    const bool at_once = loop.kind == LoopKind::parallel || loop.kind == LoopKind::vectorized ||
+                         (loop.group != Group::none && loop.group != Group::thread && loop.group != Group::warp);
+    for (std::size_t n = 0; at_once && n < b.iters.size(); ++n)
+      if (b.iters[n].kind == IterKind::reduce && region[n] && !region[n]->whole && loop::depends_on(p, region[n]->fixed, m))
+        return refuse(Code::carries, say(p, m), "the reduction", b.name, "bound or parallel; legal: a place inside of loops that run in order");
+  }
   for (std::size_t n = 0; n < b.iters.size(); ++n) {
     RegionAxis axis{p.vars[b.iters[n].var].name, region[n].value_or(Region{{}, {}, 1, false, true}), b.iters[n].upper};
     for (const Iter& i : b.iters)
@@ -86,12 +127,17 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
       return refuse(Code::repeats, b.name, say(p, l), "it would cut a scan");
     out.axes.push_back(std::move(axis));
   }
-  // Everything else it reads must be complete there.
+  // Everything it reads must be complete there. (A scan's element is, as soon as it is written.)
   for (TensorId t : loop::read_buffers(b)) {
+    for (BlockId w : loop::writers_of(p, t))
+      for (LoopId m : over)
+        if (loop::range_of(p, m).high > 0 && loop::is_inside(p, w, m) && loop::feeds(p, m, p.block(w), IterKind::reduce))
+          return refuse(Code::too_early, b.name, p[t].name);
     if (t == through) continue;
     for (BlockId w : loop::writers_of(p, t)) {
       if (loop::compare_order(p, w, *producer) < 0 && loop::root_of(p, w) != loop::root_of(p, *producer)) continue;
       if (loop::root_of(p, w) != loop::root_of(p, *producer)) return refuse(Code::too_early, b.name, p[t].name);
+      if (loop::compare_order(p, w, *producer) > 0) return refuse(Code::too_early, b.name, p[t].name);
       // In the same nest: it must be made for the same iterations.
       const StmtId meet = loop::common_ancestor(p, w, l);
       const auto still = fixed_around(p, meet);

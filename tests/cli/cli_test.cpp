@@ -70,10 +70,10 @@ TEST_CASE("cli: check") {
 
 TEST_CASE("cli: build for a CPU leaves one contract, and nothing where it fails") {
   const TemporaryFolder f;
-  const test::Ran r = tool("build " + gemm + cpu + "--emit=obj,header,json --out-dir " + f.path + "/a");
+  const test::Ran r = tool("build " + gemm + cpu + "--out-dir " + f.path + "/a");
   INFO(r.out << r.err);
   CHECK(r.code == 0);
-  for (const char* file : {"gemm.json", "gemm.h", "gemm.te", "gemm.schedule", "example.c"}) CHECK(std::filesystem::exists(f.path + "/a/" + file));
+  for (const char* file : {"gemm.o", "gemm.json", "gemm.h", "gemm.te", "gemm.schedule", "example.c"}) CHECK(std::filesystem::exists(f.path + "/a/" + file));
   CHECK(nlohmann::json::parse(test::read_file(f.path + "/a/gemm.json"))["name"] == "gemm");
   CHECK(parsed(tool("build " + gemm + cpu + "--emit=obj,header,json --json --out-dir " + f.path + "/b"))["files"].size() >= 4);
 
@@ -117,6 +117,85 @@ TEST_CASE("cli: run") {
                {"run " + gemm + cpu + "--in Q=" + f.path + "/c.npy", 1, "'Q'"},
                {"run " + gemm + cpu + "--in A", 1, "'A'"},
                {"run nowhere.te", 1, "E0601"}});
+}
+
+TEST_CASE("cli: run an artifact for a CPU") {
+  const TemporaryFolder f;
+  const std::string json = f.path + "/a/gemm.json ";
+  REQUIRE(tool("build " TECC_SOURCE_DIR "/examples/cases/gemm.te --dims M=1..64,N=12,K=16 --types T=f32 " + cpu + "--out-dir " + f.path + "/a").code == 0);
+  const test::Ran r = tool("run " + json + "--dims M=17 --verify --bench --out C=" + f.path + "/c.npy");
+  INFO(r.out << r.err);
+  CHECK(r.code == 0);
+  CHECK(r.out.starts_with("C: f32[17, 12], min "));
+  CHECK(r.out.find("verified against the reference interpreter\n") != std::string::npos);
+  CHECK(r.out.find(" GFLOP/s on CPU\n") != std::string::npos);
+  CHECK(tool("run -e 'kernel k(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = X[i, j] }' --dims M=17,N=12 " + cpu + "--in X=" + f.path + "/c.npy").out.substr(1) == r.out.substr(1, r.out.find('\n')));
+  CHECK(parsed(tool("run " + json + "--verify --json"))["outputs"][0]["shape"] == std::vector<int>{64, 12});  // not 100, which is not allowed
+  CHECK(tool("run " + json + "--interpret --verify").code == 0);
+  check_wrong({{"run " + json + "--dims M=65", 1, "E0615: dim 'M' is 65; the contract of 'gemm' allows 1..64"},
+               {"run " + json + "--in Q=q.npy", 1, "E0295: there is no input 'Q'; there are A, B"},
+               {"run " + json + "--dims Q=1 --json", 1, "'Q'"}});
+
+  // What may have become of the files.
+  const std::string contract = test::read_file(f.path + "/a/gemm.json");
+  const std::size_t triple = contract.find("\"x86_64");
+  REQUIRE(triple != std::string::npos);
+  std::filesystem::copy(f.path + "/a", f.path + "/b");
+  write(f.path + "/b/gemm.json", contract.substr(0, triple) + "\"aarch64-unknown-linux-gnu\"" + contract.substr(contract.find('"', triple + 1) + 1));
+  write(f.path + "/a/gemm.o", "no object");
+  check_wrong({{"run " + f.path + "/b/gemm.json", 1, "E0611: no variant of 'gemm' fits this CPU (a variant needs aarch64-unknown-linux-gnu)"},
+               {"run " + json, 1, "E0619: 'gemm.o' does not run on this machine: "}});
+  std::filesystem::remove(f.path + "/a/gemm.o");
+  check_wrong({{"run " + json, 1, "E0601: cannot read"}});
+  write(f.path + "/b/gemm.json", contract);
+  std::filesystem::remove(f.path + "/b/gemm.te");
+  CHECK(tool("run " + f.path + "/b/gemm.json").code == 0);  // the contract says enough
+  check_wrong({{"run " + f.path + "/b/gemm.json --verify", 1, "E0601: cannot read"}});
+}
+
+TEST_CASE("cli: run an artifact for a GPU, here against a driver that prints what it is given") {
+  const TemporaryFolder f;
+  if (test::shell("cc -shared -fPIC -o libcuda.so.1 " TECC_SOURCE_DIR "/tests/support/fake_cuda.c", f.path).code != 0) return;  // no C compiler
+  const std::string fake = "LD_LIBRARY_PATH=" + f.path + ":$LD_LIBRARY_PATH HOME=/nonexistent " TECC_BINARY_DIR "/tecc run add.json ";
+  write(f.path + "/add.json", R"({"contract": 1, "name": "add", "made_by": {"tecc": "0.1.0", "toolkit": ""}, "types": {}, "constraints": [],
+    "dims": {"N": {"min": 1, "max": 9, "multiple_of": 1}},
+    "buffers": [{"name": "X", "role": "input", "dtype": "f32", "shape": ["N"], "strides": ["1"], "align": 4},
+                {"name": "a", "role": "scalar", "dtype": "f32"},
+                {"name": "Y", "role": "output", "dtype": "f32", "shape": ["N"], "strides": ["1"], "align": 4}],
+    "variants": [{"target": {"kind": "cuda", "arch": "sm_90a", "forward_compatible": false}, "when": {}, "once": [],
+      "launches": [{"kernel": "add", "image": "add.cubin", "grid": ["N", "1", "1"], "block": [32, 1, 1], "cluster": [1, 1, 1], "shared_bytes": 0,
+        "cooperative": false, "programmatic_dependent": false,
+        "args": [{"kind": "buffer", "buffer": "Y", "offset_bytes": "0"}, {"kind": "scalar", "type": "i32", "value": "N"},
+                 {"kind": "scalar", "type": "f32", "value": "a"}]}]}],
+    "numerics": {"accumulate": "f32", "rtol": 0.001, "atol": 0.001, "deterministic": true, "verified": false},
+    "expression": "add.te", "schedule": null, "record": null})");
+  write(f.path + "/add.cubin", "fake add");
+  const test::Ran r = test::shell(fake + "--dims N=5 --set a=2 --bench", f.path);
+  INFO(r.out << r.err);
+  CHECK(r.code == 0);
+  CHECK(r.out.starts_with("fake: load fake add\nfake: launch add 5 1 1 of 32 shared 0\n"));
+  CHECK(r.out.find("Y: f32[5], min nan, max nan, mean nan\n") != std::string::npos);  // nothing was written
+  CHECK(r.out.ends_with("250.0 us (median of 20) on Fake 40\n"));  // no expression, no operations to count
+  CHECK(test::shell(fake + "--target=llvm", f.path).err.starts_with("error E0611: no variant of 'add' fits the CPU"));
+  CHECK(test::shell(fake + "--verify", f.path).err.starts_with("error E0601: cannot read "));
+  write(f.path + "/add.te", "kernel add(X: f32[N], a: f32) -> (Y) { Y[i: N] = X[i] + a }");
+  CHECK(test::shell(fake + "--verify", f.path).err.starts_with("error E0524: output 'Y' differs from the reference by a number that is not finite > 0"));
+}
+
+TEST_CASE("cli: run --verify of something else than the expression") {
+  const TemporaryFolder f;
+  REQUIRE(tool("build -e 'kernel k(X: f32[M], a: f32) -> (Y) { Y[i: M] = X[i] * a }' --dims M=4 " + cpu + "--out-dir " + f.path).code == 0);
+  CHECK(tool("run k.json --verify --set a=2.5", f.path).code == 0);
+  const std::string te = test::read_file(f.path + "/k.te");
+  write(f.path + "/k.te", te.substr(0, te.find("* a")) + "* a * -1" + te.substr(te.find("* a") + 3));
+  const test::Ran r = tool("run k.json --verify --set a=2.5", f.path);
+  CHECK(r.code == 1);
+  CHECK(r.err.starts_with("error E0524: output 'Y' differs from the reference by 2 > "));
+  check_wrong({{"run " + f.path + "/k.json --set a=much", 1, "E0294: 'a=much' is not NAME=number"}});
+}
+
+TEST_CASE("cli: run draws integers that index a tensor inside of it") {
+  CHECK(tool("run -e 'kernel g(X: f32[N], at: i64[M]) -> (Y) { Y[i: M] = X[at[i]] }' --dims N=3,M=50 " + cpu + "--verify").code == 0);
 }
 
 TEST_CASE("cli: without a driver, asking for a GPU says so") {

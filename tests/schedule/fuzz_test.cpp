@@ -116,11 +116,15 @@ std::string wrong(const test::Prepared& p, const Trace& trace, const std::vector
     if (const Check good = loop::verify(state->program, loop::Level::scheduled); !good) return "verify: " + render(good.error());
     const auto compare = [&](const loop::Program& each) -> std::string {
       if (const std::string fault = test::text_fault(each); !fault.empty()) return fault;
-      const auto run = interpret(*loop::parse({intern("p.ir"), print(each)}), {}, inputs);
-      if (!run) return render(run.error());
-      for (std::size_t n = 0; n < want.size(); ++n)
-        for (std::int64_t e = 0; e < want[n].size(); ++e)
-          if (!(std::abs(run->outputs[n].get(e) - want[n].get(e)) <= 1e-4 * (1 + std::abs(want[n].get(e))))) return fmt::format("output {} differs at {}", n, e);
+      const loop::Program read_back = *loop::parse({intern("p.ir"), print(each)});
+      for (const AtOnce order : {AtOnce::forwards, AtOnce::backwards}) {
+        const std::string how = order == AtOnce::forwards ? "" : "backwards, ";
+        const auto run = interpret(read_back, {}, inputs, order);
+        if (!run) return how + render(run.error());
+        for (std::size_t n = 0; n < want.size(); ++n)
+          for (std::int64_t e = 0; e < want[n].size(); ++e)
+            if (!(std::abs(run->outputs[n].get(e) - want[n].get(e)) <= 1e-4 * (1 + std::abs(want[n].get(e))))) return fmt::format("{}output {} differs at {}", how, n, e);
+      }
       return "";
     };
     if (const std::string bad = compare(state->program); !bad.empty()) return "scheduled: " + bad;

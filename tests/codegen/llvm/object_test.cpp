@@ -23,6 +23,39 @@ TEST_CASE("cpu: an unknown target is refused", "[cpu]") {
   CHECK(render(r.error()).find("E0441: LLVM refused the program: unknown processor 'pentium-m-deluxe'") != std::string::npos);
 }
 
+TEST_CASE("cpu: code for another processor is refused before it runs", "[cpu]") {
+  CHECK(codegen::cpu::missing_here({}) == "");
+  CHECK(codegen::cpu::missing_here({"x86_64-pc-linux-gnu", "x86-64", ""}) == "");
+  CHECK(codegen::cpu::missing_here(codegen::cpu::resolved({})) == "");  // whatever its name promises
+  CHECK(codegen::cpu::missing_here({"aarch64-unknown-linux-gnu", "generic", ""}) == "aarch64-unknown-linux-gnu");
+  const test::Prepared p = test::prepare({"kernel k(X: f32[N]) -> (Y) { Y[i: N] = X[i] }", "N=4"});
+  const codegen::cpu::Target both{"x86_64-pc-linux-gnu", "x86-64", "+fma4,+amx-int8"};  // of two makers: no machine has them all
+  const auto r = codegen::cpu::Jit::make(test::require(codegen::cpu::emit(p.lowered, both)));
+  REQUIRE(!r);
+  CHECK(render(r.error()).starts_with("error E0619: '-mcpu=x86-64' does not run on this machine: it needs "));
+}
+
+TEST_CASE("cpu: an object file is linked into this process; E0619 where that fails", "[cpu]") {
+  const test::Prepared p = test::prepare({"kernel k(X: f32[N]) -> (Y) { Y[i: N] = erf(X[i]) }", "N=4"});
+  const auto module = test::require(codegen::cpu::emit(p.lowered, {}));
+  const std::string bytes = test::require(codegen::cpu::object(module));
+  float x[] = {-1, 0, 1, 2}, y[] = {9, 9, 9, 9};
+  void* buffers[] = {x, y};
+  {
+    const auto jit = test::require(codegen::cpu::Jit::load(bytes, "k.o", module.target, {module.kernels[0].name}));
+    CHECK(jit.function(module.kernels[0].name)(buffers, nullptr, 0) == 0);
+    CHECK(jit.function("nothing") == nullptr);
+  }
+  CHECK(y[2] == Catch::Approx(std::erf(1.0f)));
+  const auto says = [&](const std::string& object, const std::string& symbol) {
+    const auto r = codegen::cpu::Jit::load(object, "k.o", module.target, {symbol});
+    REQUIRE(!r);
+    return render(r.error());
+  };
+  CHECK(says(bytes, "missing") == "error E0619: 'k.o' does not run on this machine: Symbols not found: [ missing ]");
+  CHECK(says(bytes.substr(0, 100), module.kernels[0].name).starts_with("error E0619: 'k.o' does not run on this machine: "));
+}
+
 TEST_CASE("cpu: dims may have other places; a kernel named like a library function calls the library", "[cpu]") {
   const test::Prepared p = test::prepare({"kernel expf(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = sin(X[i, j]) }", "M=1..9,N=1..9"});
   codegen::cpu::Places places;

@@ -23,6 +23,8 @@ TEST_CASE("combine_threads: E0402 the threads of a reduction are apart") {
 
 TEST_CASE("pipeline_copies: E0403, E0404") {
   const std::string copies = "k0, k1 = split(C.k, 2); reorder(k0, C.i, C.j, k1); as, al = cache_read(C, A, shared, at=k0)\n";
+  CHECK(lowering_refused(product.with("f = fuse(C.j, C.k); as, al = cache_read(C, A, shared, at=f); pipeline(f, as, slots=2)")) ==
+        "error E0403: loop 'j_k' of the pipeline is cut by other radices than block 'A.shared' uses");
   CHECK(lowering_refused(product.with(copies + "pipeline(k0, as, slots=3)")) == "error E0404: a pipeline of plain copies has 2 slots, not 3");
 }
 

@@ -14,11 +14,11 @@ TEST_CASE("pipeline: a note for lowering; in series nothing changes") {
 }
 
 TEST_CASE("pipeline: refusals") {
-  CHECK(product.refused(copies + "pipeline(k0, [as, bs], slots=1)") == "s:2:1: error E0338: 1 slots; legal: 1 to 8");
+  CHECK(product.refused(copies + "pipeline(k0, [as, bs], slots=0)") == "s:2:1: error E0338: 0 slots; legal: 1 to 8");
   CHECK(product.refused(copies + "pipeline(k0, [as, bs], slots=9)") == "s:2:1: error E0338: 9 slots; legal: 1 to 8");
   CHECK(product.refused(copies + "pipeline(C.i, as)") == "s:2:1: error E0339: buffer 'A.shared' is not filled by a copy inside loop 'C.i'");
   CHECK(product.refused(copies + "pipeline(k0, A)") == "s:2:1: error E0339: buffer 'A' is not filled by a copy inside loop 'k0'");
-  CHECK(product.refused(copies + "pipeline(k0, as); pipeline(k0, bs)") == "s:2:19: error E0349: loop 'k0' has a pipeline already, of 'A.shared'; legal: all its buffers in one step");
+  CHECK(product.refused(copies + "pipeline(k0, as); pipeline(k0, [as, bs])") == "s:2:19: error E0349: loop 'k0' has a pipeline already, of 'A.shared'; legal: all its buffers in one step");
   CHECK(product.refused(copies + "pipeline(k0, [])") == "s:2:1: error E0334: pipeline needs the argument 'buffers'");
 }
 

@@ -31,6 +31,21 @@ TEST_CASE("decompose_reduction: at every loop around the reduction") {
     replayed(product.with(s), false);
 }
 
+TEST_CASE("decompose_reduction: a fused loop, split and split again, left 'C.init' bound to a loop that is not around it") {
+  for (const char* s : {"f = fuse(C.j, C.k); a, b, c = split(f, [3, 1]); d, e = split(c, 1)",
+                        "f = fuse(C.j, C.k); f0, f1 = split(f, 4); reorder(f1, C.i); i0, i1 = split(C.i, 1); g, h = split(f1, 4)",
+                        "f = fuse(C.i, C.j); g = fuse(f, C.k); g0, g1 = split(g, 5); h0, h1 = split(g0, 4); l0, l1 = split(h1, 2)",
+                        "f = fuse(C.j, C.k); a, b = split(f, 6); c, d = split(b, 2); z = decompose_reduction(C, a)"})
+    replayed(product.with(s), false);
+}
+
+TEST_CASE("decompose_reduction: an extent that follows a split loop is copied with it") {
+  const test::Subject ragged{"kernel r(X: f32[M, K]) -> (Y) { t[i: M, j: i + 1] = sum[k: K](X[i, k] * X[j, k]) Y[i: M] = sum[j: i + 1](t[i, j]) }", "M=5,K=3"};
+  for (const char* s : {"", "i0, i1 = split(t.i, 2); reorder(t.k, i0, i1, t.j)", "i0, i1 = split(t.i, 2); reorder(i0, t.k, i1, t.j)",
+                        "i0, i1 = split(t.i, 2); a, b = split(i1, 2); reorder(t.k, i0, a, b, t.j); z = decompose_reduction(t, t.k)"})
+    replayed(ragged.with(s), false);
+}
+
 TEST_CASE("cross_thread_reduce: in series, nothing changes") {
   for (const char* s : {"k0, k1 = split(x.k, 3); reorder(x.i, x.j, k1, k0); bind(k1, thread); _, _ = reverse_compute_at(C, x.j); cross_thread_reduce(x, at=x.j)",
                         "bind(x.k, thread); _, j = reverse_compute_at(C, x.i); cross_thread_reduce([x], at=x.j)"})

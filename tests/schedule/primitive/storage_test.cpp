@@ -11,11 +11,12 @@ TEST_CASE("set_scope, set_layout: values stay, wherever and however they lie") {
   for (const char* s : {"set_layout(a, [1, 0])", "set_layout(a, [1, 0], pad=1)", "set_layout(a, [0, 1], pad=7)", "_, j = reverse_compute_at(Y, a.i); set_layout(a, pad=2); set_scope(a, shared)"}) replayed(wide.with(s));
 }
 
-TEST_CASE("set_scope, cache_write: a copy that holds values from outside has no place in global memory") {
+TEST_CASE("set_scope, cache_write, cache_read: a copy that holds values from outside has no place in global memory") {
   const test::Subject window{"kernel w(X: f32[N]) -> (Y) { Y[i: N] = (X[i - 1] else 3) + (X[i + 1] else 3) }", "N=10"};
   const char* const wanted = "s:2:1: error E0355: 'X.local' is a copy that also holds values from outside of its tensor; legal: to copy the tensor itself";
   CHECK(window.refused("s, l = cache_read(Y, X, local, at=Y.i)\nset_scope(l, global)") == wanted);
   CHECK(window.refused("s, l = cache_read(Y, X, local, at=Y.i)\ncache_write(l, l, global, at=Y.i)") == wanted);
+  CHECK(window.refused("s, l = cache_read(Y, X, local, at=Y.i)\ncache_read(Y, s, global, at=Y.i)") == wanted);
 }
 
 TEST_CASE("set_scope, set_layout: refusals") {

@@ -1,0 +1,45 @@
+#pragma once
+#include <optional>
+
+#include "autotune/measure/inputs.h"
+#include "ir/interpret/array.h"
+#include "python_free_cli/options.h"
+#include "runtime/bind.h"
+#include "runtime/cpu/launch.h"
+#include "runtime/cuda/launch.h"
+
+/// What `tecc run` does on every device, for an expression as for an artifact.
+namespace tecc::cli {
+
+struct RunOptions : Input, ScheduleFrom {
+  std::vector<std::string> in, out, set;
+  std::uint64_t seed = 0;
+  bool verify = false, bench = false, interpret = false;
+};
+
+/// What a run needs, on whatever machine.
+struct Data {
+  std::vector<HostTensor> inputs;  // in call order, scalars of rank 0
+  std::map<std::string, HostTensor> outputs;
+  Binding binding;  // dims and scalars; whoever runs it adds the buffers
+};
+/// Files of --in, values of --set, the rest random; outputs hold 0xff, so that what nobody writes shows.
+Result<Data> prepare(const autotune::TaskSpec& task, const RunOptions& o);
+
+/// Microseconds of each timed run; empty without --bench.
+using Times = std::vector<double>;
+Result<Times> run_cpu(const Contract& contract, const std::string& folder, const CpuCall::Lookup& lookup, const autotune::TaskSpec& task, Data& data, const RunOptions& o);
+Result<Times> run_cuda(cuda::Artifact& artifact, const cuda::Device& device, const autotune::TaskSpec& task, Data& data, const RunOptions& o);
+/// The reference interpreter itself, in the precision of the types.
+Check run_interpreter(const codegen::Workload& w, Data& data);
+/// Beside the reference interpreter with sums in f64, as candidates are compared while tuning. E0524.
+Check verify_outputs(const codegen::Workload& w, const autotune::TaskSpec& task, const Data& data);
+
+/// Writes the files of --out.
+Check save(const RunOptions& o, const Data& data);
+/// Of the run, not of the largest dims.
+double flops_at(loop::Program p, const autotune::TaskSpec& task);
+/// What the user sees; `flops` where they are known. Returns the exit code 0.
+int report(const RunOptions& o, const Data& data, Times times, const std::string& where, std::optional<double> flops);
+
+}  // namespace tecc::cli
