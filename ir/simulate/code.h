@@ -88,6 +88,9 @@ struct Statement {
   enum class Who : std::uint8_t { all, one, one_of_warpgroup } who = Who::all;
   Via via = Via::plain;
   std::vector<LoopId> tile;              // its loops, outermost first
+  /// A bulk load that blocks of a cluster share out: the dimension that they cut, and how many rows of a box each brings to all of them.
+  std::optional<std::size_t> shared_dim;
+  std::int64_t shared_rows = 0;
   std::vector<bool> in_atom;
   std::optional<ProductPlan> product;
 };
@@ -125,11 +128,14 @@ struct Kernel {
   const Program* p = nullptr;
   StmtId root;
   std::string name;
-  std::vector<LoopId> grid;
+  std::vector<LoopId> grid;                 // loops bound to blocks
   std::vector<std::int64_t> grid_extents;
+  std::uint32_t grid_stages = 0;            // a block's copies run so many of its rounds ahead
   bool persistent = false;
+  std::vector<LoopId> ranks;                // the loop bound to the blocks of a cluster
+  std::int64_t cluster = 1;
   std::vector<RoleCode> roles;
-  std::int64_t warps = 0;
+  std::int64_t warps = 0;                   // of a block
   std::vector<Node> nodes;
   std::vector<Digits> digits;
   std::vector<Place> places;

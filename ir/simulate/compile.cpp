@@ -41,11 +41,14 @@ class Compiler {
     TECC_CHECK(roles());
     for (RoleCode& r : k_.roles) {
       role_ = r.role;
-      const StmtId inside = k_.grid.empty() ? k_.root : k_.grid.back();
-      if (!k_.grid.empty()) {
-        r.code.push_back({Op::Kind::grid, k_.grid.back()});
+      const std::vector<LoopId> frame = grid_of(p_, k_.root);
+      const StmtId inside = frame.empty() ? k_.root : StmtId(frame.back());
+      if (!frame.empty()) {
+        r.code.push_back({Op::Kind::grid, frame.back()});
+        if (k_.grid_stages) skewed_ = k_.grid.back();
         TECC_CHECK(statements(inside, r, 0));
-        r.code.push_back({Op::Kind::next_tile, k_.grid.back(), 0});
+        skewed_.reset();
+        r.code.push_back({Op::Kind::next_tile, frame.back(), 0});
         r.code[0].other = r.code.size();
         TECC_CHECK(statements(k_.root, r, 1));
       } else {
@@ -89,15 +92,13 @@ class Compiler {
   }
 
   Check grid() {
-    StmtId s = k_.root;
-    while (!p_[s].children.empty() && (s == k_.root || p_[s].children.size() == 1)) {
-      const StmtId c = p_[s].children[0];
-      if (!p_[c].as<Loop>() || p_.loop(c).group != Group::block) break;
-      k_.grid.push_back(s = c);
+    for (LoopId l : grid_of(p_, k_.root)) (p_.loop(l).group == Group::cluster ? k_.ranks : k_.grid).push_back(l);
+    if (k_.ranks.size() > 1) return unknown(k_.ranks[1], "two loops bound to the blocks of a cluster");
+    if (!k_.ranks.empty()) {
+      const auto size = constant_extent(p_, k_.ranks[0]);
+      if (!size || *size < 1 || *size > 16) return wrong(k_.ranks[0], fmt::format("loop '{}' is bound to the blocks of a cluster but its extent is no constant from 1 to 16", name(k_.ranks[0])));
+      k_.cluster = *size;
     }
-    for (LoopId l : grid_of(p_, k_.root))
-      if (p_.loop(l).group == Group::cluster) return unknown(l, "clusters of blocks");
-    if (!k_.grid.empty() && p_.loop(k_.grid.back()).stages) return unknown(k_.grid.back(), "blocks whose copies run rounds ahead");
     for (LoopId l : k_.grid) {
       bool constant = true;
       walk(p_.loop(l).extent, [&](const Expr& e) {
@@ -116,6 +117,10 @@ class Compiler {
     for (std::size_t n = 0; n < k_.grid.size(); ++n) {
       if (p_.loop(k_.grid[n]).persistent && n + 1 != k_.grid.size()) return wrong(k_.grid[n], fmt::format("the persistent loop '{}' is not the innermost of the grid", name(k_.grid[n])));
       k_.persistent |= p_.loop(k_.grid[n]).persistent;
+    }
+    if (!k_.grid.empty() && p_.loop(k_.grid.back()).stages) {
+      k_.grid_stages = k_.most_stages = p_.loop(k_.grid.back()).stages;
+      if (!k_.persistent || k_.grid_stages > 31) return wrong(k_.grid.back(), fmt::format("copies run {} rounds ahead of loop '{}', whose blocks do not take iterations in turn", k_.grid_stages, name(k_.grid.back())));
     }
     return Ok{};
   }
@@ -144,10 +149,10 @@ class Compiler {
     for (StmtId c : p_[s].children) {
       if (const auto* l = p_[c].as<Loop>()) {
         LoopInfo& info = k_.loops[c.n];
-        if (l->group == Group::cluster) return unknown(c, "a loop bound to clusters");
+        if (l->group == Group::cluster && std::find(k_.ranks.begin(), k_.ranks.end(), c) == k_.ranks.end())
+          return wrong(c, fmt::format("loop '{}' is bound to the blocks of a cluster inside of other statements", name(c)));
         if (l->group == Group::block && std::find(k_.grid.begin(), k_.grid.end(), c) == k_.grid.end())
           return wrong(c, fmt::format("loop '{}' is bound to blocks inside of other statements", name(c)));
-        if (l->reversed) return unknown(c, "loops that run backwards");
         info.extent = node(l->extent, nullptr);
         walk(l->extent, [&](const Expr& e) {
           if (const auto* v = e.as<Var>(); v && !p_.dims.count(v->id))
@@ -364,7 +369,7 @@ class Compiler {
     if (const auto* l = row.as<Loop>()) {
       const bool threads = is_thread_group(l->group);
       const std::size_t begin = r.code.size();
-      const bool lags = l->stages && stages_of(s) > 1;
+      const bool lags = l->stages && (stages_of(s) & (stages_of(s) - 1));  // statements of several stages
       if (lags && (skewed_ || k_.loops[s.n].follows_threads || l->stages > 31)) return unknown(s, "skewed loops in each other");
       r.code.push_back({threads ? Op::Kind::threads : Op::Kind::loop, s});
       if (lags) skewed_ = s;
@@ -434,9 +439,32 @@ class Compiler {
       }
       for (LoopId l : st.tile) st.in_atom.push_back(b.tile->atom != StmtId{} && p_.stmts.has(b.tile->atom) && is_inside(p_, l, b.tile->atom));
     }
+    if (k_.cluster > 1 && st.via == Via::bulk_tensor && p_[b.writes[0].buffer].scope == Scope::shared) TECC_CHECK(share(id, st));
     TECC_CHECK(form(id, st));
     k_.statements.push_back(std::move(st));
     return compiled_[id] = k_.statements.size() - 1;
+  }
+
+  /// A bulk load that does not vary across the cluster: each block brings its part of the rows to all of them.
+  Check share(BlockId id, Statement& st) {
+    const Block& b = *st.block;
+    for (const Iter& i : b.iters)
+      if (depends_on(p_, i.binding, k_.ranks[0])) return Ok{};
+    const auto rows_of = [&](std::size_t d) {
+      std::int64_t rows = 0;
+      if (const auto* v = b.writes[0].index[d].as<Var>())
+        for (std::size_t l = 0; l < st.tile.size(); ++l)
+          if (st.in_atom[l] && depends_on(p_, iter_of(b, v->id)->binding, st.tile[l])) rows = std::max<std::int64_t>(rows, 1) * *constant_extent(p_, st.tile[l]);
+      return rows;
+    };
+    for (std::size_t d = b.writes[0].index.size() - 1; d-- > 0;)
+      if (const std::int64_t rows = rows_of(d)) {
+        if (rows % k_.cluster) return wrong(id, fmt::format("{} blocks of a cluster cannot share out the {} rows of '{}'", k_.cluster, rows, b.name));
+        st.shared_dim = d;
+        st.shared_rows = rows / k_.cluster;
+        return Ok{};
+      }
+    return wrong(id, fmt::format("{} blocks of a cluster bring '{}', which has no rows to share out", k_.cluster, b.name));
   }
 
   /// What an instruction asks of its statement.
@@ -500,7 +528,7 @@ class Compiler {
       part.mod = d.mod;
       part.stride = d.stride;
       const Loop& l = p_.loop(d.loop);
-      if (b && b->ahead && b->ahead->loop == d.loop) part.ahead = b->ahead->by;
+      if (b && b->ahead && b->ahead->loop == d.loop) part.ahead = l.reversed ? -b->ahead->by : b->ahead->by;
       if (l.retired) {
         part.of = Digits::Part::Of::retired;
         part.retired = digits(*l.retired, b);

@@ -101,7 +101,7 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
     iteration = t.frame.begins(b.slot_loop, stage) - 1 + p.carried_ahead;
     slot = floor_mod(iteration, k_.p->channels[*b.channel].slots);
   } else if (b.slots > 1 && p.in_slot_loop) {
-    iteration = t.frame.counters[b.slot_loop.n] + p.ahead;
+    iteration = t.frame.counts[b.slot_loop.n] + p.ahead;
     slot = floor_mod(iteration, b.slots);
   }
   a.generation = mixed(mixed(1, info.generation ? t.frame.begins(*info.generation, stage) : 0), iteration);
@@ -117,7 +117,7 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
   std::int64_t owner = 0;
   for (std::size_t n = 0; n < info.owners.size(); ++n) owner = owner * info.owner_extents[n] + digits(info.owners[n], t);
   const std::int64_t byte = b.storage->offset_bytes + ((owner * b.slots + slot) * info.elements + place) * info.bytes;
-  a.at = static_cast<std::size_t>(byte / k_.granule);
+  a.at = static_cast<std::size_t>(byte / k_.granule) + t.warp.rank * granules_;
   return a;
 }
 
@@ -125,7 +125,7 @@ std::string Machine::element(const Place& p, const Address& a) const {
   const BufferInfo& info = k_.buffers[p.buffer.n];
   std::string out = fmt::format("'{}[{}]'", info.row->name, fmt::join(a.coordinates.begin(), a.coordinates.begin() + static_cast<std::ptrdiff_t>(a.rank), ", "));
   if (info.row->storage && !info.is_private && info.row->slots > 1) {
-    const std::int64_t at = (static_cast<std::int64_t>(a.at) * k_.granule - info.row->storage->offset_bytes) / info.bytes;
+    const std::int64_t at = (static_cast<std::int64_t>(a.at % granules_) * k_.granule - info.row->storage->offset_bytes) / info.bytes;
     if (at >= 0) out += fmt::format(" in slot {}", at / info.elements % info.row->slots);
   }
   return out;
@@ -231,7 +231,7 @@ Scalar Machine::load(const Place& p, Thread& t) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_unwritten, k_.name, fmt::format("{} in thread {} of {}", said(t.actor.self.site), t.number, role_name(t.warp)), element(p, *a), what)));
     return Scalar{};
   };
-  if (r.sums > t.warp.clock[agents_.products(t.warp.number / 4)]) {
+  if (r.sums > t.warp.clock[agents_.products(t.warp.group)]) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_in_flight, k_.name, fmt::format("{} reads {}", said(t.actor.self.site), element(p, *a)), "the wgmma that adds to it", "await_mma")));
     return {};
   }
@@ -252,7 +252,7 @@ void Machine::store(const Place& p, Thread& t, Scalar value) {
     return;
   }
   Register& r = t.warp.reg(a->at, t.lane);
-  if (const std::uint32_t seen = t.warp.clock[agents_.products(t.warp.number / 4)]; r.sums > seen || r.reads > seen)
+  if (const std::uint32_t seen = t.warp.clock[agents_.products(t.warp.group)]; r.sums > seen || r.reads > seen)
     return fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_in_flight, k_.name, fmt::format("{} writes {}", said(t.actor.self.site), element(p, *a)),
                                                                     r.sums > seen ? "the wgmma that adds to it" : "the wgmma that reads it", "await_mma")));
   r.value = value;

@@ -8,55 +8,82 @@ namespace tecc::simulator {
 
 using interpreter::Best;
 
+namespace {
+
+/// The grid's loops from the number of the tile: mixed radix, or in bands where two loops form a raster.
+void decode_grid(const Kernel& k, std::int64_t tile, Frame& f) {
+  for (std::size_t n = k.grid.size(); n-- > 0;) {
+    const auto& raster = k.p->loop(k.grid[n]).raster;
+    const std::int64_t inner = k.grid_extents[n];
+    if (!raster) {
+      f.counters[k.grid[n].n] = tile % inner;
+      tile /= inner;
+      continue;
+    }
+    const std::int64_t outer = k.grid_extents[n - 1], t = tile % (outer * inner), per = raster->group * inner, g0 = t / per * raster->group, high = std::min(raster->group, outer - g0);
+    f.counters[k.grid[n - 1].n] = g0 + t % per % high;
+    f.counters[k.grid[n].n] = raster->longest_first ? inner - 1 - t % per / high : t % per / high;
+    tile /= outer * inner;
+    --n;
+  }
+}
+
+}  // namespace
+
 Machine::Machine(const Kernel& k, const SimulateOptions& options, std::vector<GlobalMemory>& global, std::mt19937_64& random, std::int64_t number, std::int64_t blocks,
                  std::uint32_t id, std::uint32_t first_id, SimulateRun& counts)
     : k_(k), options_(options), global_(global), random_(random), number_(number), blocks_(blocks), id_(id), first_id_(first_id), counts_(counts) {
-  agents_.warps = static_cast<std::uint16_t>(k.warps);
-  agents_.barriers = static_cast<std::uint16_t>(k.barriers);
-  const std::size_t granules = static_cast<std::size_t>((k.shared_bytes + k.granule - 1) / k.granule), rows = k.loops.size();
-  shared_ = Shadow(granules);
-  shared_values_.resize(granules);
+  agents_.warps = static_cast<std::uint16_t>(k.warps * k.cluster);
+  agents_.barriers = static_cast<std::uint16_t>(k.barriers * static_cast<std::size_t>(k.cluster));
+  granules_ = static_cast<std::size_t>((k.shared_bytes + k.granule - 1) / k.granule);
+  const std::size_t rows = k.loops.size(), ranks = static_cast<std::size_t>(k.cluster), warpgroups = static_cast<std::size_t>((k.warps + 3) / 4);
+  shared_ = Shadow(granules_ * ranks);
+  shared_values_.resize(granules_ * ranks);
   iters_.resize(k.most_iters);
-  for (std::size_t n = 0; n < k.channels.size(); ++n) {
-    if (!k.channels[n].live) continue;
-    const Channel& c = k.p->channels[n];
-    for (std::int64_t i = 0; i < c.slots * c.owners; ++i) {
-      const Clock none(agents_.count());
-      full_.push_back({c.full_arrivals, c.full_arrivals, 0, 0, none, none, 0, 0, 0, agents_.loads(full_.size())});
-      empty_.push_back({c.empty_arrivals, c.empty_arrivals, 0, 0, none, none, 0, 0, 0, agents_.releases(empty_.size())});
+  const Clock none(agents_.count());
+  for (std::size_t rank = 0; rank < ranks; ++rank)
+    for (std::size_t n = 0; n < k.channels.size(); ++n) {
+      if (!k.channels[n].live) continue;
+      const Channel& c = k.p->channels[n];
+      for (std::int64_t i = 0; i < c.slots * c.owners; ++i) {
+        full_.push_back({c.full_arrivals, c.full_arrivals, 0, 0, none, none, 0, 0, 0, agents_.loads(full_.size())});
+        empty_.push_back({c.empty_arrivals, c.empty_arrivals, 0, 0, none, none, 0, 0, 0, agents_.releases(empty_.size())});
+      }
     }
-  }
-  for (const RoleCode& role : k.roles)
-    for (std::int64_t i = 0; i < role.warps; ++i) {
-      Warp w;
-      w.number = warps_.size();
-      w.role = &role;
-      w.in_role = i;
-      for (int lane = 0; lane < 32; ++lane)
-        if (w.thread(lane) < role.threads) w.exists |= 1u << lane;
-      w.mask = w.exists;
-      w.frame.counters.resize(rows);
-      w.frame.stages = k.most_stages + 1;
-      w.frame.begun.resize(rows * w.frame.stages);
-      w.clock = Clock(agents_.count());
-      w.clock[static_cast<Agent>(w.number)] = 1;
-      w.saved_masks.resize(rows);
-      w.extents.resize(rows);
-      w.lane_extents.resize(rows);
-      w.registers.resize(static_cast<std::size_t>(k.registers) * 32);
-      w.done = role.elected && i > 0;  // its first warp does all there is to do
-      role_of_warp_.push_back(static_cast<std::size_t>(&role - k.roles.data()));
-      warps_.push_back(std::move(w));
-    }
-  meetings_.resize(k.roles.size() + (warps_.size() + 3) / 4);
-  for (Meeting& m : meetings_) m.clock = Clock(agents_.count());
-  turns_.resize((warps_.size() + 3) / 4);
-  for (Turn& t : turns_) t.clock = Clock(agents_.count());
+  for (std::size_t rank = 0; rank < ranks; ++rank)
+    for (const RoleCode& role : k.roles)
+      for (std::int64_t i = 0; i < role.warps; ++i) {
+        Warp w;
+        w.number = warps_.size();
+        w.rank = rank;
+        w.group = rank * warpgroups + static_cast<std::size_t>(role.first_warp + i) / 4;
+        w.role = &role;
+        w.in_role = i;
+        for (int lane = 0; lane < 32; ++lane)
+          if (w.thread(lane) < role.threads) w.exists |= 1u << lane;
+        w.mask = w.exists;
+        w.frame.counters.resize(rows);
+        w.frame.counts.resize(rows);
+        w.frame.stages = k.most_stages + 1;
+        w.frame.begun.resize(rows * w.frame.stages);
+        w.clock = none;
+        w.clock[static_cast<Agent>(w.number)] = 1;
+        w.saved_masks.resize(rows);
+        w.extents.resize(rows);
+        w.lane_extents.resize(rows);
+        w.registers.resize(static_cast<std::size_t>(k.registers) * 32);
+        w.done = role.elected && i > 0;  // its first warp does all there is to do
+        warps_.push_back(std::move(w));
+      }
+  meetings_.resize(ranks * (k.roles.size() + warpgroups));
+  for (Meeting& m : meetings_) m.clock = none;
+  turns_.resize(ranks * warpgroups);
+  for (Turn& t : turns_) t.clock = none;
   for (const Turns& t : k.p->turns)  // the first warpgroup finds its turn
     if (k.p->stmts.has(t.loop) && root_of(*k.p, t.loop) == k.root)
       for (const Warp& w : warps_)
-        if (w.in_role == 0 && (w.role->role == Stmt::every_role || w.role->role == k.p->stmts[t.critical[0]].role)) turns_[w.number / 4].passed = 4;
-  products_.resize((warps_.size() + 3) / 4);
+        if (w.in_role == 0 && (w.role->role == Stmt::every_role || w.role->role == k.p->stmts[t.critical[0]].role)) turns_[w.group].passed = 4;
+  products_.resize(ranks * warpgroups);
 }
 
 // ---- the scheduler --------------------------------------------------------------------------------------------------------
@@ -132,40 +159,41 @@ bool Machine::is_elected(const Warp& w, Group group) const {
 }
 
 /// A statement that lags counts the iterations that it takes part in.
+/// The next iteration of the grid that is the block's. Where copies run ahead, a round has two passes: the copies, and what came some rounds
+/// before.
+bool Machine::next_tile(Warp& w) {
+  const std::int64_t mine = number_ >= k_.tiles() ? 0 : k_.persistent ? (k_.tiles() - number_ + blocks_ - 1) / blocks_ : 1, stages = k_.grid_stages;
+  while (true) {
+    if (++w.pass > (stages ? 1 : 0)) w.pass = 0, ++w.round;
+    if (w.round >= mine + stages) return false;
+    const std::int64_t round = w.round - (w.pass ? stages : 0);
+    if (round < 0 || round >= mine) continue;
+    w.tile = number_ + round * blocks_;
+    w.passing = !stages ? ~0u : w.pass ? 1u << stages : 1u;
+    decode_grid(k_, w.tile, w.frame);
+    for (LoopId l : k_.ranks) w.frame.counters[l.n] = w.frame.counts[l.n] = static_cast<std::int64_t>(w.rank);
+    for (LoopId g : k_.grid) {
+      w.frame.counts[g.n] = round;
+      begin(w, g, 0, stages ? std::optional(g) : std::nullopt);
+    }
+    return true;
+  }
+}
+
 void Machine::begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed) {
   const std::uint32_t bits = stages ? running(w, l) : skewed ? running(w, *skewed) : ~0u;
   for (std::uint32_t s = 0; s < w.frame.stages; ++s) w.frame.begins(l, s) += bits >> s & 1;
 }
 
 std::uint32_t Machine::running(const Warp& w, LoopId skewed) const {
+  if (std::find(k_.grid.begin(), k_.grid.end(), skewed) != k_.grid.end()) return w.passing;
   std::uint32_t bits = 0;
   for (std::uint32_t s = 0; s < w.frame.stages; ++s)
-    if (const std::int64_t n = w.frame.counters[skewed.n] - s; n >= 0 && n < w.extents[skewed.n]) bits |= 1u << s;
+    if (const std::int64_t n = w.frame.counts[skewed.n] - s; n >= 0 && n < w.extents[skewed.n]) bits |= 1u << s;
   return bits;
 }
 
 // ---- statements -------------------------------------------------------------------------------------------------------------
-namespace {
-
-/// The grid's loops from the number of the tile: mixed radix, or in bands where two loops form a raster.
-void decode(const Kernel& k, std::int64_t tile, Frame& f) {
-  for (std::size_t n = k.grid.size(); n-- > 0;) {
-    const auto& raster = k.p->loop(k.grid[n]).raster;
-    const std::int64_t inner = k.grid_extents[n];
-    if (!raster) {
-      f.counters[k.grid[n].n] = tile % inner;
-      tile /= inner;
-      continue;
-    }
-    const std::int64_t outer = k.grid_extents[n - 1], t = tile % (outer * inner), per = raster->group * inner, g0 = t / per * raster->group, high = std::min(raster->group, outer - g0);
-    f.counters[k.grid[n - 1].n] = g0 + t % per % high;
-    f.counters[k.grid[n].n] = raster->longest_first ? inner - 1 - t % per / high : t % per / high;
-    tile /= outer * inner;
-    --n;
-  }
-}
-
-}  // namespace
 
 bool Machine::step(Warp& w) {
   if (++steps_ > options_.steps) return fail(refuse(Code::sim_stuck, k_.name, fmt::format("it has not ended after {} steps", options_.steps))), true;
@@ -176,10 +204,6 @@ bool Machine::step(Warp& w) {
   }
   const Op& op = w.role->code[w.pc];
   const std::size_t l = op.stmt.n;
-  const auto begin_tile = [&] {
-    decode(k_, w.tile, w.frame);
-    for (LoopId g : k_.grid) begin(w, g, 0, std::nullopt);
-  };
   if (op.skewed && !(op.runs & running(w, *op.skewed)) && op.kind != Op::Kind::next && op.kind != Op::Kind::end_threads) {
     w.pc = op.kind == Op::Kind::loop || op.kind == Op::Kind::threads ? op.other : w.pc + 1;
     return true;
@@ -187,24 +211,22 @@ bool Machine::step(Warp& w) {
   const auto here = [&](int lane) { return Thread{w, w.frame, lane, w.thread(lane), iters_, nullptr, actor(w, lane, op.stmt)}; };
   switch (op.kind) {
     case Op::Kind::grid:
-      w.tile = number_;
-      if (w.tile >= k_.tiles()) {
+      w.round = 0;
+      w.pass = -1;
+      if (!next_tile(w)) {
         w.pc = op.other;
         return true;
       }
-      begin_tile();
       break;
     case Op::Kind::next_tile:
-      w.tile += blocks_;
-      if (k_.persistent && w.tile < k_.tiles()) {
-        begin_tile();
+      if (next_tile(w)) {
         w.pc = op.other + 1;
         return true;
       }
       break;
     case Op::Kind::loop: {
       w.saved_masks[l] = w.mask;
-      w.frame.counters[l] = 0;
+      w.frame.counters[l] = w.frame.counts[l] = 0;
       if (k_.loops[l].follows_threads) {
         w.lane_extents[l].assign(32, 0);
         for (int lane = 0; lane < 32; ++lane)
@@ -222,11 +244,13 @@ bool Machine::step(Warp& w) {
         w.pc = op.other;
         return true;
       }
+      if (k_.p->loop(op.stmt).reversed) w.frame.counters[l] = w.extents[l] - 1;
       begin(w, op.stmt, op.stages, op.skewed);
       break;
     }
     case Op::Kind::next: {
-      const std::int64_t i = ++w.frame.counters[l];
+      const std::int64_t i = ++w.frame.counts[l];
+      w.frame.counters[l] = k_.p->loop(op.stmt).reversed ? w.extents[l] - 1 - i : i;
       bool again = i < w.extents[l] + op.stages;
       if (k_.loops[l].follows_threads) {
         for (int lane = 0; lane < 32; ++lane)
@@ -238,7 +262,7 @@ bool Machine::step(Warp& w) {
         w.pc = op.other + 1;
         return true;
       }
-      w.frame.counters[l] = 0;
+      w.frame.counters[l] = w.frame.counts[l] = 0;
       w.mask = w.saved_masks[l];
       break;
     }

@@ -9,7 +9,7 @@
 #include "ir/simulate/shadow.h"
 #include "ir/simulate/simulate.h"
 
-/// One block of threads while it runs. Internal to ir/simulate.
+/// The blocks of a cluster while they run, one where there are no clusters. Internal to ir/simulate.
 ///   machine.cpp   the scheduler, loops and blocks      evaluate.cpp  expressions, addresses, memory
 ///   order.cpp     barriers and what waits              transfer.cpp  bulk copies and cp.async
 ///   product.cpp   matrix instructions                  report.cpp    what went wrong, in words
@@ -24,7 +24,8 @@ struct GlobalMemory {
 
 /// What a warp is at: loop counters, and how often loops have begun an iteration. Asynchronous operations keep a copy.
 struct Frame {
-  std::vector<std::int64_t> counters;  // by row
+  std::vector<std::int64_t> counters;  // values of loops, by row
+  std::vector<std::int64_t> counts;    // how many iterations of a loop came before; its value, unless it runs backwards
   std::vector<std::int64_t> begun;     // by row and stage
   std::uint32_t stages = 1;
   std::int64_t& begins(LoopId l, std::uint32_t stage) { return begun[l.n * stages + stage]; }
@@ -59,12 +60,16 @@ struct StoreGroup {  // bulk stores between two commits
 };
 
 struct Warp {
-  std::size_t number = 0;       // in the block
+  std::size_t number = 0;       // in the cluster
+  std::size_t rank = 0;         // of its block in the cluster
+  std::size_t group = 0;        // its warpgroup, counted over the cluster
   const RoleCode* role = nullptr;
   std::int64_t in_role = 0;     // number in the role
   std::uint32_t exists = 0, mask = 0;
   std::size_t pc = 0;
-  std::int64_t tile = 0;
+  std::int64_t tile = 0, round = 0;
+  int pass = 0;                                          // of a round: 0 what copies ahead, 1 the rest
+  std::uint32_t passing = ~0u;                           // bits: the stages that run in it
   Frame frame;
   Clock clock;
   std::vector<std::uint32_t> saved_masks;                // by row of the loop
@@ -120,15 +125,15 @@ struct Machine {
       return;
     }
     const std::int64_t extent = constant_extent(*k_.p, loops[n]).value_or(0);
-    std::int64_t& counter = frame.counters[loops[n].n];
-    for (counter = 0; counter < extent && !failed_; ++counter) for_each(loops, n + 1, frame, thread, f);
-    counter = 0;
+    std::int64_t &counter = frame.counters[loops[n].n], &count = frame.counts[loops[n].n];
+    for (counter = count = 0; counter < extent && !failed_; ++counter, ++count) for_each(loops, n + 1, frame, thread, f);
+    counter = count = 0;
   }
   void instance(Thread& t, const Statement& st);
   /// The iteration of a loop whose work the statement does.
   static std::int64_t iteration_of(const Statement& st, const Frame& f, LoopId l) {
     const auto& ahead = st.block->ahead;
-    return f.counters[l.n] + (ahead && ahead->loop == l ? ahead->by : 0);
+    return f.counts[l.n] + (ahead && ahead->loop == l ? ahead->by : 0);
   }
   void begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed);  // an iteration
   std::uint32_t running(const Warp& w, LoopId skewed) const;  // bits: the stages that run in the loop's iteration
@@ -175,7 +180,7 @@ struct Machine {
   bool wait(Warp& w, StmtId s, std::size_t barrier, bool full, std::int64_t round, std::uint32_t channel, std::int64_t slot);
   void arrive(Warp& w, StmtId s, Counter& c, std::int64_t round, const std::string& name);
   void complete(Counter& c, StmtId s, const std::string& name);
-  void bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s);
+  void bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s, const Clock& issued);
   bool blocked(Warp& w, StmtId s, std::string why);
   std::optional<std::size_t> barrier_of(const Warp& w, StmtId s, std::uint32_t channel, std::int64_t lag, std::int64_t& round, std::int64_t& slot);
   std::string barrier_name(std::size_t barrier, bool full) const;
@@ -211,7 +216,7 @@ struct Machine {
   const SimulateOptions& options_;
   std::vector<GlobalMemory>& global_;
   std::mt19937_64& random_;
-  std::int64_t number_, blocks_;  // of the block in the grid, of blocks
+  std::int64_t number_, blocks_;  // of the cluster in the grid, of clusters
   std::uint32_t id_, first_id_;
   SimulateRun& counts_;
   Agents agents_;
@@ -228,15 +233,17 @@ struct Machine {
     std::uint64_t open = 0;    // tickets up to here may go on
     Clock clock;
   };
-  std::vector<Meeting> meetings_;  // of each role, then of each warpgroup of the block
+  std::vector<Meeting> meetings_;  // of each block's roles, then of each warpgroup
   struct Turn {  // of a warpgroup: it comes when the warpgroup before passes it on
     int passed = 0, awaiting = 0;  // warps
     std::uint64_t ticket = 1, open = 0;
     Clock clock;
   };
-  std::vector<Turn> turns_;  // by warpgroup of the block
+  std::vector<Turn> turns_;  // by warpgroup
   bool turn(Warp& w, StmtId s, const Sync& op);
-  std::vector<std::size_t> role_of_warp_;
+  std::size_t meeting_of(const Warp& w, Group group) const;
+  bool next_tile(Warp& w);  // false: there is none
+  std::size_t granules_ = 0;  // of a block's shared memory
 
   struct ProductQueue {  // wgmma of one warpgroup, in order of issue
     ProductQueue();
@@ -246,7 +253,7 @@ struct Machine {
     std::size_t formed = 0;
     std::uint32_t landed = 0;
   };
-  std::vector<ProductQueue> products_;  // by warpgroup of the block
+  std::vector<ProductQueue> products_;  // by warpgroup
   std::vector<std::int64_t> iters_;
   std::int64_t steps_ = 0;
   std::optional<Refusal> failed_;

@@ -14,6 +14,11 @@ bool Machine::blocked(Warp& w, StmtId s, std::string why) {
   return false;
 }
 
+std::size_t Machine::meeting_of(const Warp& w, Group group) const {
+  const std::size_t role = static_cast<std::size_t>(w.role - k_.roles.data()), roles = k_.roles.size();
+  return group == Group::block ? w.rank * roles + role : static_cast<std::size_t>(k_.cluster) * roles + w.group;
+}
+
 // ---- threads among themselves -------------------------------------------------------------------------------------------
 bool Machine::barrier(Warp& w, StmtId s, Group group) {
   if (w.mask != w.exists) return fail_form(s, fmt::format("threads of a warp of {} part at a barrier", role_name(w))), true;
@@ -21,8 +26,7 @@ bool Machine::barrier(Warp& w, StmtId s, Group group) {
     if (group == Group::warp) ++w.clock[static_cast<Agent>(w.number)];
     return true;
   }
-  const std::size_t role = role_of_warp_[w.number];
-  Meeting& m = meetings_[group == Group::block ? role : k_.roles.size() + w.number / 4];
+  Meeting& m = meetings_[meeting_of(w, group)];
   const std::int64_t members = w.role->elected ? 1 : group == Group::block ? w.role->warps : std::min<std::int64_t>(4, w.role->warps - w.in_role / 4 * 4);
   if (w.arrived == 0) {
     if (!m.arrived.empty() && m.at != s)
@@ -109,16 +113,19 @@ std::optional<std::size_t> Machine::barrier_of(const Warp& w, StmtId s, std::uin
   }
   slot = iteration % c.slots;
   round = iteration / c.slots;
-  return k_.channels[channel].first_barrier + static_cast<std::size_t>(owner * c.slots + slot);
+  return w.rank * k_.barriers + k_.channels[channel].first_barrier + static_cast<std::size_t>(owner * c.slots + slot);
 }
 
 std::string Machine::barrier_name(std::size_t barrier, bool full) const {
+  const std::size_t rank = barrier / k_.barriers;
+  barrier %= k_.barriers;
   for (std::size_t n = 0; n < k_.channels.size(); ++n) {
     const Channel& c = k_.p->channels[n];
     if (!k_.channels[n].live || barrier < k_.channels[n].first_barrier || barrier >= k_.channels[n].first_barrier + static_cast<std::size_t>(c.slots * c.owners)) continue;
     const auto at = static_cast<std::int64_t>(barrier - k_.channels[n].first_barrier);
     std::string out = fmt::format("the {} barrier of slot {} of channel c{} ('{}')", full ? "full" : "empty", at % c.slots, n, (*k_.p)[c.buffers[0]].name);
-    return c.owners > 1 ? out + fmt::format(" of warpgroup {}", at / c.slots) : out;
+    if (c.owners > 1) out += fmt::format(" of warpgroup {}", at / c.slots);
+    return k_.cluster > 1 ? out + fmt::format(" of block {} of the cluster", rank) : out;
   }
   return "a barrier";
 }
@@ -164,8 +171,10 @@ void Machine::arrive(Warp& w, StmtId s, Counter& c, std::int64_t round, const st
   complete(c, s, name);
 }
 
-void Machine::bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s) {
+void Machine::bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s, const Clock& issued) {
   Counter& c = full_[barrier];
+  // A copy ends after it began: whoever sees its end knows of the phases that its issuer knew of. That says nothing of memory.
+  for (Agent a = agents_.loads(0); a < agents_.count(); ++a) c.arriving[a] = std::max(c.arriving[a], issued[a]);
   c.bytes -= bytes;
   --c.loads;
   complete(c, s, barrier_name(barrier, true));
@@ -175,7 +184,7 @@ void Machine::bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s) {
 bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
   if (w.mask != w.exists) return fail_form(s, fmt::format("threads of a warp of {} part at {}", role_name(w), said(s.n))), true;
   const Op& here = w.role->code[w.pc];
-  if (op.not_first != LoopId{} && w.frame.counters[op.not_first.n] - (here.skewed == op.not_first ? k_.p->stmts[s].stage : 0) == 0) return true;
+  if (op.not_first != LoopId{} && w.frame.counts[op.not_first.n] - (here.skewed == op.not_first ? k_.p->stmts[s].stage : 0) == 0) return true;
   using Kind = Sync::Op;
   std::size_t barrier = 0;
   std::int64_t round = 0, slot = 0;
@@ -202,16 +211,21 @@ bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
     case Kind::arrive_empty: {
       const bool full = op.op == Kind::arrive_full;
       if (!mine) return true;
-      for (int n = op.group == Group::thread ? std::popcount(w.exists) : 1; n > 0 && !failed_; --n) arrive(w, s, (full ? full_ : empty_)[barrier], round, barrier_name(barrier, full));
+      if (op.count > k_.cluster) return fail_form(s, fmt::format("{} arrives in {} blocks of a cluster of {}", said(s.n), op.count, k_.cluster)), true;
+      const std::size_t own = barrier % k_.barriers;
+      for (std::int64_t rank = 0; rank < std::max<std::int64_t>(op.count, 1); ++rank) {  // its own, or that of every block of the cluster
+        const std::size_t there = op.count > 1 ? static_cast<std::size_t>(rank) * k_.barriers + own : barrier;
+        for (int n = op.group == Group::thread ? std::popcount(w.exists) : 1; n > 0 && !failed_; --n) arrive(w, s, (full ? full_ : empty_)[there], round, barrier_name(there, full));
+      }
       return true;
     }
     case Kind::fence_async: w.clock[agents_.fences(w.number)] = ++w.fences; return true;
     case Kind::await_mma: {
       // At the two ends of a skewed loop fewer groups run: none may go on.
-      const bool at_end = here.skewed && running(w, *here.skewed) != (2u << k_.p->loop(*here.skewed).stages) - 1;
+      const bool at_end = here.skewed && k_.p->loop(*here.skewed).group == Group::none && running(w, *here.skewed) != (2u << k_.p->loop(*here.skewed).stages) - 1;
       const std::int64_t wanted = std::max<std::int64_t>(w.products - (at_end ? 0 : op.count), 0);
-      if (products_[w.number / 4].landed < wanted) return blocked(w, s, "the end of a wgmma, which other warps of its warpgroup have yet to issue");
-      raise(agents_.products(w.number / 4), wanted);
+      if (products_[w.group].landed < wanted) return blocked(w, s, "the end of a wgmma, which other warps of its warpgroup have yet to issue");
+      raise(agents_.products(w.group), wanted);
       return true;
     }
     case Kind::commit_bulk:
@@ -252,7 +266,7 @@ bool Machine::turn(Warp& w, StmtId s, const Sync& op) {
     t.open = t.ticket++;
   };
   if (op.op == Sync::Op::pass_turn) {
-    Turn& t = turns_[w.number / 4 - static_cast<std::size_t>(own) + static_cast<std::size_t>((own + 1) % op.count)];
+    Turn& t = turns_[w.group - static_cast<std::size_t>(own) + static_cast<std::size_t>((own + 1) % op.count)];
     if (t.passed == 4) return fail_form(s, fmt::format("{} of {} passes on a turn that has not been taken since the last time", said(s.n), role_name(w))), true;
     ++w.clock[static_cast<Agent>(w.number)];
     t.clock.join(w.clock);
@@ -260,7 +274,7 @@ bool Machine::turn(Warp& w, StmtId s, const Sync& op) {
     open(t);
     return true;
   }
-  Turn& t = turns_[w.number / 4];
+  Turn& t = turns_[w.group];
   if (w.arrived == 0) {
     ++w.clock[static_cast<Agent>(w.number)];
     t.clock.join(w.clock);
@@ -277,7 +291,7 @@ bool Machine::turn(Warp& w, StmtId s, const Sync& op) {
 /// What must not go on when a warp ends: shared memory goes with its block.
 void Machine::finish(Warp& w) {
   const auto ends = [&](const std::string& what, const std::string& missing) { fail(refuse(Code::sim_in_flight, k_.name, fmt::format("{} ends", role_name(w)), what, missing)); };
-  if (w.products > w.clock[agents_.products(w.number / 4)]) ends("a wgmma of it", "await_mma 0");
+  if (w.products > w.clock[agents_.products(w.group)]) ends("a wgmma of it", "await_mma 0");
   for (std::size_t n = w.clock[agents_.store_reads(w.number)]; n < w.stores.size(); ++n)
     if (w.stores[n].issued) return ends("a bulk store of it", n + 1 == w.stores.size() ? "commit_bulk and await_bulk_read 0" : "await_bulk_read 0");
   for (const CopyGroup& g : w.copies)

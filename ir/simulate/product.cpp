@@ -120,7 +120,7 @@ class Multiplier {
     const Thread::Held& h = found->second;
     if (!fits(p, t, h)) return std::nullopt;
     Register& r = h.warp->reg(h.place, h.lane);
-    if (r.sums > h.warp->clock[m_.agents_.products(h.warp->number / 4)]) return wrong(Code::sim_in_flight, "the wgmma that adds to it", "await_mma");
+    if (r.sums > h.warp->clock[m_.agents_.products(h.warp->group)]) return wrong(Code::sim_in_flight, "the wgmma that adds to it", "await_mma");
     if (group_) r.reads = group_;
     return Source{h.warp, h.place * 32 + static_cast<std::size_t>(h.lane)};
   }
@@ -159,7 +159,7 @@ class Multiplier {
       m_.fail(at(k_.p->stmts[st_.id].at, refuse(Code::sim_unwritten, k_.name, m_.said(st_.id.n), m_.element(p, *a), what)));
       return nullptr;
     };
-    const std::uint32_t seen = t.warp.clock[m_.agents_.products(t.warp.number / 4)];
+    const std::uint32_t seen = t.warp.clock[m_.agents_.products(t.warp.group)];
     if (r.reads > seen && r.reads != group_) {
       m_.fail(at(k_.p->stmts[st_.id].at, refuse(Code::sim_in_flight, k_.name, fmt::format("{} adds to {}", m_.said(st_.id.n), m_.element(p, *a)), "a wgmma that reads it", "await_mma")));
       return nullptr;
@@ -418,12 +418,12 @@ bool Machine::stores_as_table(Thread& t, Frame& frame, const Statement& st) {
 }
 
 void Machine::issue_product(Warp& w, const Statement& st) {
-  ProductQueue& queue = products_[w.number / 4];
+  ProductQueue& queue = products_[w.group];
   if (w.role->warps - w.in_role / 4 * 4 < 4 || w.role->warps % 4) return fail_form(st.id, fmt::format("{} needs a warpgroup of 128 threads", said(st.id.n)));
   const std::uint32_t number = w.products++;
   while (queue.formed + queue.forming.size() <= number) {
     auto fresh = std::make_unique<WarpgroupProduct>();
-    fresh->warpgroup = w.number / 4;
+    fresh->warpgroup = w.group;
     fresh->number = static_cast<std::uint32_t>(queue.formed + queue.forming.size());
     fresh->site = st.id;
     fresh->work.st = &st;
@@ -436,7 +436,7 @@ void Machine::issue_product(Warp& w, const Statement& st) {
   else p.clock = own;
   p.work.members.push_back({&w, w.frame});
   if (p.work.members.size() < 4) return;
-  const Actor who{{agents_.products(w.number / 4), 0, true, number, st.id.n, id_}, &*p.clock, first_id_, true};
+  const Actor who{{agents_.products(w.group), 0, true, number, st.id.n, id_}, &*p.clock, first_id_, true};
   Multiplier(*this, p.work, who, number + 1).prepare();
   if (failed_) return;
   std::unique_ptr<WarpgroupProduct> done = std::move(queue.forming.front());
@@ -446,7 +446,7 @@ void Machine::issue_product(Warp& w, const Statement& st) {
 }
 
 bool Machine::is_issued(const Warp& w, TensorId sums) const {
-  const ProductQueue& queue = products_[w.number / 4];
+  const ProductQueue& queue = products_[w.group];
   for (std::size_t n = queue.formed; n < w.products; ++n)
     if (k_.places[queue.forming[n - queue.formed]->work.st->writes[0].place].buffer == sums) return true;
   return false;

@@ -18,7 +18,9 @@ std::string Machine::said(std::uint32_t site) const {
 }
 
 std::string Machine::role_name(const Warp& w) const {
-  return w.role->role == Stmt::every_role ? fmt::format("warp {}", w.in_role) : fmt::format("warp {} of role r{}", w.in_role, w.role->role);
+  std::string out = fmt::format("warp {}", w.in_role);
+  if (w.role->role != Stmt::every_role) out += fmt::format(" of role r{}", w.role->role);
+  return k_.cluster > 1 ? out + fmt::format(" of block {} of the cluster", w.rank) : out;
 }
 
 void Machine::fail_form(StmtId s, const std::string& what) { fail(at(k_.p->stmts[s].at, refuse(Code::sim_form, k_.name, what))); }

@@ -13,9 +13,10 @@ struct BulkLoad : Asynchronous {
   std::vector<std::pair<std::size_t, std::size_t>> elements;  // from, to
   std::size_t barrier;
   std::int64_t bytes;
+  Clock issued;
   bool land(Machine& m) override {
     for (const auto& [from, to] : elements) m.shared_values_[to] = from == nowhere ? Scalar{} : m.global_[global.n].values[from];
-    m.bytes_arrive(barrier, bytes, site);
+    m.bytes_arrive(barrier, bytes, site, issued);
     return true;
   }
 };
@@ -89,12 +90,22 @@ void Machine::bulk(Warp& w, const Statement& st) {
   }
 
   std::vector<std::pair<std::size_t, std::size_t>> elements;
+  // What the blocks of a cluster share out: this block brings its rows to all of them.
+  const std::size_t ranks = st.shared_dim ? static_cast<std::size_t>(k_.cluster) : 1;
+  std::vector<std::size_t> barriers;
+  std::vector<Actor> writers;
+  for (std::size_t rank = 0; rank < ranks; ++rank) {
+    barriers.push_back(st.shared_dim ? rank * k_.barriers + barrier % k_.barriers : barrier);
+    writers.push_back(writing);
+    if (load) writers.back().self = {agents_.loads(barriers.back()), 0, true, full_[barriers.back()].phases, st.id.n, id_};
+  }
+  std::optional<std::int64_t> first_row;
   std::int64_t count = 0;
   std::size_t run_start = 0, last_shared = nowhere, last_global = nowhere;  // neighbours in memory that one copy moves
   std::int64_t run = 0;
   const std::size_t step = static_cast<std::size_t>(shared.bytes / k_.granule);
   const auto end_run = [&] {
-    const std::int64_t start = static_cast<std::int64_t>(run_start) * k_.granule;
+    const std::int64_t start = static_cast<std::int64_t>(run_start % granules_) * k_.granule;
     if (run && !failed_ && start % 16) misaligned(fmt::format("begins at byte {} of shared memory; legal: a multiple of 16", start));
     if (run && !failed_ && run * shared.bytes % 16) misaligned(fmt::format("moves {} neighbouring bytes; legal: a multiple of 16", run * shared.bytes));
   };
@@ -103,6 +114,11 @@ void Machine::bulk(Warp& w, const Statement& st) {
     const auto source = address(from, t);
     const auto target = address(to, t);
     if (!source || !target || failed_) return;
+    if (st.shared_dim) {
+      const std::int64_t row = target->coordinates[*st.shared_dim];
+      if (!first_row) first_row = row;
+      if ((row - *first_row) % (st.shared_rows * k_.cluster) / st.shared_rows != static_cast<std::int64_t>(w.rank)) return;
+    }
     ++count;
     const bool inside = load ? source->inside : target->inside;
     const std::size_t in_shared = load ? target->at : source->at, in_global = load ? source->at : target->at;
@@ -121,7 +137,11 @@ void Machine::bulk(Warp& w, const Statement& st) {
     last_global = in_global;
     if (load) {
       if (source->inside && !note_read(from, *source, reading)) return;
-      if (!note_write(to, *target, writing, 0)) return;
+      for (std::size_t rank = 0; rank < ranks; ++rank) {
+        Address there = *target;
+        if (st.shared_dim) there.at = in_shared % granules_ + rank * granules_;
+        if (!note_write(to, there, writers[rank], 0)) return;
+      }
       elements.push_back({source->inside ? in_global : nowhere, in_shared});
     } else if (target->inside) {
       if (!note_read(from, *source, reading) || !note_write(to, *target, writing, 0)) return;
@@ -134,16 +154,21 @@ void Machine::bulk(Warp& w, const Statement& st) {
   if (failed_) return;
   counts_.instances += count;
   if (load) {
-    auto op = std::make_unique<BulkLoad>();
-    op->site = st.id;
-    op->global = from.buffer;
-    op->elements = std::move(elements);
-    op->barrier = barrier;
-    op->bytes = count * shared.bytes;
-    Counter& c = full_[barrier];
-    ++c.loads;
-    c.used = std::max(c.used, c.phases + 1);
-    start(std::move(op));
+    for (std::size_t rank = 0; rank < ranks && !failed_; ++rank) {
+      auto op = std::make_unique<BulkLoad>();
+      op->site = st.id;
+      op->global = from.buffer;
+      op->elements = elements;
+      if (st.shared_dim)
+        for (auto& [source, target] : op->elements) target = target % granules_ + rank * granules_;
+      op->barrier = barriers[rank];
+      op->bytes = count * shared.bytes;
+      op->issued = clock;
+      Counter& c = full_[barriers[rank]];
+      ++c.loads;
+      c.used = std::max(c.used, c.phases + 1);
+      start(std::move(op));
+    }
   } else {
     auto op = std::make_unique<BulkStore>();
     op->site = st.id;
