@@ -66,6 +66,17 @@ TEST_CASE("schedule files: the order of what the roles of a product run") {
         "j0_2{1:await_bulk_read 1:| jr{1:C} 1:fence_async 1:| 1:C.store 1:commit_bulk} 1:await_bulk");
 }
 
+TEST_CASE("roles are those of their kernel: another kernel of the program has all of its threads") {
+  const auto p = test::require(test::try_lower({"kernel two(A: bf16[M, K], B: bf16[N, K]) -> (C, s) { C[i: M, j: N] = bf16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) s[i: M] = sum[j: N](f32(C[i, j])) }",
+                                                "M=256,N=256,K=128", "", read("examples/schedules/gemm_sm90a.schedule")}));
+  const codegen::cuda::Module m = test::require(codegen::cuda::emit(p));
+  REQUIRE(m.kernels.size() == 2);
+  CHECK(m.kernels[0].threads == 384);
+  CHECK(m.kernels[1].threads == 1);
+  const std::string second = m.source.substr(m.source.rfind("__global__"));
+  CHECK(second.find("role") == std::string::npos);
+}
+
 TEST_CASE("tile steps: refusals say what would be legal") {
   const test::Subject gemm{"kernel gemm(A: bf16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = bf16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) }", "M=256,N=256,K=128"};
   CHECK(test::product.refused("tensorize(C, wgmma)") ==
