@@ -12,6 +12,9 @@
 namespace tecc::simulator {
 namespace {
 
+constexpr std::int64_t most_threads = 1024;                    // a block
+constexpr std::int64_t most_elements = std::int64_t{1} << 31;  // of a buffer, of a grid: what a run can take
+
 bool is_thread_group(Group g) { return g == Group::thread || g == Group::warp || g == Group::warpgroup; }
 bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
 Via via_of(const Block& b) { return b.tile ? b.tile->via : Via::plain; }
@@ -107,6 +110,9 @@ class Compiler {
         if (k_.grid.size() < 2 || std::find(k_.grid.begin(), k_.grid.end(), raster->outer) + 1 != std::find(k_.grid.begin(), k_.grid.end(), l))
           return wrong(l, fmt::format("the raster of loop '{}' is not with the loop around it", name(l)));
     }
+    std::int64_t tiles = 1;
+    for (std::int64_t e : k_.grid_extents)
+      if (__builtin_mul_overflow(tiles, e, &tiles) || tiles > most_elements) return wrong(k_.grid[0], "its grid has too many blocks");
     for (std::size_t n = 0; n < k_.grid.size(); ++n) {
       if (p_.loop(k_.grid[n]).persistent && n + 1 != k_.grid.size()) return wrong(k_.grid[n], fmt::format("the persistent loop '{}' is not the innermost of the grid", name(k_.grid[n])));
       k_.persistent |= p_.loop(k_.grid[n]).persistent;
@@ -128,8 +134,8 @@ class Compiler {
     std::int64_t most = 1;
     for (StmtId c : p_[s].children) {
       const auto* l = p_[c].as<Loop>();
-      const std::int64_t own = l && l->group == group ? constant_extent(p_, c).value_or(1) : 1;
-      most = std::max(most, own * inside_of(c, group));
+      const std::int64_t own = l && l->group == group ? std::clamp<std::int64_t>(constant_extent(p_, c).value_or(1), 1, most_elements) : 1;
+      most = std::max(most, std::min(own * inside_of(c, group), most_elements));
     }
     return most;
   }
@@ -150,10 +156,11 @@ class Compiler {
         });
         if (is_thread_group(l->group)) {
           const auto extent = constant_extent(p_, c);
-          if (!extent) return wrong(c, fmt::format("loop '{}' is bound to threads but its extent is no constant", name(c)));
+          if (!extent || *extent < 1 || *extent > most_threads) return wrong(c, fmt::format("loop '{}' is bound to threads but its extent is no constant from 1 to {}", name(c), most_threads));
           info.threads_extent = *extent;
           info.weight = inside_of(c, l->group) * (l->group == Group::warpgroup ? 128 : l->group == Group::warp ? 32 : 1);
           const std::vector<LoopId> around = loops_around(p_, c);
+          if (info.weight > most_threads) return wrong(c, fmt::format("loop '{}' is bound to threads and holds more than {} of them", name(c), most_threads));
           if (std::none_of(around.begin(), around.end(), [&](LoopId o) { return is_thread_group(p_.loop(o).group); })) info.reach = info.weight * *extent;
         }
       }
@@ -188,6 +195,7 @@ class Compiler {
     for (std::size_t n = 0; n < p_.channels.size(); ++n) {
       const Channel& c = p_.channels[n];
       if (!has_barriers(c)) continue;
+      if (c.slots < 1 || c.slots > most_threads || c.owners < 1 || c.owners > most_threads || c.offset_bytes < 0 || c.offset_bytes > most_elements) return wrong(c.loop, fmt::format("channel c{} has {} slots for {} owners at byte {} of shared memory", n, c.slots, c.owners, c.offset_bytes));
       if (c.offset_bytes % 8) return wrong(c.loop, fmt::format("the barriers of channel c{} lie at byte {} of shared memory, which is no multiple of 8", n, c.offset_bytes));
       barriers.push_back({c.offset_bytes, c.offset_bytes + 16 * c.slots * c.owners, fmt::format("c{}", n)});
       k_.shared_bytes = std::max(k_.shared_bytes, barriers.back().last);
@@ -198,17 +206,23 @@ class Compiler {
       info.row = &b;
       if (b.shape.size() > 8) return unknown(k_.root, fmt::format("'{}', which has more than 8 dimensions", b.name));
       info.bytes = bytes_of(b.type);
-      for (const Expr& e : b.shape) info.shape.push_back(std::max<std::int64_t>(value(e), 0));
+      std::int64_t size = 1;
+      for (const Expr& e : b.shape) {
+        info.shape.push_back(std::max<std::int64_t>(value(e), 0));
+        if (__builtin_mul_overflow(size, info.shape.back(), &size) || size > most_elements) return refuse(Code::out_of_memory, "many", b.name);
+      }
       if (b.scope == Scope::global) continue;
       if (!b.storage) return wrong(k_.root, fmt::format("'{}' has no storage", b.name));
       const Storage& st = *b.storage;
       info.elements = st.elements;
+      if (st.elements < 1 || st.elements > most_elements || b.slots < 1 || b.slots > most_threads || st.elements * b.slots > most_elements) return wrong(k_.root, fmt::format("'{}' has {} slots of {} elements", b.name, b.slots, st.elements));
       info.is_private = b.scope != Scope::shared;
       if (info.is_private && !st.private_to_thread) return wrong(k_.root, fmt::format("'{}' is in registers but not private to threads", b.name));
       if (p_[st.at].as<Loop>()) info.generation = st.at;
       if (info.is_private) {
         info.file = static_cast<std::size_t>(k_.registers);
         k_.registers += st.elements * b.slots;
+        if (k_.registers > 65536) return wrong(k_.root, fmt::format("it keeps {} values a thread in registers", k_.registers));
         continue;
       }
       std::int64_t copies = 1;
@@ -216,9 +230,10 @@ class Compiler {
         info.owners.push_back(digits({{Digit{l}}, 0}, nullptr));
         info.owner_extents.push_back(constant_extent(p_, l).value_or(1));
         copies *= info.owner_extents.back();
+        if (copies < 1 || copies > most_threads) return wrong(k_.root, fmt::format("'{}' has too many copies", b.name));
       }
       const std::int64_t end = st.offset_bytes + st.elements * b.slots * copies * info.bytes;
-      if (st.offset_bytes < 0 || st.offset_bytes % info.bytes) return wrong(k_.root, fmt::format("'{}' lies at byte {} of shared memory, which is no multiple of {}", b.name, st.offset_bytes, info.bytes));
+      if (st.offset_bytes < 0 || st.offset_bytes > most_elements || st.offset_bytes % info.bytes) return wrong(k_.root, fmt::format("'{}' lies at byte {} of shared memory, which is no multiple of {}", b.name, st.offset_bytes, info.bytes));
       k_.shared_bytes = std::max(k_.shared_bytes, end);
       k_.granule = std::gcd(k_.granule, info.bytes);
       // Slots of a channel are in use all the time. What else shares memory is seen when it is used.
@@ -268,6 +283,7 @@ class Compiler {
       for (std::uint32_t r = 0; r < p_.roles.size(); ++r) {
         RoleCode one;
         one.role = r;
+        if (p_.roles[r].warpgroups < 1 || 128 * p_.roles[r].warpgroups > most_threads) return wrong(k_.root, fmt::format("role r{} has {} warpgroups", r, p_.roles[r].warpgroups));
         one.threads = 128 * p_.roles[r].warpgroups;
         one.warps = one.threads / 32;
         one.first_warp = k_.warps;
@@ -278,7 +294,7 @@ class Compiler {
     }
     k_.warps = 0;
     for (const RoleCode& r : k_.roles) k_.warps += r.warps;
-    if (32 * k_.warps > 1024) return wrong(k_.root, fmt::format("it has {} threads a block > 1024", 32 * k_.warps));
+    if (32 * k_.warps > most_threads) return wrong(k_.root, fmt::format("it has {} threads a block > {}", 32 * k_.warps, most_threads));
     for (RoleCode& r : k_.roles)
       for (BlockId b : blocks_under(p_, k_.root))
         r.produces |= is_bulk(via_of(p_.block(b))) && (p_[b].role == r.role || p_[b].role == Stmt::every_role) && p_[p_.block(b).writes[0].buffer].scope == Scope::shared;
@@ -410,6 +426,12 @@ class Compiler {
         if (block == id)
           for (LoopId l : around)
             if (is_inside(p_, l, top)) st.tile.push_back(l);
+      std::int64_t size = 1;  // an instruction's tile, or a copy's, is done as one step
+      for (LoopId l : st.tile) {
+        const auto extent = constant_extent(p_, l);
+        if (!extent) return wrong(id, fmt::format("loop '{}' of the tile of '{}' has no constant extent", name(l), b.name));
+        if (__builtin_mul_overflow(size, std::max<std::int64_t>(*extent, 1), &size) || size > (1 << 24)) return wrong(id, fmt::format("the tile of '{}' has over {} elements", b.name, 1 << 24));
+      }
       for (LoopId l : st.tile) st.in_atom.push_back(b.tile->atom != StmtId{} && p_.stmts.has(b.tile->atom) && is_inside(p_, l, b.tile->atom));
     }
     TECC_CHECK(form(id, st));
@@ -461,7 +483,6 @@ class Compiler {
     for (LoopId l : st.tile) {
       const bool reduces = feeds(p_, l, b, IterKind::reduce);
       plan.separable &= !(reduces && (feeds(p_, l, b, IterKind::spatial) || is_thread_group(p_.loop(l).group)));
-      if (!constant_extent(p_, l)) return wrong(id, fmt::format("loop '{}' of the tile of '{}' has no constant extent", name(l), b.name));
       if (!is_thread_group(p_.loop(l).group)) (reduces ? plan.reduce_loops : plan.spatial_loops).push_back(l);
     }
     st.product = std::move(plan);

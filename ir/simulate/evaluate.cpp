@@ -105,7 +105,7 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
     slot = floor_mod(iteration, b.slots);
   }
   a.generation = mixed(mixed(1, info.generation ? t.frame.begins(*info.generation, stage) : 0), iteration);
-  if (place >= info.elements || slot >= b.slots) {
+  if (place < 0 || place >= info.elements || slot >= b.slots) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_outside, k_.name, said(t.actor.self.site), slot >= b.slots ? fmt::format("slot {} of '{}'", slot, b.name) : element(p, a),
                                                               slot >= b.slots ? fmt::format("its {} slots", b.slots) : fmt::format("its {} elements", info.elements))));
     return std::nullopt;
@@ -147,7 +147,7 @@ bool Machine::note_read(const Place& p, const Address& a, const Actor& who) {
   };
   if (!info.row->storage) {
     GlobalMemory& m = global_[p.buffer.n];
-    if (!m.written[a.at]) return unwritten("nobody wrote");
+    if (!m.written[a.at]) return unwritten("nobody has written by then");
     if (!m.shadow) return true;
     if (const auto before = m.shadow->read(a.at, who)) return fail_race(p, a, who, false, *before, true), false;
     if (const Cell& c = (*m.shadow)[a.at]; unfenced(c)) return no_fence(c);
@@ -155,7 +155,7 @@ bool Machine::note_read(const Place& p, const Address& a, const Actor& who) {
   }
   const std::size_t granules = static_cast<std::size_t>(info.bytes / k_.granule);
   const Cell& first = shared_[a.at];
-  if (!first.buffer) return unwritten("nobody wrote");
+  if (!first.buffer) return unwritten("nobody has written by then");
   for (std::size_t n = 0; n < granules; ++n)
     if (const auto before = shared_.read(a.at + n, who)) return fail_race(p, a, who, false, *before, true), false;
   if (first.buffer != p.buffer.n + 1) return unwritten(fmt::format("{} wrote as '{}'", said(first.write.site), (*k_.p)[TensorId{first.buffer - 1}].name));
@@ -224,6 +224,10 @@ Scalar Machine::load(const Place& p, Thread& t) {
   if (!info.is_private) return note_read(p, *a, t.actor) ? shared_values_[a->at] : Scalar{};
   const Register& r = t.warp.reg(a->at, t.lane);
   const auto unwritten = [&](const char* what) {
+    if (is_issued(t.warp, p.buffer)) {
+      fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_in_flight, k_.name, fmt::format("{} reads {}", said(t.actor.self.site), element(p, *a)), "the wgmma that adds to it", "await_mma")));
+      return Scalar{};
+    }
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_unwritten, k_.name, fmt::format("{} in thread {} of {}", said(t.actor.self.site), t.number, role_name(t.warp)), element(p, *a), what)));
     return Scalar{};
   };
@@ -231,7 +235,7 @@ Scalar Machine::load(const Place& p, Thread& t) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_in_flight, k_.name, fmt::format("{} reads {}", said(t.actor.self.site), element(p, *a)), "the wgmma that adds to it", "await_mma")));
     return {};
   }
-  if (!r.written) return unwritten("nobody wrote in this thread");
+  if (!r.written) return unwritten("nobody has written in this thread");
   if (r.tag != a->tag) return unwritten("lies in a register that holds another element");
   if (r.generation != a->generation) return unwritten("was written for another iteration");
   return r.value;

@@ -168,6 +168,7 @@ void decode(const Kernel& k, std::int64_t tile, Frame& f) {
 }  // namespace
 
 bool Machine::step(Warp& w) {
+  if (++steps_ > options_.steps) return fail(refuse(Code::sim_stuck, k_.name, fmt::format("it has not ended after {} steps", options_.steps))), true;
   if (w.pc == w.role->code.size()) {
     finish(w);
     w.done = true;

@@ -190,6 +190,8 @@ struct Machine {
   // ---- product.cpp ----
   bool tile(Warp& w, const Statement& st);
   void issue_product(Warp& w, const Statement& st);
+  /// True if the warp has issued a product into the buffer that other warps of its warpgroup have yet to issue.
+  bool is_issued(const Warp& w, TensorId sums) const;
   void multiply_at_once(Warp& w, const Statement& st);
   bool stores_as_table(Thread& t, Frame& frame, const Statement& st);
 
@@ -246,6 +248,7 @@ struct Machine {
   };
   std::vector<ProductQueue> products_;  // by warpgroup of the block
   std::vector<std::int64_t> iters_;
+  std::int64_t steps_ = 0;
   std::optional<Refusal> failed_;
 };
 

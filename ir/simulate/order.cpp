@@ -244,7 +244,8 @@ bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
 /// Two warpgroups meet at a turn: the one that passes it on does not wait.
 bool Machine::turn(Warp& w, StmtId s, const Sync& op) {
   const std::int64_t own = w.in_role / 4;
-  if (own >= op.count) return fail_form(s, fmt::format("{} of {} counts {} warpgroups", said(s.n), role_name(w), op.count)), true;
+  if (own >= op.count || op.count > w.role->warps / 4 || w.role->warps % 4)
+    return fail_form(s, fmt::format("{} of {} counts {} warpgroups, {} has {}", said(s.n), role_name(w), op.count, w.role->role == Stmt::every_role ? "the block" : "the role", w.role->warps / 4)), true;
   const auto open = [&](Turn& t) {
     if (t.passed != 4 || t.awaiting != 4) return;
     t.passed = t.awaiting = 0;

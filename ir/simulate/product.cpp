@@ -165,7 +165,7 @@ class Multiplier {
       return nullptr;
     }
     if (!w_.starts) {
-      if (!r.written) return wrong("nobody wrote in this thread");
+      if (!r.written) return wrong("nobody has written in this thread");
       if (r.tag != a->tag) return wrong("lies in a register that holds another element");
       if (r.generation != a->generation) return wrong("was written for another iteration");
     }
@@ -443,6 +443,13 @@ void Machine::issue_product(Warp& w, const Statement& st) {
   queue.forming.pop_front();
   ++queue.formed;
   start(std::move(done));
+}
+
+bool Machine::is_issued(const Warp& w, TensorId sums) const {
+  const ProductQueue& queue = products_[w.number / 4];
+  for (std::size_t n = queue.formed; n < w.products; ++n)
+    if (k_.places[queue.forming[n - queue.formed]->work.st->writes[0].place].buffer == sums) return true;
+  return false;
 }
 
 void Machine::multiply_at_once(Warp& w, const Statement& st) {

@@ -43,7 +43,8 @@ Result<SimulateRun> simulate(const Program& p, const std::map<std::string, std::
   for (std::uint32_t t = 0; t < p.buffers.size(); ++t) {
     if (!p.buffers.has({t}) || p[TensorId{t}].scope != Scope::global) continue;
     std::int64_t size = 1;
-    for (std::int64_t e : shape_of({t})) size *= e;
+    for (std::int64_t e : shape_of({t}))
+      if (__builtin_mul_overflow(size, e, &size) || size > (std::int64_t{1} << 31)) return refuse(Code::out_of_memory, "many", p[TensorId{t}].name);
     global[t].values.resize(static_cast<std::size_t>(size));
     global[t].written.resize(static_cast<std::size_t>(size));
   }

@@ -29,6 +29,7 @@ struct SimulateOptions {
   enum class Landing : std::uint8_t { random, early, late } landing = Landing::random;
   std::int64_t blocks = 2;             // of a persistent grid
   std::int64_t shared_bytes = 232448;  // that a block may have
+  std::int64_t steps = 1'000'000'000;  // of warps in one block, one statement each, before the run is given up (B0905)
   bool fast_products = true;           // matrix products by tile; false: element by element, as all else
 };
 
