@@ -28,7 +28,7 @@ constexpr Row rows[] = {  // vendor's data sheets; shared memory in KiB
 Target from_row(const Row& r) {
   Target t;
   t.arch = r.arch;
-  t.limits = {true, 1024, r.shared_block * 1024, 255};
+  t.limits = {true, 1024, r.shared_block * 1024, 255, r.arch};
   t.sm_count = r.sms;
   t.shared_per_sm = r.shared_sm * 1024;
   t.registers_per_sm = 65536;

@@ -9,6 +9,7 @@
 
 #include "autotune/measure/compare.h"
 #include "ir/interpret/te.h"
+#include "ir/simulate/simulate.h"
 #include "runtime/cuda/time.h"
 #include "runtime/npy.h"
 
@@ -128,16 +129,36 @@ Result<Times> run_cuda(cuda::Artifact& artifact, const cuda::Device& device, con
   return cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); });
 }
 
-Check run_interpreter(const codegen::Workload& w, Data& data) {
-  std::vector<Array> inputs;
-  for (const HostTensor& x : data.inputs) inputs.push_back(to_array(x));
-  const std::map<std::string, std::int64_t> dims(data.binding.dims.begin(), data.binding.dims.end());
-  TECC_TRY(const std::vector<Array> made, tecc::interpret(w.bound, dims, inputs));
+namespace {
+
+std::vector<Array> arrays_of(const Data& data) {
+  std::vector<Array> out;
+  for (const HostTensor& x : data.inputs) out.push_back(to_array(x));
+  return out;
+}
+void keep(const loop::Program& p, const std::vector<Array>& made, Data& data) {
   for (std::size_t n = 0; n < made.size(); ++n) {
-    HostTensor& t = data.outputs.at(w.naive[w.naive.outputs[n]].name);
+    HostTensor& t = data.outputs.at(p[p.outputs[n]].name);
     std::memcpy(t.bytes.data(), made[n].data.data(), t.bytes.size());
   }
+}
+
+}  // namespace
+
+Check run_interpreter(const codegen::Workload& w, Data& data) {
+  const std::map<std::string, std::int64_t> dims(data.binding.dims.begin(), data.binding.dims.end());
+  TECC_TRY(const std::vector<Array> made, tecc::interpret(w.bound, dims, arrays_of(data)));
+  keep(w.naive, made, data);
   return Ok{};
+}
+
+Result<std::string> run_simulator(const loop::Program& threaded, Data& data, const RunOptions& o) {
+  const std::map<std::string, std::int64_t> dims(data.binding.dims.begin(), data.binding.dims.end());
+  SimulateOptions options;
+  options.seed = static_cast<std::uint32_t>(o.seed);
+  TECC_TRY(const SimulateRun run, tecc::simulate(threaded, dims, arrays_of(data), options));
+  keep(threaded, run.outputs, data);
+  return fmt::format("the simulator: {} statement instances, {} asynchronous operations, no race", run.instances, run.operations);
 }
 
 Check verify_outputs(const codegen::Workload& w, const autotune::TaskSpec& task, const Data& data) {

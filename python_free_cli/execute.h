@@ -14,7 +14,7 @@ namespace tecc::cli {
 struct RunOptions : Input, ScheduleFrom {
   std::vector<std::string> in, out, set;
   std::uint64_t seed = 0;
-  bool verify = false, bench = false, interpret = false;
+  bool verify = false, bench = false, interpret = false, simulate = false;
 };
 
 /// What a run needs, on whatever machine.
@@ -32,6 +32,8 @@ Result<Times> run_cpu(const Contract& contract, const std::string& folder, const
 Result<Times> run_cuda(cuda::Artifact& artifact, const cuda::Device& device, const autotune::TaskSpec& task, Data& data, const RunOptions& o);
 /// The reference interpreter itself, in the precision of the types.
 Check run_interpreter(const codegen::Workload& w, Data& data);
+/// A lowered GPU program, run on the CPU as a GPU would (ir/simulate); the seed draws the order of its warps. Returns what it saw run.
+Result<std::string> run_simulator(const loop::Program& threaded, Data& data, const RunOptions& o);
 /// Beside the reference interpreter with sums in f64, as candidates are compared while tuning. E0524.
 Check verify_outputs(const codegen::Workload& w, const autotune::TaskSpec& task, const Data& data);
 

@@ -15,6 +15,20 @@ std::int64_t usual(std::int64_t min, std::int64_t max, std::int64_t multiple_of)
   return value <= max ? value : max / multiple_of * multiple_of;
 }
 
+/// The scheduled program as a GPU would run it, warp by warp.
+Result<std::string> simulated(const codegen::Workload& w, const codegen::Plan& plan, Data& data, const RunOptions& o) {
+  TECC_TRY(const schedule::State state, schedule::replay(w.naive, plan.schedule));
+  TECC_TRY(const loop::Program threaded, compiler::lower(state.program, plan.target.limits));
+  return run_simulator(threaded, data, o);
+}
+
+int finish(const RunOptions& o, const codegen::Workload& w, const autotune::TaskSpec& task, Data& data, Times times, const std::string& where) {
+  if (o.verify)
+    if (Check good = verify_outputs(w, task, data); !good) return fail(good.error(), o);
+  if (Check saved = save(o, data); !saved) return fail(saved.error(), o);
+  return report(o, data, std::move(times), where, flops_at(w.naive, task));
+}
+
 int run(const RunOptions& o) {
   const auto loaded = load(o);
   if (!loaded) return 1;
@@ -33,9 +47,15 @@ int run(const RunOptions& o) {
     const auto targets = targets_of(o);
     if (!targets) return 1;
     codegen::Plan plan{targets->at(0), {}};
+    if (o.simulate && plan.target.kind != codegen::Target::Kind::cuda) return fail(refuse(Code::no_lowering, "CPU", "what --simulate runs; legal: -arch= of a GPU"), o);
     auto trace = schedule_for(o, o, *loaded, plan.target);
     if (!trace) return 1;
     plan.schedule = *std::move(trace);
+    if (o.simulate) {
+      const auto seen = simulated(w, plan, *data, o);
+      if (!seen) return fail(seen.error(), o, &loaded->source);
+      return finish(o, w, task, *data, Times{}, *seen);
+    }
     const auto built = codegen::build(w, {plan}, {true, true, false, false, false, false, false});
     if (!built) return fail(built.error(), o, &loaded->source);
     if (plan.target.kind == codegen::Target::Kind::cpu) {
@@ -52,10 +72,7 @@ int run(const RunOptions& o) {
     }
   }
   if (!done) return fail(done.error(), o, &loaded->source);
-  if (o.verify)
-    if (Check good = verify_outputs(w, task, *data); !good) return fail(good.error(), o, &loaded->source);
-  if (Check saved = save(o, *data); !saved) return fail(saved.error(), o);
-  return report(o, *data, *std::move(done), where, flops_at(w.naive, task));
+  return finish(o, w, task, *data, *std::move(done), where);
 }
 
 // ---- artifacts --------------------------------------------------------------------------------------------------------
@@ -189,6 +206,7 @@ std::function<int()> add_run(CLI::App& app) {
   app.add_flag("--verify", o->verify, "compare with the reference interpreter");
   app.add_flag("--bench", o->bench, "time it");
   app.add_flag("--interpret", o->interpret, "run the reference interpreter itself");
+  app.add_flag("--simulate", o->simulate, "run the GPU program of -arch on the CPU, and look for races; --seed draws the order of its warps");
   return [o] { return o->path.ends_with(".json") && o->text.empty() ? run_artifact(*o) : run(*o); };
 }
 

@@ -23,8 +23,11 @@ bool by_instruction(const Block& b) { return b.tile && (is_bulk(b) || b.tile->vi
 
 KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : p_(p), root_(root), names_(names_of(p)) {
   kernel_.name = std::move(name);
-  kernel_.threads = p.roles.empty() ? compiler::threads_of(p, root) : 0;
-  for (const WarpRole& r : p.roles) kernel_.threads += 128 * r.warpgroups;
+  for (BlockId b : blocks_under(p, root))
+    if (p[b].role != Stmt::every_role && std::find(kernel_roles_.begin(), kernel_roles_.end(), p[b].role) == kernel_roles_.end()) kernel_roles_.push_back(p[b].role);
+  std::sort(kernel_roles_.begin(), kernel_roles_.end());
+  kernel_.threads = kernel_roles_.empty() ? compiler::threads_of(p, root) : 0;
+  for (std::uint32_t r : kernel_roles_) kernel_.threads += 128 * p.roles[r].warpgroups;
   threads_ = kernel_.threads;
   kernel_.cluster = compiler::cluster_of(p, root);
   for (BlockId b : blocks_under(p, root))
@@ -37,7 +40,7 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   header();
   declare_storage();
   declare_channels();
-  if (p_.roles.empty()) {
+  if (kernel_roles_.empty()) {
     if (kernel_.threads > 1) line("const int tid = threadIdx.x;");
     body();
   } else {
@@ -46,7 +49,7 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   if (kernel_.cluster > 1) line(call("tecc_cluster_sync") + "();");  // others may still arrive at this block's barriers
   if (why_) return *why_;
   // Registers are handed out by role: the whole file belongs to one block.
-  const std::string bounds = p_.roles.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, 1", kernel_.threads);
+  const std::string bounds = kernel_roles_.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, 1", kernel_.threads);
   out += fmt::format("\nextern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n", bounds, kernel_.name, parameters_) + out_ + "}\n";
   return kernel_;
 }
@@ -181,11 +184,12 @@ void KernelEmitter::declare_channels() {
 void KernelEmitter::roles() {
   const std::int64_t at_launch = 65536 / kernel_.threads / 8 * 8;  // registers a thread, as ptxas gives them with one block an SM
   std::int64_t first = 0;
-  for (role_ = 0; role_ < p_.roles.size(); ++role_) {
+  for (const std::uint32_t number : kernel_roles_) {
+    role_ = number;
     const WarpRole& r = p_.roles[role_];
-    const bool last = role_ + 1 == p_.roles.size();
+    const bool last = number == kernel_roles_.back();
     threads_ = 128 * r.warpgroups;
-    line(fmt::format("{}{}{{  // role {}", role_ ? "else " : "", last ? "" : fmt::format("if (threadIdx.x < {}) ", first + threads_), role_ + 1));
+    line(fmt::format("{}{}{{  // role {}", first ? "else " : "", last ? "" : fmt::format("if (threadIdx.x < {}) ", first + threads_), role_ + 1));
     ++depth_;
     if (r.registers) line(fmt::format("{}<{}>();", call(r.registers < at_launch ? "tecc_fewer_registers" : "tecc_more_registers"), r.registers));
     line(fmt::format("const int tid = threadIdx.x - {};", first));

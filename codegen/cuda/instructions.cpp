@@ -55,10 +55,14 @@ template <class T, int span> __device__ __forceinline__ int tecc_swizzle(int ele
   union { tecc_vec<T, 8> v; unsigned w[4]; } u;
   u.v = v;
   asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" :: "r"(tecc_smem(p)), "r"(u.w[0]), "r"(u.w[1]), "r"(u.w[2]), "r"(u.w[3]) : "memory"); })"},
+    {"tecc_stmatrix_transposed", R"(template <class T> __device__ __forceinline__ void tecc_stmatrix_transposed(T* p, tecc_vec<T, 8> v) {
+  union { tecc_vec<T, 8> v; unsigned w[4]; } u;
+  u.v = v;
+  asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" :: "r"(tecc_smem(p)), "r"(u.w[0]), "r"(u.w[1]), "r"(u.w[2]), "r"(u.w[3]) : "memory"); })"},
 };
 /// What a function's text uses; printed before it.
 struct Needs { std::string_view name, needs; };
-constexpr Needs needs[] = {{"tecc_prefetch_map", "tecc_tensor_map"}, {"tecc_stmatrix", "tecc_smem"}, {"tecc_barrier_init", "tecc_smem"}, {"tecc_descriptor", "tecc_smem"}};
+constexpr Needs needs[] = {{"tecc_prefetch_map", "tecc_tensor_map"}, {"tecc_stmatrix", "tecc_smem"}, {"tecc_stmatrix_transposed", "tecc_smem"}, {"tecc_barrier_init", "tecc_smem"}, {"tecc_descriptor", "tecc_smem"}};
 // clang-format on
 
 std::string list(std::int64_t first, std::int64_t count) {

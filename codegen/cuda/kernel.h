@@ -42,6 +42,7 @@ class KernelEmitter {
   std::set<std::string>* functions_ = nullptr;
 
   // The role whose statements are printed, its threads, and whether all of them are one thread's affair.
+  std::vector<std::uint32_t> kernel_roles_;  // of this kernel; empty: its threads run everything together
   std::uint32_t role_ = loop::Stmt::every_role;
   std::int64_t threads_ = 1;
   bool elected_ = false;

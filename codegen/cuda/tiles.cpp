@@ -118,22 +118,31 @@ void KernelEmitter::store_matrix(BlockId id) {
   const std::vector<LoopId> atom = atom_loops(p_, id);
   const LoopId t = atom[0];
   const MatrixMove move = matrix_move(4);
-  // Each thread names one row of eight elements.
-  Address place = at_atom(id, w.buffer, w.index);
+  // Each thread names a run of eight elements: of a row of the accumulator, or of a column where those are contiguous.
+  const Address place = at_atom(id, w.buffer, w.index);
   const Buffer& to = p_[w.buffer];
   const std::size_t fast = to.order.empty() ? to.shape.size() - 1 : static_cast<std::size_t>(to.order.back());
+  std::int64_t pitch = 0;  // elements from one run to the next
+  bool transposed = false;
+  for (std::size_t d = 0; d < w.index.size(); ++d) {
+    const auto* v = w.index[d].as<Var>();
+    const Iter* i = v ? iter_of(b, v->id) : nullptr;
+    if (!i) continue;
+    for (const Digit& x : i->binding.digits)
+      if (x.loop == t) {
+        if (d != fast) pitch = to.storage->dims[d].cuts.back().place;
+        else transposed |= x.div == 4;
+      }
+  }
   std::string row, column;
-  for (const Piece& x : move.address) {
+  for (Piece x : move.address) {
+    // Matrices keep their places; transposed, the lanes of one run through its columns.
+    if (transposed && x.div == 1) x.dim = 1;
     std::string& sum = x.dim == 0 ? row : column;
     sum += fmt::format("{}{} % {} * {}", sum.empty() ? "" : " + ", x.div == 1 ? loop_var(t) : fmt::format("{} / {}", loop_var(t), x.div), x.count, x.stride);
   }
   if (*constant_extent(p_, t) > 32) row += fmt::format(" + {} / 32 * 16", loop_var(t));
-  std::int64_t pitch = 0;  // elements from one row to the next
-  for (std::size_t d = 0; d < w.index.size(); ++d) {
-    const auto* v = w.index[d].as<Var>();
-    const Iter* i = v ? iter_of(b, v->id) : nullptr;
-    if (d != fast && i && std::any_of(i->binding.digits.begin(), i->binding.digits.end(), [&](const Digit& x) { return x.loop == t; })) pitch = to.storage->dims[d].cuts.back().place;
-  }
+  if (transposed) std::swap(row, column);
   line(fmt::format("const int {} = {};", loop_var(t), *constant_extent(p_, t) < threads_ ? fmt::format("tid % {}", *constant_extent(p_, t)) : std::string("tid")));
   line(fmt::format("tecc_vec<{}, 8> tecc_w;", memory_type(to.type)));
   std::set<LoopId> retired;
@@ -159,7 +168,7 @@ void KernelEmitter::store_matrix(BlockId id) {
     line("}");
   }
   const std::string at = fmt::format("{} + ({}) * {} + {}", address(place, w.buffer), row, pitch, column);
-  line(fmt::format("{}(&{}[{}<{}, {}>({})], tecc_w);", call("tecc_stmatrix"), buffer_names_[w.buffer], call("tecc_swizzle"), memory_type(to.type), to.swizzle, at));
+  line(fmt::format("{}(&{}[{}<{}, {}>({})], tecc_w);", call(transposed ? "tecc_stmatrix_transposed" : "tecc_stmatrix"), buffer_names_[w.buffer], call("tecc_swizzle"), memory_type(to.type), to.swizzle, at));
 }
 
 /// The tensor map of a copy between `global` and `shared`; made where there is none like it.
@@ -297,8 +306,8 @@ std::string KernelEmitter::one_thread(Group group) const {
 
 void KernelEmitter::barrier(const Barrier& b) {
   if (b.group == Group::warpgroup) line(fmt::format("{}(threadIdx.x / 128 + 1, 128);", call("tecc_group_barrier")));
-  else if (p_.roles.empty()) line("__syncthreads();");
-  else line(fmt::format("{}({}, {});", call("tecc_group_barrier"), 15 - role_, threads_));  // 0: the block, 1..: warpgroups
+  else if (kernel_roles_.empty()) line("__syncthreads();");
+  else line(fmt::format("{}({}, {});", call("tecc_group_barrier"), 15 - (role_ - kernel_roles_.front()), threads_));  // 0: the block, 1..: warpgroups
 }
 
 void KernelEmitter::sync(StmtId s, const Sync& op) {

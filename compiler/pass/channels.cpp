@@ -41,7 +41,7 @@ class Realiser {
     const bool same_role = one_role(readers_) && p_[writers_[0]].role == p_[readers_[0]].role;
     if (all(writers_, is_bulk)) {
       const auto& loop = p_.loop(c.loop);
-      if (same_role && (!p_.roles.empty() || !loop.persistent || loop.stages)) return refuse(Code::channel_form, name, "bulk copies and their users are the same threads; legal: to specialize them into two roles, or one pipeline at a persistent loop");
+      if (same_role && (p_[writers_[0]].role != Stmt::every_role || !loop.persistent || loop.stages)) return refuse(Code::channel_form, name, "bulk copies and their users are the same threads; legal: to specialize them into two roles, or one pipeline at a persistent loop");
       c.how = same_role ? Channel::How::ahead : Channel::How::mbarrier;
     } else if (same_role && all(readers_, is_bulk)) {
       c.how = Channel::How::bulk_store;

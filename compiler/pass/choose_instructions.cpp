@@ -429,12 +429,12 @@ class Chooser {
     const Buffer& to = p_[w.buffer];
     if (to.scope != Scope::shared || bytes_of(to.type) != 2)
       return refuse(Code::copy_form, to.name, "stmatrix", to.scope != Scope::shared ? "it is not in shared memory" : "its elements are not 16 bits wide");
-    const std::size_t fast = to.order.empty() ? to.shape.size() - 1 : static_cast<std::size_t>(to.order.back());
-    std::optional<TileAxis> row, column;
+    std::optional<TileAxis> row, column;  // of the accumulator; in shared memory either may be the contiguous one
     for (const TileAxis& axis : axes) {
-      if (axis.loop == LoopId{}) continue;
-      const auto d = dim_of(w.index, b.iters[axis.iter].var);
-      (d == fast ? column : row) = axis;
+      const auto found = pieces.find(b.iters[axis.iter].var);
+      if (axis.loop == LoopId{} || found == pieces.end()) continue;
+      const bool rows = std::any_of(found->second.begin(), found->second.end(), [](const Piece& x) { return x.of == Piece::Of::thread && x.div == 4; });
+      (rows ? row : column) = axis;
     }
     const MatrixMove move = matrix_move(4);
     const auto fits = [&](const std::optional<TileAxis>& axis, int dim, std::int64_t extent) {
@@ -447,7 +447,7 @@ class Chooser {
     };
     const std::int64_t rows = 16 * (threads / 32);
     if (!fits(row, 0, rows) || !fits(column, 1, 16))
-      return refuse(Code::copy_form, to.name, "stmatrix", fmt::format("it stores tiles of {} rows by multiples of 16 columns that are contiguous in '{}', out of an accumulator's registers", rows, to.name));
+      return refuse(Code::copy_form, to.name, "stmatrix", fmt::format("it stores tiles of {} rows by multiples of 16 columns out of an accumulator's registers", rows));
     std::vector<NewLoop> nest;
     std::map<LoopId, std::vector<Part>> parts;
     const auto repeat = [&](const TileAxis& axis, std::int64_t unit) {

@@ -148,8 +148,9 @@ class Inserter {
 Result<Program> insert_barriers(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (StmtId root : std::vector<StmtId>(p.kernels)) {
-    if (p.roles.empty()) Inserter(p, root, Stmt::every_role);
-    for (std::uint32_t r = 0; r < p.roles.size(); ++r) Inserter(p, root, r);
+    std::set<std::uint32_t> roles;
+    for (BlockId b : blocks_under(p, root)) roles.insert(p[b].role);
+    for (std::uint32_t r : roles) Inserter(p, root, r);
   }
   return p;
 }

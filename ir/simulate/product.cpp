@@ -409,10 +409,15 @@ bool Machine::stores_as_table(Thread& t, Frame& frame, const Statement& st) {
   };
   add(frame, t.number, 1);
   add(zero, t.number / threads * threads, -1);
-  std::int64_t thread = at[0] / 16 * 32, wanted = 0;
+  std::int64_t thread = 0, wanted = 0;
+  const auto held_by = [&](std::int64_t row, std::int64_t column) {
+    const std::int64_t element[] = {row % 16, column};
+    thread = row / 16 * 32, wanted = 0;
+    for (const Piece& p : matrix_move(registers / 2).fragment) (p.of == Piece::Of::thread ? thread : wanted) += element[p.dim] / p.stride % p.count * p.div;
+    return thread == t.number % threads && wanted == reg;
+  };
+  if (held_by(at[1], at[0]) || held_by(at[0], at[1])) return true;  // transposed on the way, or not
   at[0] %= 16;
-  for (const Piece& p : matrix_move(registers / 2).fragment) (p.of == Piece::Of::thread ? thread : wanted) += at[p.dim] / p.stride % p.count * p.div;
-  if (thread == t.number % threads && wanted == reg) return true;
   fail_form(st.id, fmt::format("{} has element ({}, {}) of a tile of 16 rows in register {} of thread {}; stmatrix has it in register {} of thread {}", said(st.id.n), at[0], at[1], reg, t.number % threads, wanted, thread));
   return false;
 }

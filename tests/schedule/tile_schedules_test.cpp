@@ -66,6 +66,28 @@ TEST_CASE("schedule files: the order of what the roles of a product run") {
         "j0_2{1:await_bulk_read 1:| jr{1:C} 1:fence_async 1:| 1:C.store 1:commit_bulk} 1:await_bulk");
 }
 
+TEST_CASE("schedule files: an epilogue with a further input, stored transposed, and a batch, by other handles alone") {
+  std::string text = read("examples/schedules/gemm_sm90a.schedule");
+  const std::string transposed = std::regex_replace(std::regex_replace(text, std::regex("C\\.sum"), "z"), std::regex("oi, oj = rev"), "oj, oi = rev");
+  const auto t = test::require(test::try_lower({read("examples/cases/gemm_residual_sqrelu_t.te"), "M=256,N=256,K=128", "T=bf16", transposed}));
+  CHECK(test::require(codegen::cuda::emit(t)).source.find("tecc_stmatrix_transposed(&C_shared") != std::string::npos);
+  for (const auto& [from, to] : {std::pair{"reorder\\(i0", "reorder(C.sum.b, i0"}, {"oi, oj = rev", "_, oi, oj = rev"}, {"g = raster", "bind(C.sum.b, block);  g = raster"}, {"C.sum\\], B,", "C.sum], W,"}})
+    text = std::regex_replace(text, std::regex(from), to);
+  const auto b = test::require(test::try_lower({read("examples/cases/bmm.te"), "B=3,M=256,N=256,K=128", "T=bf16", text}));
+  CHECK(test::require(codegen::cuda::emit(b)).source.find("tecc_bulk_load_3d(") != std::string::npos);
+}
+
+TEST_CASE("roles are those of their kernel: another kernel of the program has all of its threads") {
+  const auto p = test::require(test::try_lower({"kernel two(A: bf16[M, K], B: bf16[N, K]) -> (C, s) { C[i: M, j: N] = bf16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) s[i: M] = sum[j: N](f32(C[i, j])) }",
+                                                "M=256,N=256,K=128", "", read("examples/schedules/gemm_sm90a.schedule")}));
+  const codegen::cuda::Module m = test::require(codegen::cuda::emit(p));
+  REQUIRE(m.kernels.size() == 2);
+  CHECK(m.kernels[0].threads == 384);
+  CHECK(m.kernels[1].threads == 1);
+  const std::string second = m.source.substr(m.source.rfind("__global__"));
+  CHECK(second.find("role") == std::string::npos);
+}
+
 TEST_CASE("tile steps: refusals say what would be legal") {
   const test::Subject gemm{"kernel gemm(A: bf16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = bf16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) }", "M=256,N=256,K=128"};
   CHECK(test::product.refused("tensorize(C, wgmma)") ==

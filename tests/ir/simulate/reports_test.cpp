@@ -73,7 +73,7 @@ TEST_CASE("simulator says: threads that part") {
   CHECK(said(barrier_in("64 thread", "2")) ==
         "k.ir:10:9: error B0905: kernel 'k' waits for ever: 2 warps at a barrier (k.ir:10) for a barrier: 2 of 8 warps have arrived");
   CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for c: 2 cluster {\n      for t: 128 thread {\n        block Y(i: 256 = c * 128 + t) {\n          Y[i] = X[i]\n        }\n      }\n    }\n  }\n}\n") ==
-        "k.ir:3:5: error E0412: the simulator back end cannot express a loop bound to clusters");
+        "k.ir:3:5: error E0412: the simulator back end cannot express clusters of blocks");
 }
 
 TEST_CASE("simulator says: barriers in shared memory, copies and products on their way") {
