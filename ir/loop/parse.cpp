@@ -599,6 +599,9 @@ class Parser {
         if (s.op == Sync::Op::expect) TECC_CHECK(in_.expect("bytes"));
         TECC_TRY(s.count, in_.integer("a number"));
       }
+      if (s.op == Sync::Op::arrive_empty && in_.accept("blocks")) {
+        TECC_TRY(s.count, positive("a number of blocks"));
+      }
       s.group = smaller_group();
       TECC_CHECK(moment(s.lag, s.not_first));
       rows_[id.n].node = s;

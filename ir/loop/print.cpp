@@ -301,6 +301,7 @@ class Printer {
       out_ += words::of(words::syncs, y->op);
       if (words::has_channel(y->op)) out_ += fmt::format(" c{}", y->channel);
       if (words::has_count(y->op)) out_ += fmt::format("{} {}", y->op == Sync::Op::expect ? " bytes" : "", y->count);
+      if (y->op == Sync::Op::arrive_empty && y->count > 1) out_ += fmt::format(" blocks {}", y->count);
       if (y->group != Group::block) out_ += fmt::format(" {}", words::of(words::groups, y->group));
       out_ += moment(y->lag, y->not_first);
     }

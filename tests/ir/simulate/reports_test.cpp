@@ -72,8 +72,10 @@ TEST_CASE("simulator says: threads that part") {
   CHECK(said(barrier_in("256 thread", "u")) == "k.ir:10:9: error B0910: kernel 'k': threads of a warp of warp 0 part at a barrier");
   CHECK(said(barrier_in("64 thread", "2")) ==
         "k.ir:10:9: error B0905: kernel 'k' waits for ever: 2 warps at a barrier (k.ir:10) for a barrier: 2 of 8 warps have arrived");
-  CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for c: 2 cluster {\n      for t: 128 thread {\n        block Y(i: 256 = c * 128 + t) {\n          Y[i] = X[i]\n        }\n      }\n    }\n  }\n}\n") ==
-        "k.ir:3:5: error E0412: the simulator back end cannot express clusters of blocks");
+  CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for t: 128 thread {\n      for c: 2 cluster {\n        block Y(i: 256 = c * 128 + t) {\n          Y[i] = X[i]\n        }\n      }\n    }\n  }\n}\n") ==
+        "k.ir:4:7: error B0910: kernel 'k': loop 'c' is bound to the blocks of a cluster inside of other statements");
+  CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for b: 2 block {\n      for c: 2 cluster {\n        for d: 2 cluster {\n          for t: 32 thread {\n            block Y(i: 256 = b * 128 + c * 64 + d * 32 + t) {\n"
+             "              Y[i] = X[i]\n            }\n          }\n        }\n      }\n    }\n  }\n}\n") == "k.ir:5:9: error E0412: the simulator back end cannot express two loops bound to the blocks of a cluster");
 }
 
 TEST_CASE("simulator says: barriers in shared memory, copies and products on their way") {
