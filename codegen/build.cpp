@@ -3,11 +3,14 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "codegen/c_header.h"
+#include "codegen/compile_from.h"
 #include "codegen/cuda/emit.h"
 #include "codegen/cuda/nvrtc.h"
 #include "codegen/llvm/object.h"
+#include "ir/base/files.h"
 #include "ir/loop/affine.h"
 
 namespace tecc::codegen {
@@ -92,22 +95,53 @@ TensorMapArg tensor_map(const Program& p, const Workspace& ws, const cuda::MapAr
   return out;
 }
 
-Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program& p, const std::string& stem, const Emit& emit, Built& out) {
+/// Variants share one workspace, as large as the largest needs it.
+void add_workspace(Contract& c, const ContractBuffer& b) {
+  for (ContractBuffer& other : c.buffers)
+    if (other.role == Role::workspace) {
+      other.bytes = other.bytes == b.bytes ? b.bytes : fmt::format("max({}, {})", other.bytes, b.bytes);
+      return;
+    }
+  c.buffers.push_back(b);
+}
+
+CudaLaunch launch_of(const Program& p, const Workspace& ws, const cuda::Kernel& k) {
+  CudaLaunch launch;
+  launch.kernel = k.name;
+  launch.grid[0] = formula_of(p, k.grid);
+  const std::string at_once = k.cluster == 1 ? "sm_count" : fmt::format("sm_count / {}", k.cluster);
+  if (k.persistent) launch.grid[0] = fmt::format("min({}, {})", launch.grid[0], at_once);
+  if (k.cluster > 1) launch.grid[0] = fmt::format("{} * ({})", k.cluster, launch.grid[0]);
+  launch.cluster[0] = k.cluster;
+  launch.block[0] = k.threads;
+  launch.shared_bytes = k.shared_bytes;
+  for (const auto& a : k.arguments) {
+    if (const auto* dim = std::get_if<cuda::DimArgument>(&a)) {
+      launch.args.push_back(ScalarArg{DType::i64, p.vars[dim->dim].name});
+      continue;
+    }
+    if (const auto* map = std::get_if<cuda::MapArgument>(&a)) {
+      launch.args.push_back(tensor_map(p, ws, *map));
+      continue;
+    }
+    const TensorId t = std::get<cuda::BufferArgument>(a).buffer;
+    const loop::Buffer& b = p[t];
+    if (b.by_value) launch.args.push_back(ScalarArg{b.type, b.name});
+    else if (b.role == loop::Role::workspace) launch.args.push_back(BufferArg{free_name(p, workspace_name), ws.offsets.at(t)});
+    else launch.args.push_back(BufferArg{b.name, "0"});
+  }
+  return launch;
+}
+
+/// The text of a plan's kernels, with how they are launched: the contract's buffers and its one variant.
+Result<CudaText> cuda_text(const Plan& plan, const Program& p, Contract contract) {
   TECC_TRY(const cuda::Module module, cuda::emit(p));
   const Workspace ws = plan_workspace(p);
-  Variant v;
   CudaIsa isa;
   isa.arch = plan.target.arch;
   const char last = isa.arch.back();
   isa.forward_compatible = last != 'a' && last != 'f';
-  if (emit.cuda) out.files[stem + ".cu"] = module.source;
-  if (emit.cubin || emit.ptx) {
-    TECC_TRY(const Compiled compiled, compile(module.source, w.kernel.name, plan.target.arch, {{}, emit.ptx}));
-    if (emit.cubin) out.files[stem + ".cubin"] = compiled.cubin;
-    if (emit.ptx) out.files[stem + ".ptx"] = compiled.ptx;
-    if (out.contract.toolkit.empty())
-      if (const auto nvrtc = nvrtc_version()) out.contract.toolkit = fmt::format("{}.{}", nvrtc->first, nvrtc->second);
-  }
+  Variant v;
   v.target = isa;
   if (!ws.offsets.empty()) {
     ContractBuffer b;
@@ -115,44 +149,33 @@ Result<Variant> cuda_variant(const Workload& w, const Plan& plan, const Program&
     b.role = Role::workspace;
     b.align = 256;
     b.bytes = ws.bytes;
-    bool known = false;
-    for (ContractBuffer& other : out.contract.buffers)
-      if (other.role == Role::workspace) {
-        other.bytes = other.bytes == b.bytes ? b.bytes : fmt::format("max({}, {})", other.bytes, b.bytes);
-        known = true;
-      }
-    if (!known) out.contract.buffers.push_back(b);
+    contract.buffers.push_back(b);
   }
-  for (const cuda::Kernel& k : module.kernels) {
-    CudaLaunch launch;
-    launch.kernel = k.name;
-    launch.image = stem + ".cubin";
-    if (emit.ptx) launch.ptx = stem + ".ptx";
-    launch.grid[0] = formula_of(p, k.grid);
-    const std::string at_once = k.cluster == 1 ? "sm_count" : fmt::format("sm_count / {}", k.cluster);
-    if (k.persistent) launch.grid[0] = fmt::format("min({}, {})", launch.grid[0], at_once);
-    if (k.cluster > 1) launch.grid[0] = fmt::format("{} * ({})", k.cluster, launch.grid[0]);
-    launch.cluster[0] = k.cluster;
-    launch.block[0] = k.threads;
-    launch.shared_bytes = k.shared_bytes;
-    for (const auto& a : k.arguments) {
-      if (const auto* dim = std::get_if<cuda::DimArgument>(&a)) {
-        launch.args.push_back(ScalarArg{DType::i64, p.vars[dim->dim].name});
-        continue;
-      }
-      if (const auto* map = std::get_if<cuda::MapArgument>(&a)) {
-        launch.args.push_back(tensor_map(p, ws, *map));
-        continue;
-      }
-      const TensorId t = std::get<cuda::BufferArgument>(a).buffer;
-      const loop::Buffer& b = p[t];
-      if (b.by_value) launch.args.push_back(ScalarArg{b.type, b.name});
-      else if (b.role == loop::Role::workspace) launch.args.push_back(BufferArg{free_name(p, workspace_name), ws.offsets.at(t)});
-      else launch.args.push_back(BufferArg{b.name, "0"});
-    }
-    v.launches.push_back(std::move(launch));
+  for (const cuda::Kernel& k : module.kernels) v.launches.push_back(launch_of(p, ws, k));
+  contract.variants = {v};
+  return CudaText{module.source, std::move(contract)};
+}
+
+/// Images of the text, and its variant in the artifact's contract.
+Check add_cuda(const Workload& w, const Plan& plan, const CudaText& cuda, const std::string& stem, const Emit& emit, Built& out) {
+  if (emit.cuda) out.files[stem + ".cu"] = cuda.text;
+  if (emit.cubin || emit.ptx) {
+    TECC_TRY(const Compiled compiled, compile(cuda.text, plan.from && is_cuda(*plan.from) ? plan.from->name : w.kernel.name, plan.target.arch, {{}, emit.ptx}));
+    if (emit.cubin) out.files[stem + ".cubin"] = compiled.cubin;
+    if (emit.ptx) out.files[stem + ".ptx"] = compiled.ptx;
+    if (out.contract.toolkit.empty())
+      if (const auto nvrtc = nvrtc_version()) out.contract.toolkit = fmt::format("{}.{}", nvrtc->first, nvrtc->second);
   }
-  return v;
+  for (const ContractBuffer& b : cuda.contract.buffers)
+    if (b.role == Role::workspace) add_workspace(out.contract, b);
+  Variant v = cuda.contract.variants[0];
+  for (Launch& launch : v.launches) {
+    auto& l = std::get<CudaLaunch>(launch);
+    l.image = stem + ".cubin";
+    l.ptx = emit.ptx ? std::optional(stem + ".ptx") : std::nullopt;
+  }
+  out.contract.variants.push_back(std::move(v));
+  return Ok{};
 }
 
 Result<Variant> cpu_variant(const Workload& w, const Plan& plan, const Program& p, const std::string& stem, const Emit& emit, Built& out) {
@@ -231,26 +254,51 @@ double flops_of(const Program& p) {
   return flops;
 }
 
+Result<Program> lowered(const Workload& w, const Plan& plan, const std::string& dump) {
+  const compiler::Limits& limits = plan.target.limits;
+  if (!plan.from) {
+    TECC_TRY(const schedule::State state, schedule::replay(w.naive, plan.schedule));
+    return compiler::lower(state.program, limits, dump);
+  }
+  if (is_cuda(*plan.from)) return refuse(Code::no_stage, plan.from->name, "CUDA text runs on a GPU and nowhere else");
+  TECC_TRY(compiler::Stage stage, compiler::parse_stage(*plan.from, limits));
+  TECC_CHECK(belongs(stage.program, w, *plan.from));
+  return compiler::lower_from(std::move(stage), limits, dump);
+}
+
 Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump) {
   Built out;
-  bool first = true;
+  out.contract = skeleton(w, w.naive);
   for (const Plan& plan : plans) {
-    TECC_TRY(const schedule::State state, schedule::replay(w.naive, plan.schedule));
-    TECC_TRY(const Program p, compiler::lower(state.program, plan.target.limits, dump));
-    if (first) out.contract = skeleton(w, p);
     const std::string stem = plans.size() == 1 ? w.kernel.name : w.kernel.name + "." + plan.target.arch;
+    const std::string folder = dump.empty() || plans.size() == 1 ? dump : dump + "/" + plan.target.arch;
+    const bool from_cuda = plan.from && plan.target.kind == Target::Kind::cuda && is_cuda(*plan.from);
+    if (!folder.empty()) std::filesystem::create_directories(folder);
+    std::optional<Program> p;
+    if (!from_cuda) {
+      TECC_TRY(p, lowered(w, plan, folder));
+    }
     if (plan.target.kind == Target::Kind::cuda) {
-      TECC_TRY(Variant v, cuda_variant(w, plan, p, stem, emit, out));
-      out.contract.variants.push_back(std::move(v));
+      auto cuda = from_cuda ? parse_cuda(*plan.from) : cuda_text(plan, *p, skeleton(w, *p));
+      if (!cuda) return cuda.error();
+      if (from_cuda) TECC_CHECK(belongs(cuda->contract, out.contract, plan.target.arch, *plan.from));
+      if (!folder.empty()) TECC_CHECK(write_file(folder + "/" + stem + ".cu", print(*cuda)));
+      TECC_CHECK(add_cuda(w, plan, *cuda, stem, emit, out));
     } else {
-      TECC_TRY(Variant v, cpu_variant(w, plan, p, stem, emit, out));
+      TECC_TRY(Variant v, cpu_variant(w, plan, *p, stem, emit, out));
       out.contract.variants.push_back(std::move(v));
+    }
+    if (emit.ir && p) {
+      const auto passes = plan.target.limits.gpu ? compiler::gpu_pipeline() : compiler::cpu_pipeline();
+      out.files[stem + ".ir"] = compiler::print({std::string(passes.back().name), *p});
+    }
+    if (plan.from) {  // no schedule says how it was made
+      out.contract.schedule.reset();
+      continue;
     }
     const std::string schedule_text = schedule::print(plan.schedule, w.naive);
     std::string& all = out.files[w.kernel.name + ".schedule"];
     all += plans.size() == 1 ? schedule_text : fmt::format("# {}\n{}", plan.target.arch, schedule_text);
-    if (emit.ir) out.files[stem + ".ir"] = loop::print(p);
-    first = false;
   }
   out.files[w.kernel.name + ".te"] = te::print(w.kernel);
   TECC_CHECK(verify(out.contract));

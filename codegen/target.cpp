@@ -2,9 +2,13 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <thread>
+
+#include "ir/base/files.h"
+#include "ir/base/nearest.h"
+#include "ir/instruction/instruction.h"
 
 namespace tecc::codegen {
 namespace {
@@ -28,7 +32,7 @@ constexpr Row rows[] = {  // vendor's data sheets; shared memory in KiB
 Target from_row(const Row& r) {
   Target t;
   t.arch = r.arch;
-  t.limits = {true, 1024, r.shared_block * 1024, 255, r.arch};
+  t.limits = {true, 1024, r.shared_block * 1024, 255, r.arch, {}};
   t.sm_count = r.sms;
   t.shared_per_sm = r.shared_sm * 1024;
   t.registers_per_sm = 65536;
@@ -44,7 +48,7 @@ Target cpu() {
   Target t;
   t.kind = Target::Kind::cpu;
   t.arch = "native";
-  t.limits = {false, 1, 0, 0};
+  t.limits = {.gpu = false, .threads_per_block = 1, .shared_bytes = 0, .registers = 0};
   t.sm_count = std::max(1u, std::thread::hardware_concurrency());
   t.l2_bytes = 1 << 20;
   t.memory_gbs = 20;
@@ -53,6 +57,67 @@ Target cpu() {
 #endif
   // Two fused multiply-adds of a vector a cycle, at 3.5 GHz.
   t.f32_tflops = 3.5e-3 * static_cast<double>(t.sm_count) * 4 * static_cast<double>(t.vector_bytes / 4);
+  return t;
+}
+
+/// The keys of a device file, with where they go. A number that is no whole one goes into a double only.
+template <class T, class F>
+void for_each_number(T& t, F f) {
+  f("threads_per_block", t.limits.threads_per_block);
+  f("shared_bytes_per_block", t.limits.shared_bytes);
+  f("registers_per_thread", t.limits.registers);
+  f("sm_count", t.sm_count);
+  f("shared_bytes_per_sm", t.shared_per_sm);
+  f("registers_per_sm", t.registers_per_sm);
+  f("threads_per_sm", t.threads_per_sm);
+  f("l2_bytes", t.l2_bytes);
+  f("memory_gbs", t.memory_gbs);
+  f("f32_tflops", t.f32_tflops);
+  f("tensor_tflops", t.tensor_tflops);
+}
+
+std::string known_names() {
+  std::string out;
+  for (const Row& r : rows) out += (out.empty() ? "" : ", ") + std::string(r.arch);
+  return out;
+}
+std::optional<Target> known(const std::string& arch) {
+  for (const Row& r : rows)
+    if (r.arch == arch) return from_row(r);
+  return std::nullopt;
+}
+
+Result<Target> read_device_file(const std::string& path) {
+  TECC_TRY(const std::string text, read_file(path));
+  const auto no = [&](const std::string& why) { return refuse(Code::device_file, path, why); };
+  const auto j = nlohmann::ordered_json::parse(text, nullptr, false);
+  if (j.is_discarded() || !j.is_object()) return no("is not one JSON object");
+  if (!j.contains("arch") || !j["arch"].is_string()) return no("names no \"arch\"; known: " + known_names());
+  const auto base = known(j["arch"].get<std::string>());
+  if (!base) return refuse(Code::unknown_arch, j["arch"].get<std::string>(), known_names());
+  Target t = *base;
+  std::vector<std::string> keys = {"arch", "instructions"};
+  for_each_number(t, [&](const char* key, auto&) { keys.push_back(key); });
+  for (const auto& [key, value] : j.items())
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) return no(fmt::format("has a key '{}' that says nothing{}", key, did_you_mean(key, keys)));
+  std::string wrong;
+  for_each_number(t, [&](const char* key, auto& field) {
+    if (!j.contains(key)) return;
+    const bool fits = std::is_integral_v<std::decay_t<decltype(field)>> ? j[key].is_number_integer() : j[key].is_number();
+    if (fits && j[key] > 0) field = j[key].template get<std::decay_t<decltype(field)>>();
+    else wrong = fmt::format("gives {} for '{}', which is a {}number above 0", j[key].dump(), key, std::is_integral_v<std::decay_t<decltype(field)>> ? "whole " : "");
+  });
+  if (!wrong.empty()) return no(wrong);
+  if (!j.contains("instructions")) return t;
+  std::vector<std::string> names, listed;
+  for (const InstructionName& i : instruction_names()) names.emplace_back(i.name);
+  if (!j["instructions"].is_array()) return no("has 'instructions' that are no list of names");
+  for (const auto& one : j["instructions"]) {
+    const std::string name = one.is_string() ? one.get<std::string>() : one.dump();
+    if (std::find(names.begin(), names.end(), name) == names.end()) return no(fmt::format("lists '{}', which is no instruction{}", name, did_you_mean(name, names)));
+    listed.push_back(name);
+  }
+  t.limits.instructions = std::move(listed);
   return t;
 }
 
@@ -66,34 +131,19 @@ std::vector<Target> known_targets() {
 
 Result<Target> find_target(const std::string& text) {
   if (text == "cpu" || text == "llvm") return cpu();
-  std::string names;
-  for (const Row& r : rows) {
-    if (r.arch == text) return from_row(r);
-    names += (names.empty() ? "" : ", ") + std::string(r.arch);
-  }
-  if (text.ends_with(".json")) {
-    std::ifstream in(text);
-    if (!in) return refuse(Code::file_unreadable, text, "no such file");
-    const auto j = nlohmann::json::parse(in, nullptr, false);
-    if (j.is_discarded() || !j.is_object() || !j.contains("arch") || !j["arch"].is_string()) return refuse(Code::unknown_arch, text, names);
-    TECC_TRY(Target t, find_target(j["arch"].get<std::string>()));
-    const auto take = [&](const char* key, auto& field) {
-      if (j.contains(key) && j[key].is_number()) field = j[key].template get<std::decay_t<decltype(field)>>();
-    };
-    take("threads_per_block", t.limits.threads_per_block);
-    take("shared_bytes_per_block", t.limits.shared_bytes);
-    take("registers_per_thread", t.limits.registers);
-    take("sm_count", t.sm_count);
-    take("shared_bytes_per_sm", t.shared_per_sm);
-    take("registers_per_sm", t.registers_per_sm);
-    take("threads_per_sm", t.threads_per_sm);
-    take("l2_bytes", t.l2_bytes);
-    take("memory_gbs", t.memory_gbs);
-    take("f32_tflops", t.f32_tflops);
-    take("tensor_tflops", t.tensor_tflops);
-    return t;
-  }
-  return refuse(Code::unknown_arch, text, names);
+  if (text.ends_with(".json")) return read_device_file(text);
+  if (auto t = known(text)) return *std::move(t);
+  return refuse(Code::unknown_arch, text, known_names());
+}
+
+std::string device_file(const Target& t) {
+  nlohmann::ordered_json j;
+  j["arch"] = t.arch;
+  for_each_number(t, [&](const char* key, const auto& value) { j[key] = value; });
+  j["instructions"] = nlohmann::ordered_json::array();
+  for (const InstructionName& i : instruction_names())
+    if (t.limits.has(i.name)) j["instructions"].push_back(i.name);
+  return j.dump(2) + "\n";
 }
 
 }  // namespace tecc::codegen

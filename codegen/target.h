@@ -22,8 +22,10 @@ struct Target {
   std::int64_t vector_bytes = 16;        // widest access of a thread (cuda) or register (cpu)
 };
 
-/// "sm_90a", a device file (targets/*.json gives the form), "cpu" or "native"; E0414.
+/// "sm_90a", a device file (targets/*.json), "cpu" or "native"; E0414, E0431, E0601.
 Result<Target> find_target(const std::string& text);
+/// A GPU as a device file, every key in it. find_target of that file is the target again.
+std::string device_file(const Target& target);
 std::vector<Target> known_targets();
 
 }  // namespace tecc::codegen

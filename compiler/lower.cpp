@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <fstream>
 
 #include "compiler/pass/passes.h"
+#include "ir/loop/parse.h"
 
 namespace tecc::compiler {
 namespace {
@@ -25,6 +27,7 @@ constexpr Pass gpu_passes[] = {
     {"decompose_reductions", decompose_reductions, Level::decomposed},
     {"combine_threads", combine_threads, Level::decomposed},
     {"realise_channels", realise_channels, Level::decomposed},
+    {"check_instructions", check_instructions, Level::decomposed},
     {"pipeline_copies", pipeline_copies, Level::pipelined},
     {"place_buffers", place_buffers, Level::placed},
     {"insert_guards", insert_guards, Level::placed},
@@ -36,28 +39,68 @@ constexpr Pass cpu_passes[] = {
     {"place_buffers", place_buffers, Level::placed},
     {"insert_guards", insert_guards, Level::placed},
 };
+constexpr std::string_view before_all = "scheduled";  // the stage that no pass leaves
+constexpr std::string_view head = "# tecc: after ";
+
+std::span<const Pass> pipeline(const Limits& limits) { return limits.gpu ? gpu_pipeline() : cpu_pipeline(); }
+
+/// How many passes have run at the stage; nullopt if the pipeline has no such stage.
+std::optional<std::size_t> passes_until(std::string_view stage, const Limits& limits) {
+  if (stage == before_all) return 0;
+  const auto all = pipeline(limits);
+  for (std::size_t n = 0; n < all.size(); ++n)
+    if (all[n].name == stage) return n + 1;
+  return std::nullopt;
+}
 
 }  // namespace
 
 std::span<const Pass> gpu_pipeline() { return gpu_passes; }
 std::span<const Pass> cpu_pipeline() { return cpu_passes; }
 
-Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump) {
-  int n = 0;
-  const auto write = [&](std::string_view name) {
-    if (!dump.empty()) std::ofstream(fmt::format("{}/{:02}_{}.ir", dump, n, name)) << print(p);
-    ++n;
-  };
-  write("scheduled");
-  TECC_CHECK(verified(p, Level::scheduled, "schedule"));
-  for (const Pass& pass : limits.gpu ? gpu_pipeline() : cpu_pipeline()) {
-    auto after = pass.function(std::move(p), limits);
-    if (!after) return after.error();
-    p = *std::move(after);
-    write(pass.name);
-    TECC_CHECK(verified(p, pass.leaves, pass.name));
+std::string print(const Stage& stage) { return fmt::format("{}{}\n{}", head, stage.after, print(stage.program)); }
+
+Result<Stage> parse_stage(const Source& source, const Limits& limits) {
+  const std::string_view text = source.text;
+  const std::string_view line = text.substr(0, text.find('\n'));
+  if (!line.starts_with(head)) return refuse(Code::no_stage, source.name, fmt::format("its first line is not '{}PASS', as --dump-ir writes it", head));
+  const std::string after(line.substr(head.size()));
+  const auto done = passes_until(after, limits);
+  if (!done) {
+    std::string legal(before_all);
+    for (const Pass& p : pipeline(limits)) legal += fmt::format(", {}", p.name);
+    return at({source.name, 1, static_cast<std::uint32_t>(head.size()) + 1},
+              refuse(Code::no_stage, source.name, fmt::format("'{}' is no stage of the passes for a {}; legal: {}", after, limits.gpu ? "GPU" : "CPU", legal)));
   }
-  return p;
+  TECC_TRY(loop::Program p, loop::parse(source));
+  if (Check good = verify(p, *done ? pipeline(limits)[*done - 1].leaves : Level::scheduled); !good) {
+    const Refusal& why = good.error();  // without a place it is the program as a whole: its first line
+    return at(why.at.file ? why.at : CallSite{source.name, 2, 1}, refuse(Code::edited_program, after, std::get<std::string>(why.args[1])));
+  }
+  return Stage{after, std::move(p)};
+}
+
+Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump) { return lower_from({std::string(before_all), std::move(p)}, limits, dump); }
+
+Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump) {
+  const std::size_t done = passes_until(stage.after, limits).value();
+  const auto all = pipeline(limits);
+  const auto write = [&](std::size_t n, std::string_view name) {
+    if (!dump.empty()) std::ofstream(fmt::format("{}/{:02}_{}.ir", dump, n, name)) << print(Stage{std::string(name), stage.program});
+  };
+  write(done, stage.after);
+  if (done == 0) TECC_CHECK(verified(stage.program, Level::scheduled, "schedule"));
+  for (std::size_t n = 0; n < all.size(); ++n) {
+    // What was fed back behind check_instructions has met another device's.
+    if (n < done && all[n].function != check_instructions) continue;
+    auto after = all[n].function(std::move(stage.program), limits);
+    if (!after) return after.error();
+    stage.program = *std::move(after);
+    if (n < done) continue;
+    write(n + 1, all[n].name);
+    TECC_CHECK(verified(stage.program, all[n].leaves, all[n].name));
+  }
+  return std::move(stage.program);
 }
 
 }  // namespace tecc::compiler

@@ -42,15 +42,13 @@ int run(const Options& o) {
   if (!emit) return 1;
   std::vector<codegen::Plan> plans;
   for (const codegen::Target& t : *targets) {
-    codegen::Plan plan{t, {}};
-    auto trace = schedule_for(o, o, *loaded, t);
-    if (!trace) return 1;
-    plan.schedule = *std::move(trace);
-    plans.push_back(std::move(plan));
+    auto plan = plan_for(o, o, *loaded, t);
+    if (!plan) return 1;
+    plans.push_back(*std::move(plan));
   }
-  if (!o.dump_ir.empty()) std::filesystem::create_directories(o.dump_ir);
+  if (!o.compile_from.empty() && plans.size() > 1) return fail(refuse(Code::no_stage, o.compile_from, "it is for one of several architectures; legal: -arch= with that one"), o);
   const auto built = codegen::build(loaded->workload, plans, *emit, o.dump_ir);
-  if (!built) return fail(built.error(), o, &loaded->source);
+  if (!built) return fail(built.error(), o, *loaded, plans[0]);
   std::vector<OutFile> files;
   for (const auto& [name, bytes] : built->files) files.push_back({name, bytes});
   if (Check done = write_files(o.out_dir, files); !done) return fail(done.error(), o);
@@ -74,7 +72,7 @@ std::function<int()> add_build(CLI::App& app) {
   app.add_option("--out-dir,-o", o->out_dir, "where the artifact goes");
   app.add_option("--emit", o->emit, "of cubin,ptx,obj,header,json (without it: these, as the target has them), cuda,ir");
   add_schedule(app, *o);
-  app.add_option("--dump-ir", o->dump_ir, "write the program after every pass");
+  app.add_option("--dump-ir", o->dump_ir, "write the program after every pass, and the CUDA text");
   return [o] { return run(*o); };
 }
 

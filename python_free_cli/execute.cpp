@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autotune/measure/compare.h"
+#include "ir/base/files.h"
 #include "ir/interpret/te.h"
 #include "ir/simulate/simulate.h"
 #include "runtime/cuda/time.h"
@@ -221,6 +222,22 @@ int report(const RunOptions& o, const Data& data, Times times, const std::string
   }
   if (o.json) fmt::print("{}\n", j.dump(2));
   return 0;
+}
+
+std::int64_t usual(std::int64_t min, std::int64_t max, std::int64_t multiple_of) {
+  const std::int64_t value = std::max<std::int64_t>(min, (100 + multiple_of - 1) / multiple_of * multiple_of);
+  return value <= max ? value : max / multiple_of * multiple_of;
+}
+
+Result<codegen::Workload> expression_of(const Contract& c, const std::string& folder, const std::map<std::string, te::DimRange>& given) {
+  const std::string path = folder + "/" + c.expression.value_or("(no expression)");
+  TECC_TRY(const std::string text, read_file(path));
+  TECC_TRY(const std::vector<te::Kernel> kernels, te::parse({intern(path.c_str()), text}));
+  te::Bindings bindings{given, {c.types.begin(), c.types.end()}};
+  for (const ContractDim& d : c.dims) bindings.dims[d.name] = {d.value.value_or(d.min), d.value.value_or(d.max), d.multiple_of};
+  for (const te::Kernel& k : kernels)
+    if (k.name == c.name) return codegen::make_workload(k, bindings);
+  return refuse(Code::which_kernel, path, c.name, kernels.empty() ? "none" : kernels[0].name);
 }
 
 }  // namespace tecc::cli

@@ -37,6 +37,11 @@ Result<std::string> run_simulator(const loop::Program& threaded, Data& data, con
 /// Beside the reference interpreter with sums in f64, as candidates are compared while tuning. E0524.
 Check verify_outputs(const codegen::Workload& w, const autotune::TaskSpec& task, const Data& data);
 
+/// A runtime dim that was not given runs at the smallest allowed value of at least 100, or its largest.
+std::int64_t usual(std::int64_t min, std::int64_t max, std::int64_t multiple_of);
+/// The expression that lies beside a contract, bound as the contract says. Integers after `;` are not in contracts: `given`.
+Result<codegen::Workload> expression_of(const Contract& c, const std::string& folder, const std::map<std::string, te::DimRange>& given);
+
 /// Writes the files of --out.
 Check save(const RunOptions& o, const Data& data);
 /// Of the run, not of the largest dims.

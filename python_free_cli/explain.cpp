@@ -1,23 +1,265 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
 #include <iostream>
 
-#include "python_free_cli/options.h"
+#include "autotune/model/roofline.h"
+#include "ir/base/files.h"
+#include "python_free_cli/execute.h"
+#include "python_free_cli/kernel_report.h"
 
 namespace tecc::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// One document: kernels, and what bounds the work.
+struct Report {
+  std::string title;
+  std::optional<codegen::Target> target;
+  std::vector<KernelReport> kernels;
+  std::optional<autotune::Roofline> roofline;
+  std::string without;  // why something is missing
+};
+
+std::string quantity(double n, const char* unit) {
+  constexpr const char* prefixes[] = {"", "k", "M", "G", "T", "P"};
+  std::size_t p = 0;
+  while (n >= 1000 && p + 1 < std::size(prefixes)) n /= 1000, ++p;
+  return fmt::format("{:.{}f} {}{}", n, p == 0 ? 0 : n < 10 ? 2 : 1, prefixes[p], unit);
+}
+
+/// The mix of statements of a loop program, where there is no machine code to read.
+std::vector<std::size_t> statements_of(const loop::Program& p) {
+  std::vector<std::size_t> out(works, 0);
+  const auto add = [&](Work w) { ++out[static_cast<std::size_t>(w)]; };
+  for (std::uint32_t n = 0; n < p.stmts.size(); ++n) {
+    if (!p.stmts.has({n})) continue;
+    const loop::Stmt& s = p[loop::StmtId{n}];
+    if (s.as<loop::Barrier>() || s.as<loop::Sync>() || s.as<loop::Combine>()) add(Work::barrier);
+  }
+  for (loop::BlockId id : loop::all_blocks(p)) {
+    const loop::Block& b = p.block(id);
+    const loop::Via via = b.tile ? b.tile->via : loop::Via::plain;
+    bool global = p[b.writes[0].buffer].scope == loop::Scope::global, shared = p[b.writes[0].buffer].scope == loop::Scope::shared;
+    for (TensorId t : loop::read_buffers(b)) global |= p[t].scope == loop::Scope::global, shared |= p[t].scope == loop::Scope::shared;
+    add(via == loop::Via::wgmma || via == loop::Via::mma_sync ? Work::matrix : is_asynchronous(via) ? Work::bulk : global ? Work::global : shared ? Work::shared : Work::arithmetic);
+  }
+  return out;
+}
+
+void add_code(KernelReport& k, const std::vector<Assembly>& all, const std::string& source) {
+  for (const Assembly& a : all)
+    if (a.kernel == k.name) {
+      k.assembly = a;
+      k.loop = hot_loop(a);
+      k.source = source;
+    }
+}
+
+Result<Report> of_cubin(const std::string& path) {
+  TECC_TRY(const std::string bytes, read_file(path));
+  TECC_TRY(const Cubin cubin, read_cubin(bytes, path));
+  Report r;
+  r.title = fmt::format("{}, for {}", path, cubin.arch);
+  const auto sass = disassemble(path);
+  const std::vector<Assembly> code = sass ? parse_sass(sass->text) : std::vector<Assembly>();
+  for (const CubinKernel& c : cubin.kernels) {
+    KernelReport k;
+    k.name = c.name;
+    k.cubin = c;
+    add_code(k, code, sass ? "SASS of " + sass->tool : "");
+    r.kernels.push_back(std::move(k));
+  }
+  if (!sass) r.without = "no instructions: cuobjdump and nvdisasm are not on PATH";
+  r.without += (r.without.empty() ? "" : "; ") + std::string("launches, bank conflicts and bounds are in the contract's report (tecc explain NAME.json)");
+  return r;
+}
+
+/// The schedule of one variant: of several they stand in one file, each behind a line "# ARCH".
+std::string part_of(const std::string& text, const Contract& c, const std::string& arch) {
+  if (c.variants.size() == 1) return text;
+  const std::string head = fmt::format("# {}\n", arch);
+  std::size_t begin = text.starts_with(head) ? 0 : text.find("\n" + head);
+  if (begin == std::string::npos) return "";
+  begin = text.find('\n', begin == 0 ? 0 : begin + 1) + 1;
+  const std::size_t end = text.find("\n# ", begin);
+  return text.substr(begin, end == std::string::npos ? end : end + 1 - begin);
+}
+
+/// The lowered program of a variant, from the schedule that lies beside the contract.
+Result<loop::Program> program_of(const Contract& c, const std::string& folder, const codegen::Workload& w, const codegen::Target& target) {
+  if (!c.schedule) return refuse(Code::file_unreadable, "the schedule", "the artifact was made by --compile-from");
+  TECC_TRY(const std::string text, read_file(folder + "/" + *c.schedule));
+  TECC_TRY(schedule::Trace trace, schedule::parse({intern(c.schedule->c_str()), part_of(text, c, target.arch)}, w.naive));
+  return codegen::lowered(w, {target, std::move(trace)});
+}
+
+Result<Report> of_contract(const std::string& path, const Input& in) {
+  TECC_TRY(const Contract c, read_contract(path));
+  const std::string folder = fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
+  TECC_TRY(const auto given, te::parse_dims(in.dims));
+  Env dims;
+  std::map<std::string, std::int64_t> runtime;
+  auto integers = given;
+  for (const ContractDim& d : c.dims) {
+    integers.erase(d.name);
+    const auto g = given.find(d.name);
+    if (!d.value) runtime[d.name] = g != given.end() ? g->second.min : usual(d.min, d.max, d.multiple_of);
+    if (g != given.end() || !d.value) dims[d.name] = g != given.end() ? g->second.min : runtime[d.name];
+  }
+  TECC_TRY(Env env, bind_dims(c, dims));
+
+  Report r;
+  const Variant* variant = nullptr;
+  for (const Variant& v : c.variants)
+    if (const auto* isa = std::get_if<CudaIsa>(&v.target)) {
+      TECC_TRY(codegen::Target t, codegen::find_target(in.arch.empty() ? isa->arch : in.arch));
+      if (t.arch != isa->arch) continue;
+      variant = &v;
+      r.target = std::move(t);
+      break;
+    }
+  if (!variant) {
+    std::string have;
+    for (const Variant& v : c.variants) have += (have.empty() ? "" : ", ") + (std::holds_alternative<CudaIsa>(v.target) ? std::get<CudaIsa>(v.target).arch : "a CPU");
+    return refuse(Code::nothing_to_explain, path, fmt::format("it has kernels for {}, none for {}", have, in.arch.empty() ? "a GPU" : in.arch));
+  }
+  r.title = fmt::format("{} for {}", c.name, in.arch.empty() ? r.target->arch : in.arch);
+  for (const ContractDim& d : c.dims) r.title += fmt::format(", {}={}", d.name, env[d.name]);
+  for (const auto& [name, type] : c.types) r.title += fmt::format(", {}={}", name, tecc::name(type));
+  env["sm_count"] = r.target->sm_count;
+
+  const auto w = expression_of(c, folder, integers);
+  std::optional<loop::Program> program;
+  if (w) {
+    r.roofline = autotune::roofline(*w, *r.target, runtime);
+    if (auto p = program_of(c, folder, *w, *r.target)) program = *std::move(p);
+    else r.without = fmt::format("no bank conflicts: {}", message(p.error()));
+  } else {
+    r.without = fmt::format("no bounds and bank conflicts: {}", message(w.error()));
+  }
+  std::size_t n = 0;
+  for (const Launch& launch : variant->launches) {
+    const auto& l = std::get<CudaLaunch>(launch);
+    KernelReport k;
+    k.name = l.kernel;
+    k.launch = KernelReport::LaunchFacts{1, l.block[0] * l.block[1] * l.block[2], l.cluster[0] * l.cluster[1] * l.cluster[2], l.shared_bytes};
+    for (const std::string& g : l.grid) {
+      TECC_TRY(const std::int64_t blocks, evaluate(g, env));
+      k.launch->grid *= blocks;
+    }
+    const std::string image = folder + "/" + l.image;
+    if (fs::exists(image)) {
+      TECC_TRY(const std::string bytes, read_file(image));
+      TECC_TRY(const Cubin cubin, read_cubin(bytes, image));
+      for (const CubinKernel& x : cubin.kernels)
+        if (x.name == l.kernel) k.cubin = x;
+      if (const auto sass = disassemble(image)) add_code(k, parse_sass(sass->text), "SASS of " + sass->tool);
+    }
+    if (!k.assembly && l.ptx && fs::exists(folder + "/" + *l.ptx)) {
+      TECC_TRY(const std::string ptx, read_file(folder + "/" + *l.ptx));
+      add_code(k, parse_ptx(ptx), "PTX (no cuobjdump or nvdisasm on PATH)");
+    }
+    if (program && n < program->kernels.size()) {
+      loop::Program one = *program;
+      one.kernels = {program->kernels[n]};
+      k.shared = codegen::cuda::shared_accesses(one);
+      if (!k.assembly) {
+        k.statements = statements_of(one);
+        k.source = "the loop program (no machine code is at hand)";
+      }
+    }
+    if (k.cubin) {
+      // A block takes 1 KiB for the system on architectures that tell it as static memory.
+      k.occupancy = occupancy_of(*r.target, k.launch->threads, k.cubin->registers, k.launch->shared_bytes + k.cubin->shared_bytes);
+      if (k.occupancy->blocks) k.waves = static_cast<double>(k.launch->grid) / static_cast<double>(r.target->sm_count * k.occupancy->blocks);
+    }
+    ++n;
+    r.kernels.push_back(std::move(k));
+  }
+  return r;
+}
+
+/// "The tensor cores hold it back: ..", the last line.
+std::string verdict(const Report& r) {
+  const autotune::Roofline& f = *r.roofline;
+  const char* unit = f.tensor ? "the tensor cores" : "f32 arithmetic";
+  const double most = std::max(f.memory_us, f.compute_us), least = std::min(f.memory_us, f.compute_us);
+  std::string out = fmt::format("{} bounds it on this device: nothing is faster than {:.3g} us{}", f.memory_bound() ? "Memory" : f.tensor ? "The rate of the tensor cores" : "The rate of f32 arithmetic", most,
+                                least > 0 ? fmt::format(", {:.1f} times what {} would allow", most / least, f.memory_bound() ? unit : "memory") : "");
+  for (const KernelReport& k : r.kernels)
+    if (k.occupancy && k.occupancy->blocks == 0) out += fmt::format("; kernel {} does not fit onto an SM at all ({})", k.name, k.occupancy->bound);
+  return out + ".";
+}
+
+std::string text(const Report& r) {
+  std::string out = r.title + "\n";
+  for (const KernelReport& k : r.kernels) out += "\n" + text_of(k, r.target ? &*r.target : nullptr);
+  if (r.roofline) {
+    const autotune::Roofline& f = *r.roofline;
+    out += fmt::format("\nroofline\n  {:<18}{} at {}: {:.3g} us\n  {:<18}{} at {}: {:.3g} us\n", "memory", quantity(f.bytes, "B"), quantity(r.target->memory_gbs * 1e9, "B/s"), f.memory_us,
+                       f.tensor ? "tensor cores" : "arithmetic", quantity(f.operations, "FLOP"), quantity((f.tensor ? r.target->tensor_tflops : r.target->f32_tflops) * 1e12, "FLOP/s"), f.compute_us);
+  }
+  if (!r.without.empty()) out += fmt::format("\n({})\n", r.without);
+  if (r.roofline) out += "\n" + verdict(r) + "\n";
+  return out;
+}
+
+nlohmann::ordered_json json(const Report& r) {
+  nlohmann::ordered_json j;
+  j["title"] = r.title;
+  j["kernels"] = nlohmann::ordered_json::array();
+  for (const KernelReport& k : r.kernels) j["kernels"].push_back(json_of(k));
+  if (r.roofline)
+    j["roofline"] = {{"bytes", r.roofline->bytes}, {"operations", r.roofline->operations}, {"tensor_cores", r.roofline->tensor}, {"memory_us", r.roofline->memory_us}, {"compute_us", r.roofline->compute_us},
+                     {"bound", r.roofline->memory_bound() ? "memory" : "compute"}};
+  if (!r.without.empty()) j["without"] = r.without;
+  return j;
+}
+
+/// The one contract of an artifact's folder.
+Result<std::string> contract_in(const std::string& folder) {
+  std::vector<std::string> found;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().extension() == ".json") found.push_back(entry.path().string());
+  std::sort(found.begin(), found.end());
+  if (found.size() == 1) return found[0];
+  return refuse(Code::nothing_to_explain, folder, found.empty() ? "the folder holds no contract (NAME.json)" : fmt::format("the folder holds {} contracts; legal: the path of one, as {}", found.size(), found[0]));
+}
+
+int run(const std::string& what, const Input& in) {
+  if (const auto known = explanation(what)) {
+    if (in.json) fmt::print("{}\n", nlohmann::ordered_json{{"code", what}, {"text", *known}}.dump(2));
+    else fmt::print("{}", *known);
+    return 0;
+  }
+  const bool folder = fs::is_directory(what);
+  if (!folder && !what.ends_with(".json") && !what.ends_with(".cubin")) {
+    if (!fs::exists(what)) return fail(refuse(Code::unknown_error, what), in);
+    return fail(refuse(Code::nothing_to_explain, what, "its name ends in neither .json nor .cubin"), in);
+  }
+  Result<std::string> path = folder ? contract_in(what) : Result<std::string>(what);
+  if (!path) return fail(path.error(), in);
+  const auto report = path->ends_with(".cubin") ? of_cubin(*path) : of_contract(*path, in);
+  if (!report) return fail(report.error(), in);
+  if (in.json) fmt::print("{}\n", json(*report).dump(2));
+  else fmt::print("{}", text(*report));
+  return 0;
+}
+
+}  // namespace
 
 std::function<int()> add_explain(CLI::App& app) {
   auto what = std::make_shared<std::string>();
-  app.add_option("what", *what, "an error number: E0303")->required();
-  return [what] {
-    const auto text = explanation(*what);
-    if (!text) {
-      Input in;
-      return fail(refuse(Code::unknown_error, *what), in);
-    }
-    fmt::print("{}", *text);
-    return 0;
-  };
+  auto in = std::make_shared<Input>();
+  app.add_option("what", *what, "an error number (E0303), an artifact's NAME.json or folder, or a cubin")->required();
+  app.add_option("--dims", in->dims, "values of runtime dims, M=4096");
+  app.add_option("--arch", in->arch, "which of several architectures, or a device file to take the bounds from");
+  app.add_flag("--json", in->json, "one JSON document on stdout");
+  return [what, in] { return run(*what, *in); };
 }
 
 }  // namespace tecc::cli

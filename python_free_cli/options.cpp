@@ -39,6 +39,11 @@ int fail(const Refusal& why, const Input& in, const Source* source) {
   return 1;
 }
 
+int fail(const Refusal& why, const Input& in, const Loaded& loaded, const codegen::Plan& plan) {
+  const bool in_file = plan.from && why.at.file && std::string_view(why.at.file) == plan.from->name;
+  return fail(why, in, in_file ? &*plan.from : &loaded.source);
+}
+
 std::optional<Loaded> load(const Input& in) {
   Loaded out;
   if (!in.text.empty()) {

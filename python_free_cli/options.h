@@ -33,17 +33,19 @@ std::optional<Loaded> load(const Input& in);
 /// The targets of --arch and --target; without either: the GPU of this machine, else its CPU.
 std::optional<std::vector<codegen::Target>> targets_of(const Input& in);
 
-/// Where a schedule comes from: a file, "naive", records, or the prior.
+/// Where a schedule comes from: a file, "naive", records, or the prior. Or a file of --dump-ir that needs none.
 struct ScheduleFrom {
-  std::string schedule, records;
+  std::string schedule, records, compile_from;
   bool locked = false;
 };
 void add_schedule(CLI::App& app, ScheduleFrom& from);
-/// Prints the error and returns nothing when something is wrong.
-std::optional<schedule::Trace> schedule_for(const ScheduleFrom& from, const Input& in, const Loaded& loaded, const codegen::Target& target);
+/// How to run the expression on the target. Prints the error and returns nothing when something is wrong.
+std::optional<codegen::Plan> plan_for(const ScheduleFrom& from, const Input& in, const Loaded& loaded, const codegen::Target& target);
 
 /// One line to stderr, or {"error": {...}} on stdout with --json. Returns the exit code 1.
 int fail(const Refusal& why, const Input& in, const Source* source = nullptr);
+/// Of a plan's text or of the expression's, whichever the error points into.
+int fail(const Refusal& why, const Input& in, const Loaded& loaded, const codegen::Plan& plan);
 
 struct Command {
   const char* name;

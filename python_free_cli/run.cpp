@@ -9,16 +9,9 @@
 namespace tecc::cli {
 namespace {
 
-/// A runtime dim that was not given runs at the smallest allowed value of at least 100, or its largest.
-std::int64_t usual(std::int64_t min, std::int64_t max, std::int64_t multiple_of) {
-  const std::int64_t value = std::max<std::int64_t>(min, (100 + multiple_of - 1) / multiple_of * multiple_of);
-  return value <= max ? value : max / multiple_of * multiple_of;
-}
-
 /// The scheduled program as a GPU would run it, warp by warp.
 Result<std::string> simulated(const codegen::Workload& w, const codegen::Plan& plan, Data& data, const RunOptions& o) {
-  TECC_TRY(const schedule::State state, schedule::replay(w.naive, plan.schedule));
-  TECC_TRY(const loop::Program threaded, compiler::lower(state.program, plan.target.limits));
+  TECC_TRY(const loop::Program threaded, codegen::lowered(w, plan));
   return run_simulator(threaded, data, o);
 }
 
@@ -46,18 +39,18 @@ int run(const RunOptions& o) {
   } else {
     const auto targets = targets_of(o);
     if (!targets) return 1;
-    codegen::Plan plan{targets->at(0), {}};
-    if (o.simulate && plan.target.kind != codegen::Target::Kind::cuda) return fail(refuse(Code::no_lowering, "CPU", "what --simulate runs; legal: -arch= of a GPU"), o);
-    auto trace = schedule_for(o, o, *loaded, plan.target);
-    if (!trace) return 1;
-    plan.schedule = *std::move(trace);
+    const codegen::Target& target = targets->at(0);
+    if (o.simulate && target.kind != codegen::Target::Kind::cuda) return fail(refuse(Code::no_lowering, "CPU", "what --simulate runs; legal: -arch= of a GPU"), o);
+    const auto chosen = plan_for(o, o, *loaded, target);
+    if (!chosen) return 1;
+    const codegen::Plan& plan = *chosen;
     if (o.simulate) {
       const auto seen = simulated(w, plan, *data, o);
-      if (!seen) return fail(seen.error(), o, &loaded->source);
+      if (!seen) return fail(seen.error(), o, *loaded, plan);
       return finish(o, w, task, *data, Times{}, *seen);
     }
     const auto built = codegen::build(w, {plan}, {true, true, false, false, false, false, false});
-    if (!built) return fail(built.error(), o, &loaded->source);
+    if (!built) return fail(built.error(), o, *loaded, plan);
     if (plan.target.kind == codegen::Target::Kind::cpu) {
       where = "CPU";
       const auto jit = codegen::cpu::Jit::make(built->modules.at(0));
@@ -81,18 +74,6 @@ int run(const RunOptions& o) {
 codegen::cpu::Target target_of(const CpuIsa& isa) {
   const std::size_t comma = std::min(isa.features.find(','), isa.features.size());
   return {isa.triple, isa.features.substr(0, comma), comma < isa.features.size() ? isa.features.substr(comma + 1) : ""};
-}
-
-/// The expression that lies beside a contract, bound as the contract says. Integers after `;` are not in contracts: `given`.
-Result<codegen::Workload> expression_of(const Contract& c, const std::string& folder, const std::map<std::string, te::DimRange>& given) {
-  const std::string path = folder + "/" + c.expression.value_or("(no expression)");
-  TECC_TRY(const std::string text, read_file(path));
-  TECC_TRY(const std::vector<te::Kernel> kernels, te::parse({intern(path.c_str()), text}));
-  te::Bindings bindings{given, {c.types.begin(), c.types.end()}};
-  for (const ContractDim& d : c.dims) bindings.dims[d.name] = {d.value.value_or(d.min), d.value.value_or(d.max), d.multiple_of};
-  for (const te::Kernel& k : kernels)
-    if (k.name == c.name) return codegen::make_workload(k, bindings);
-  return refuse(Code::which_kernel, path, c.name, kernels.empty() ? "none" : kernels[0].name);
 }
 
 /// What a contract alone says: shapes, no bounds of integers that index other tensors.

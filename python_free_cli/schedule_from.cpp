@@ -29,14 +29,6 @@ Result<schedule::Trace> choose(const ScheduleFrom& o, const codegen::Workload& w
   return autotune::pick(w, t);
 }
 
-}  // namespace
-
-void add_schedule(CLI::App& app, ScheduleFrom& from) {
-  app.add_option("--schedule", from.schedule, "a schedule file, or naive");
-  app.add_option("--records", from.records, "tuning records to take the schedule from");
-  app.add_flag("--locked", from.locked, "records only, never anything else");
-}
-
 std::optional<schedule::Trace> schedule_for(const ScheduleFrom& from, const Input& in, const Loaded& loaded, const codegen::Target& target) {
   if (from.schedule == "naive") return schedule::Trace();
   if (from.schedule.empty()) {
@@ -50,6 +42,29 @@ std::optional<schedule::Trace> schedule_for(const ScheduleFrom& from, const Inpu
   auto trace = schedule::parse(source, loaded.workload.naive);
   if (!trace) return fail(trace.error(), in, &source), std::nullopt;
   return *std::move(trace);
+}
+
+}  // namespace
+
+void add_schedule(CLI::App& app, ScheduleFrom& from) {
+  auto* schedule = app.add_option("--schedule", from.schedule, "a schedule file, or naive");
+  auto* records = app.add_option("--records", from.records, "tuning records to take the schedule from");
+  auto* locked = app.add_flag("--locked", from.locked, "records only, never anything else");
+  app.add_option("--compile-from", from.compile_from, "go on from a file that --dump-ir wrote, as it was or edited")->excludes(schedule)->excludes(records)->excludes(locked);
+}
+
+std::optional<codegen::Plan> plan_for(const ScheduleFrom& from, const Input& in, const Loaded& loaded, const codegen::Target& target) {
+  codegen::Plan plan{target, {}};
+  if (!from.compile_from.empty()) {
+    auto text = read_file(from.compile_from);
+    if (!text) return fail(text.error(), in), std::nullopt;
+    plan.from = Source{intern(from.compile_from.c_str()), *std::move(text)};
+    return plan;
+  }
+  auto trace = schedule_for(from, in, loaded, target);
+  if (!trace) return std::nullopt;
+  plan.schedule = *std::move(trace);
+  return plan;
 }
 
 }  // namespace tecc::cli

@@ -1,5 +1,6 @@
 #include "codegen/cuda/nvrtc.h"
 
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <cstdlib>
@@ -110,6 +111,11 @@ class Program {
 }  // namespace
 
 bool nvrtc_available() { return nvrtc().missing.empty(); }
+
+std::string nvrtc_path() {
+  Dl_info where{};
+  return nvrtc_available() && ::dladdr(reinterpret_cast<void*>(nvrtc().version), &where) && where.dli_fname ? where.dli_fname : "";
+}
 
 Result<std::pair<int, int>> nvrtc_version() {
   if (!nvrtc_available()) return refuse(Code::no_nvrtc, nvrtc().missing);

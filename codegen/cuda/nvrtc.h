@@ -37,6 +37,8 @@ Result<Compiled> compile(const std::string& source, const std::string& name, con
                          const NvrtcOptions& options = {});
 
 bool nvrtc_available();
+/// The file that NVRTC was loaded from; empty without it.
+std::string nvrtc_path();
 /// {13, 0}; E0606.
 Result<std::pair<int, int>> nvrtc_version();
 /// The ptxas -v lines of a log, one row a kernel.

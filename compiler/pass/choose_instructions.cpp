@@ -232,12 +232,9 @@ class Chooser {
       slot = axis;
     }
     const DType into = p_[b.writes[0].buffer].type;
-    const Instruction* chosen = nullptr;
+    const Instruction* chosen = nullptr;  // one that the device lacks is refused by check_instructions, which knows what to do instead
     for (const Instruction& i : instructions())
-      if (i.via == tile.via && i.a == fa.type && i.b == fb.type && i.d == into && limits_.offers(i.since)) {
-        chosen = &i;
-        break;
-      }
+      if (i.via == tile.via && i.a == fa.type && i.b == fb.type && i.d == into && (!chosen || (!limits_.has(chosen->name) && limits_.has(i.name)))) chosen = &i;
     const std::string family = tile.via == Via::wgmma ? "wgmma" : "mma.sync";
     if (!chosen) return refuse(Code::no_instruction, family, name(fa.type), name(fb.type), name(into));
     const auto extent = [](const std::optional<TileAxis>& a) { return a ? a->extent : 1; };

@@ -7,17 +7,6 @@ namespace tecc::compiler {
 
 using namespace loop;
 
-bool Limits::offers(std::string_view since) const {
-  if (since.ends_with('a')) return arch == since;
-  const auto number = [](std::string_view name) {  // sm_90a -> 90
-    int n = 0;
-    for (char c : name)
-      if (c >= '0' && c <= '9') n = 10 * n + (c - '0');
-    return n;
-  };
-  return number(arch) >= number(since);
-}
-
 std::vector<LoopId> bound_loops(const Program& p, StmtId s, Group group) {
   std::vector<LoopId> out = loops_around(p, s);
   if (p[s].as<Loop>()) out.push_back(s);

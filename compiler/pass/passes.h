@@ -18,8 +18,9 @@ struct Limits {
   std::int64_t shared_bytes = 232448;     // a block
   std::int64_t registers = 255;           // a thread, 32 bit each
   std::string arch = "sm_90a";
-  /// True if an instruction that came with `since` exists here; a name that ends in `a` stands for this one architecture.
-  bool offers(std::string_view since) const;
+  /// Names of the instructions that exist (instruction_names()), from a device file; without a list those that came with `arch`.
+  std::optional<std::vector<std::string>> instructions;
+  bool has(std::string_view instruction) const;
 };
 
 /// Tile statements get their instructions, the loops of a tile are cut into threads, registers and repetitions, the buffers they touch
@@ -31,6 +32,8 @@ Result<loop::Program> assign_roles(loop::Program p, const Limits& limits);
 Result<loop::Program> skew_statements(loop::Program p, const Limits& limits);
 /// Pipelines are carried out by what their producers and consumers ask for; events stand where slots change hands. E0421.
 Result<loop::Program> realise_channels(loop::Program p, const Limits& limits);
+/// Every instruction that the program uses exists on the device: E0430. A table of who needs what; the program stays as it is.
+Result<loop::Program> check_instructions(loop::Program p, const Limits& limits);
 /// Events become operations on barriers and on groups of asynchronous work.
 Result<loop::Program> lower_events(loop::Program p, const Limits& limits);
 
@@ -65,6 +68,18 @@ std::span<const Pass> gpu_pipeline();
 std::span<const Pass> cpu_pipeline();
 /// Runs a pipeline and the verifier after every pass (B0902); with `dump` not empty every stage is written to DIR/NN_name.ir.
 Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump = {});
+
+/// A program as it stands after one of the passes, or `scheduled`: before them.
+struct Stage {
+  std::string after;
+  loop::Program program;
+};
+/// A stage as --dump-ir writes it: a line that says after which pass, then the program.
+std::string print(const Stage& stage);
+/// Reads such a text; the program is verified as after that pass. E0432 without the line or of another pipeline, E01xx, E0433.
+Result<Stage> parse_stage(const Source& source, const Limits& limits);
+/// The passes behind the stage.
+Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump = {});
 
 // ---- questions about a kernel that passes and emitters share ----------------------------------------------------------
 /// Loops bound to a group on the path to `s`, outermost first.

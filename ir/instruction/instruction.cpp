@@ -31,12 +31,47 @@ constexpr Instruction table[] = {
 };
 // clang-format on
 
+// clang-format off
+constexpr InstructionName moves[] = {
+    {"ldmatrix",    "sm_75",  "no copy_with: threads load"},
+    {"stmatrix",    "sm_90",  "no copy_with: threads store"},
+    {"cp_async",    "sm_80",  "no copy_with: threads copy through registers"},
+    {"bulk",        "sm_90",  "no copy_with: threads copy"},
+    {"bulk_tensor", "sm_90",  "no copy_with: threads copy"},
+    {"cluster",     "sm_90",  "no cluster step"},
+    {"multicast",   "sm_90",  "no cluster step: every block copies for itself"},
+    {"mbarrier",    "sm_90",  "no specialize, and pipelines of plain copies with 2 slots"},
+    {"setmaxnreg",  "sm_90a", "roles with registers=0"},
+};
+// clang-format on
+
 /// Elements of type `t` in a 32-bit register: neighbours along the depth.
 std::int64_t packed(DType t) { return t == DType::tf32 || t == DType::f32 ? 1 : 4 / bytes_of(t); }
 
 }  // namespace
 
 std::span<const Instruction> instructions() { return table; }
+
+std::span<const InstructionName> instruction_names() {
+  static const std::vector<InstructionName> all = [] {
+    std::vector<InstructionName> out;
+    for (const Instruction& i : table) out.push_back({i.name, i.since, "other types, or no tensorize: plain loops"});
+    out.insert(out.end(), std::begin(moves), std::end(moves));
+    return out;
+  }();
+  return all;
+}
+
+bool came_with(std::string_view since, std::string_view arch) {
+  if (since.ends_with('a')) return arch == since;
+  const auto number = [](std::string_view name) {  // sm_90a -> 90
+    int n = 0;
+    for (char c : name)
+      if (c >= '0' && c <= '9') n = 10 * n + (c - '0');
+    return n;
+  };
+  return number(arch) >= number(since);
+}
 
 const Instruction* find_instruction(std::string_view name) {
   const auto* found = std::find_if(std::begin(table), std::end(table), [&](const Instruction& i) { return i.name == name; });

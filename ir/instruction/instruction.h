@@ -35,6 +35,17 @@ struct Instruction {
   std::string_view since;               // oldest architecture; a name that ends in `a` is needed exactly
 };
 
+/// What a device may have or lack, by the names that its list of instructions holds: the rows of the table, and how elements move and
+/// what orders that (cp_async, bulk, mbarrier, ..).
+struct InstructionName {
+  std::string_view name;
+  std::string_view since;    // as in Instruction
+  std::string_view instead;  // what a schedule can do where a device lacks it
+};
+std::span<const InstructionName> instruction_names();
+/// True if an instruction that came with `since` exists on `arch`.
+bool came_with(std::string_view since, std::string_view arch);
+
 /// All rows; order is preference.
 std::span<const Instruction> instructions();
 const Instruction* find_instruction(std::string_view name);

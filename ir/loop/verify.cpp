@@ -22,7 +22,7 @@ class Verifier {
     for (StmtId root : p_.kernels) {
       if (!p_.stmts.has(root) || !p_[root].as<Root>()) return wrong("a kernel is no root");
       if (p_[root].parent != root) return wrong("a root has a parent");
-      if (p_[root].children.empty()) return wrong(fmt::format("kernel '{}' is empty", p_[root].as<Root>()->name));
+      if (p_[root].children.empty()) return wrong_at(root, fmt::format("kernel '{}' is empty", p_[root].as<Root>()->name));
       TECC_CHECK(tree(root));
     }
     for (BlockId b : blocks_) TECC_CHECK(block(b));
@@ -44,6 +44,7 @@ class Verifier {
   std::map<TensorId, std::vector<BlockId>> writers_;  // in program order
 
   static Refusal wrong(const std::string& what) { return refuse(Code::bug_verify, "?", what); }
+  Refusal wrong_at(StmtId s, const std::string& what) const { return at(p_[s].at, wrong(what)); }
   Refusal wrong(BlockId b, const std::string& what) const { return at(p_[b].at, wrong(fmt::format("block '{}' {}", p_.block(b).name, what))); }
 
   Check tree(StmtId s) {
@@ -55,11 +56,11 @@ class Verifier {
       if (p_[c].as<Root>()) return wrong("a root stands inside a kernel");
     }
     if (const auto* l = row.as<Loop>()) {
-      if (l->retired) return wrong(fmt::format("the retired loop '{}' is live", name(s)));
-      if (row.children.empty()) return wrong(fmt::format("loop '{}' is empty", name(s)));
+      if (l->retired) return wrong_at(s, fmt::format("the retired loop '{}' is live", name(s)));
+      if (row.children.empty()) return wrong_at(s, fmt::format("loop '{}' is empty", name(s)));
       TECC_CHECK(extent(s, *l));
     } else if (!row.as<Root>() && !row.children.empty()) {
-      return wrong(fmt::format("'{}' has children", name(s)));
+      return wrong_at(s, fmt::format("'{}' has children", name(s)));
     }
     if (const auto* b = row.as<Block>()) {
       blocks_.push_back(s);
@@ -84,7 +85,7 @@ class Verifier {
   }
 
   Check extent(LoopId id, const Loop& l) {
-    if (l.extent->type != DType::i64) return wrong(fmt::format("the extent of '{}' is no index", name(id)));
+    if (l.extent->type != DType::i64) return wrong_at(id, fmt::format("the extent of '{}' is no index", name(id)));
     bool known = true;
     walk(l.extent, [&](const Expr& e) {
       if (const auto* v = e.as<Var>()) {
@@ -94,7 +95,7 @@ class Verifier {
       known &= !e.as<Read>() && !e.as<Reduce>();
       return known;
     });
-    if (!known) return wrong(fmt::format("the extent of loop '{}' names something that is not around it", name(id)));
+    if (!known) return wrong_at(id, fmt::format("the extent of loop '{}' names something that is not around it", name(id)));
     return Ok{};
   }
 

@@ -4,6 +4,7 @@
 #include "tests/support/tool.h"
 
 using namespace tecc;
+using test::check_wrong;
 using test::parsed;
 using test::tool;
 
@@ -15,22 +16,6 @@ const std::string cpu = "--target=llvm ";
 void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 std::size_t files_in(const std::string& folder) {
   return static_cast<std::size_t>(std::distance(std::filesystem::directory_iterator(folder), std::filesystem::directory_iterator()));
-}
-
-/// Commands that must fail, each with its exit code and a piece of what it says.
-struct Wrong {
-  std::string arguments;
-  int code;
-  std::string says;
-};
-void check_wrong(const std::vector<Wrong>& rows) {
-  for (const Wrong& w : rows) {
-    INFO("tecc " << w.arguments);
-    const test::Ran r = tool(w.arguments);
-    INFO(r.out << r.err);
-    CHECK(r.code == w.code);
-    CHECK(r.err.find(w.says) != std::string::npos);
-  }
 }
 
 }  // namespace
@@ -223,6 +208,7 @@ TEST_CASE("cli: tune and records") {
 
 TEST_CASE("cli: explain") {
   CHECK(tool("explain E0306").out.starts_with("E0306 (tail_left)"));
+  CHECK(parsed(tool("explain E0306 --json"))["code"] == "E0306");
   check_wrong({{"explain E9999", 1, "there is no error 'E9999'"}, {"explain", 2, "what"}, {"explain E0306 E0307", 2, ""}});
 }
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <vector>
 
 #include "tests/support/te.h"
 #include "tests/support/temporary_folder.h"
@@ -41,6 +42,22 @@ inline nlohmann::json parsed(const Ran& r) {
   auto j = nlohmann::json::parse(r.out, nullptr, false);
   REQUIRE_FALSE(j.is_discarded());
   return j;
+}
+
+/// Commands that must fail, each with its exit code and a piece of what it says.
+struct Wrong {
+  std::string arguments;
+  int code;
+  std::string says;
+};
+inline void check_wrong(const std::vector<Wrong>& rows) {
+  for (const Wrong& w : rows) {
+    INFO("tecc " << w.arguments);
+    const Ran r = tool(w.arguments);
+    INFO(r.out << r.err);
+    CHECK(r.code == w.code);
+    CHECK(r.err.find(w.says) != std::string::npos);
+  }
 }
 
 }  // namespace tecc::test
