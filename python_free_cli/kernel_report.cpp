@@ -46,6 +46,7 @@ Occupancy occupancy_of(const codegen::Target& t, std::int64_t threads, std::int6
   Occupancy out{most_blocks, "the most blocks that an SM takes"};
   const auto bound = [&](std::int64_t blocks, const char* why) {
     if (blocks < out.blocks) out = {blocks, why};
+    else if (blocks == out.blocks) out.bound += fmt::format(" and {}", why);
   };
   if (t.threads_per_sm) bound(t.threads_per_sm / (warps * warp), "threads");
   if (t.registers_per_sm && of_warp) bound(t.registers_per_sm / of_warp / warps, "registers");
@@ -101,7 +102,7 @@ std::string text_of(const KernelReport& k, const codegen::Target* target) {
   }
   if (k.shared) {
     const auto bad = std::count_if(k.shared->begin(), k.shared->end(), has_conflict);
-    out += row("bank conflicts", k.shared->empty() ? "no thread touches shared memory" : bad == 0 ? fmt::format("none in {}", count(static_cast<std::int64_t>(k.shared->size()), "access")) + (k.shared->size() == 1 ? "" : "es") : fmt::format("in {} of {} accesses", bad, k.shared->size()));
+    out += row("bank conflicts", k.shared->empty() ? "no thread touches shared memory" : bad == 0 ? fmt::format("none in {} access{}", k.shared->size(), k.shared->size() == 1 ? "" : "es") : fmt::format("in {} of {} accesses", bad, k.shared->size()));
     for (const auto& a : *k.shared)
       out += fmt::format("    {:<24}{:<22}{}\n", fmt::format("{} {} {}", a.statement, a.is_write ? "->" : "<-", a.buffer), a.how, !a.banks ? "the data decide" : a.banks->ways == 1 ? "no conflict" : fmt::format("{} ways", a.banks->ways));
   }

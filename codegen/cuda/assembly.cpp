@@ -100,6 +100,8 @@ std::vector<Assembly> parse_ptx(std::string_view text) {
   std::vector<Assembly> all;
   Open now;
   bool inside = false;
+  std::size_t braces = 0;  // opened so far: labels of inline assembly are its own, $ ones the kernel's
+  const auto place = [&](std::string_view label) { return label.starts_with('$') ? std::string(label) : std::string(label) + " " + std::to_string(braces); };
   for_each_line(text, [&](std::size_t number, std::string_view full) {
     std::string_view line = trimmed(full);
     constexpr std::string_view entry = ".entry ";
@@ -110,9 +112,10 @@ std::vector<Assembly> parse_ptx(std::string_view text) {
       return;
     }
     if (line == "{" && !now.out.kernel.empty()) inside = true;
+    braces += static_cast<std::size_t>(std::count(line.begin(), line.end(), '{')) * (line.starts_with('{') ? 1 : 0);
     if (!inside || line.empty() || line.starts_with("//") || line.starts_with('.')) return;
-    if (line.starts_with('$') && line.ends_with(':')) {
-      now.places[std::string(line.substr(0, line.size() - 1))] = now.out.instructions.size();
+    if (line.ends_with(':')) {
+      now.places[place(line.substr(0, line.size() - 1))] = now.out.instructions.size();
       return;
     }
     // Inline assembly stands in braces, perhaps several instructions in a line.
@@ -130,8 +133,8 @@ std::vector<Assembly> parse_ptx(std::string_view text) {
         one = trimmed(one.substr(one.find_first_of(" \t")));
       }
       i.opcode = std::string(word(one));
-      const auto label = one.find('$');
-      now.goes_to.push_back(is_branch(AssemblyKind::ptx, i.opcode) && label != std::string_view::npos ? std::string(one.substr(label)) : std::string());
+      const auto label = one.find_last_of(" \t");
+      now.goes_to.push_back(is_branch(AssemblyKind::ptx, i.opcode) && label != std::string_view::npos ? place(one.substr(label + 1)) : std::string());
       now.out.instructions.push_back(std::move(i));
     }
   });
