@@ -108,6 +108,7 @@ void add_workspace(Contract& c, const ContractBuffer& b) {
 CudaLaunch launch_of(const Program& p, const Workspace& ws, const cuda::Kernel& k) {
   CudaLaunch launch;
   launch.kernel = k.name;
+  launch.image = k.name + ".cubin";  // until the artifact has one
   launch.grid[0] = formula_of(p, k.grid);
   const std::string at_once = k.cluster == 1 ? "sm_count" : fmt::format("sm_count / {}", k.cluster);
   if (k.persistent) launch.grid[0] = fmt::format("min({}, {})", launch.grid[0], at_once);

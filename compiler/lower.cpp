@@ -88,6 +88,7 @@ Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::s
   const auto write = [&](std::size_t n, std::string_view name) {
     if (!dump.empty()) std::ofstream(fmt::format("{}/{:02}_{}.ir", dump, n, name)) << print(Stage{std::string(name), stage.program});
   };
+  name_as_printed(stage.program);  // so that going on from a file leads to the same text
   write(done, stage.after);
   if (done == 0) TECC_CHECK(verified(stage.program, Level::scheduled, "schedule"));
   for (std::size_t n = 0; n < all.size(); ++n) {
@@ -97,6 +98,7 @@ Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::s
     if (!after) return after.error();
     stage.program = *std::move(after);
     if (n < done) continue;
+    name_as_printed(stage.program);
     write(n + 1, all[n].name);
     TECC_CHECK(verified(stage.program, all[n].leaves, all[n].name));
   }

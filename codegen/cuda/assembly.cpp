@@ -179,9 +179,19 @@ std::vector<AssemblyLoop> loops_of(const Assembly& a) {
       if (all != passes[b]) passes[b] = all, more = true;
     }
   }
+  std::vector<bool> runs(blocks, false);  // what nothing leads to is padding
+  std::vector<std::size_t> next = {0};
+  while (blocks && !next.empty()) {
+    const std::size_t b = next.back();
+    next.pop_back();
+    if (runs[b]) continue;
+    runs[b] = true;
+    for (const auto& [from, to] : ways)
+      if (from == b) next.push_back(to);
+  }
   std::map<std::size_t, std::vector<bool>> bodies;  // by the block that is branched back to
   for (const auto& [from, to] : ways) {
-    if (!passes[from][to]) continue;
+    if (!passes[from][to] || !runs[from]) continue;
     std::vector<bool>& body = bodies.try_emplace(to, blocks, false).first->second;
     body[to] = true;
     std::vector<std::size_t> todo = {from};

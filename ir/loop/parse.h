@@ -34,6 +34,10 @@ namespace tecc::loop {
 /// E0102 to E0105 lexis and syntax, E0130s uses, E0150 to E0155.
 Result<Program> parse(const Source& source);
 
+/// Every row takes the name that print() gives it, and what the text does not mention is called `_`: whoever makes further rows from
+/// these gives them the same names as one who has read the text.
+void name_as_printed(Program& p);
+
 /// The loop that an iteration is, where it is one loop and nothing else; row 0 otherwise. Text leaves out axes that are these.
 LoopId usual_axis(const Iter& i);
 

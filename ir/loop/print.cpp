@@ -58,6 +58,20 @@ class Printer {
               [this](TensorId t) { return buffers_.count(t) ? buffers_.at(t) : std::string("_"); }};
   }
 
+  void give_names(Program& to) const {
+    const auto call = [&](VarId v, const std::string& name) {
+      if (to.vars[v].name != name) to.vars.set(v, {name});
+    };
+    for (std::uint32_t n = 0; n < p_.stmts.size(); ++n)
+      if (p_.stmts.has({n}))
+        if (const auto* l = p_[StmtId{n}].as<Loop>()) call(l->var, loop({n}));
+    for (const auto& [v, name] : iters_) call(v, name);
+    for (const auto& [b, name] : blocks_)
+      if (p_.block(b).name != name) to.stmts.edit(b, [&](Stmt& s) { std::get<Block>(s.node).name = name; });
+    for (const auto& [t, name] : buffers_)
+      if (p_[t].name != name) to.buffers.edit(t, [&](Buffer& b) { b.name = name; });
+  }
+
   std::string program() {
     out_ += fmt::format("program {}(", p_.name);
     for (std::size_t n = 0; n < p_.inputs.size(); ++n) out_ += (n ? ", " : "") + buffer(p_.inputs[n]);
@@ -394,5 +408,10 @@ Names names_of(const Program& p) {
 }
 
 std::string print(const Program& p) { return Printer(p).program(); }
+
+void name_as_printed(Program& p) {
+  const Program before = p;
+  Printer(before).give_names(p);
+}
 
 }  // namespace tecc::loop

@@ -92,10 +92,16 @@ TEST_CASE("device files: without one of its instructions a schedule is refused w
     CHECK(tool("build " + gemm + lacks).code == 0);
     CHECK(tool("run " + small + " --arch=" + f.path + "/lacks.json").out.find("verified") != std::string::npos);
   }
-  // The clusters of a schedule need two more.
+  // A schedule with clusters needs two more.
   const std::string text = test::read_file(TECC_SOURCE_DIR "/examples/schedules/gemm_sm90a.schedule");
-  write(f.path + "/cluster.schedule", std::regex_replace(text, std::regex("g = raster\\(i0, j0, group=8\\)"), "_, rank = cluster(j0, 2); g = raster(i0, _, group=8)"));
-  check_wrong({{"build " + gemm + tensor_cores + " --arch=sm_80 --out-dir " + f.path + "/a", 1, "E0430: 'C.sum' needs the instruction wgmma.k16.f32.bf16.bf16, which this sm_80 does not have"}});
+  write(f.path + "/cluster.schedule", std::regex_replace(text, std::regex("g = raster\\(i0, j0, group=8\\)"), "jc, rank = cluster(j0, 2); g = raster(i0, jc, group=8)"));
+  for (const char* name : {"cluster", "multicast"}) {
+    write(f.path + "/lacks.json", edited("\"" + std::string(name) + "\",", ""));
+    check_wrong({{"build " + gemm + " --schedule " + f.path + "/cluster.schedule" + lacks, 1, std::string("needs the instruction ") + name + ", which this sm_90a does not have; legal: no cluster step"}});
+    CHECK(tool("build " + gemm + tensor_cores + lacks).code == 0);
+  }
+  // Another architecture has what came with it.
+  check_wrong({{"build " + gemm + tensor_cores + " --arch=sm_80 --out-dir " + f.path + "/b", 1, "E0430: 'A.shared' needs the instruction bulk_tensor, which this sm_80 does not have"}});
 }
 
 TEST_CASE("device files: what is wrong with one") {

@@ -115,7 +115,9 @@ TEST_CASE("tile lowering: refusals name the tile and what the instruction needs"
   CHECK(why("slots=4", "slots=6", "M=512,N=512,K=256").find("E0405: kernel 'gemm' needs 327776 bytes of shared memory > 232448 bytes a block") != std::string::npos);
   CHECK(why("warpgroups=2", "warpgroups=1", "M=512,N=512,K=256").find("E0423: role 2 has 1 warpgroups") != std::string::npos);
   CHECK(why("set_scope\\(C.sum, register\\);", "", "M=512,N=512,K=256").find("E0418: 'C.sum' is not in registers; wgmma keeps its sums in registers") != std::string::npos);
+  const std::string mixed = "kernel gemm(A: f16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = bf16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) }";
+  CHECK(test::lowering_refused({mixed, "M=512,N=512,K=256", "", text}).find("E0416: no wgmma instruction multiplies f16 by bf16 into f32 here") != std::string::npos);
   compiler::Limits older;
   older.arch = "sm_80";
-  CHECK(test::lowering_refused({gemm, "M=512,N=512,K=256", "T=bf16", text}, older).find("E0416: no wgmma instruction multiplies bf16 by bf16 into f32 here") != std::string::npos);
+  CHECK(test::lowering_refused({gemm, "M=512,N=512,K=256", "T=bf16", text}, older).find("E0430: 'A.shared' needs the instruction bulk_tensor, which this sm_80 does not have; legal: no copy_with: threads copy") != std::string::npos);
 }

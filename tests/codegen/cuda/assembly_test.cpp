@@ -7,7 +7,7 @@ using namespace tecc;
 namespace {
 
 /// cuobjdump -sass of a product's main loop, shortened; the wait for a barrier goes on far below, and comes back into the loop.
-const char* const sass = R"(
+const char* const sass = R"sass(
 	code for sm_90a
 		Function : gemm
 	.headerflags	@"EF_CUDA_SM90 EF_CUDA_VIRTUAL_SM(EF_CUDA_SM90)"
@@ -40,10 +40,10 @@ const char* const sass = R"(
         /*0040*/                   STL [R1], R8 ;                                            /* 0x00000a00ff017b82 */
         /*0050*/               @P0 BRA 0x10 ;                                                /* 0xfffffff800b00947 */
         /*0060*/                   EXIT ;                                                    /* 0x000000000000794d */
-)";
+)sass";
 
 /// The same loop as nvdisasm -c writes it.
-const char* const labels = R"(
+const char* const labels = R"sass(
 .text.gemm:
         /*0000*/                   LDC R1, c[0x0][0x28] ;
 .L_x_1:
@@ -53,9 +53,9 @@ const char* const labels = R"(
         /*0040*/                   EXIT ;
 .L_x_2:
         /*0050*/                   BRA `(.L_x_2);
-)";
+)sass";
 
-const char* const ptx = R"(
+const char* const ptx = R"sass(
 .visible .entry gemm(
 	.param .u64 gemm_param_0
 )
@@ -87,7 +87,7 @@ bra AGAIN;
 	// end inline asm
 	ret;
 }
-)";
+)sass";
 
 std::size_t of(const std::vector<std::size_t>& mix, Work w) { return mix[static_cast<std::size_t>(w)]; }
 
