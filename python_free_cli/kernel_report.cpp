@@ -103,8 +103,11 @@ std::string text_of(const KernelReport& k, const codegen::Target* target) {
   if (k.shared) {
     const auto bad = std::count_if(k.shared->begin(), k.shared->end(), has_conflict);
     out += row("bank conflicts", k.shared->empty() ? "no thread touches shared memory" : bad == 0 ? fmt::format("none in {} access{}", k.shared->size(), k.shared->size() == 1 ? "" : "es") : fmt::format("in {} of {} accesses", bad, k.shared->size()));
+    const auto label = [](const auto& a) { return fmt::format("{} {} {}", a.statement, a.is_write ? "->" : "<-", a.buffer); };
+    std::size_t widest = 0;
+    for (const auto& a : *k.shared) widest = std::max(widest, label(a).size());
     for (const auto& a : *k.shared)
-      out += fmt::format("    {:<24}{:<22}{}\n", fmt::format("{} {} {}", a.statement, a.is_write ? "->" : "<-", a.buffer), a.how, !a.banks ? "the data decide" : a.banks->ways == 1 ? "no conflict" : fmt::format("{} ways", a.banks->ways));
+      out += fmt::format("    {:<{}}  {:<20}{}\n", label(a), widest, a.how, !a.banks ? "the data decide" : a.banks->ways == 1 ? "no conflict" : fmt::format("{} ways", a.banks->ways));
   }
   return out;
 }

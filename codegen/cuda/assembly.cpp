@@ -189,9 +189,11 @@ std::vector<AssemblyLoop> loops_of(const Assembly& a) {
     for (const auto& [from, to] : ways)
       if (from == b) next.push_back(to);
   }
+  // "BRA.U.ANY" goes back until every thread of the warp has had its turn: once, where they agree.
+  const auto is_turn = [&](std::size_t b) { return a.instructions[(b + 1 < blocks ? first[b + 1] : n) - 1].opcode.find(".ANY") != std::string::npos; };
   std::map<std::size_t, std::vector<bool>> bodies;  // by the block that is branched back to
   for (const auto& [from, to] : ways) {
-    if (!passes[from][to] || !runs[from]) continue;
+    if (!passes[from][to] || !runs[from] || is_turn(from)) continue;
     std::vector<bool>& body = bodies.try_emplace(to, blocks, false).first->second;
     body[to] = true;
     std::vector<std::size_t> todo = {from};

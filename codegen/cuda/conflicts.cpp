@@ -31,7 +31,7 @@ std::optional<std::size_t> row_dim(const Buffer& b) {
   return out;
 }
 
-/// Threads that name rows of 16 bytes: thread -> (row, element of it), through the buffer's storage.
+/// Threads that name rows of 16 bytes, as for stmatrix and ldmatrix: thread -> (row, element of it), through the buffer's storage.
 std::optional<layout::BankConflicts> rows_of(const Buffer& b, const FragmentLayout& address, std::int64_t threads) {
   const auto row = row_dim(b);
   const auto storage = layout::of_storage(b);
@@ -94,7 +94,7 @@ std::vector<SharedAccess> shared_accesses(const Program& p) {
   for (BlockId id : all_blocks(p)) {
     const Block& b = p.block(id);
     const Via via = b.tile ? b.tile->via : Via::plain;
-    if (via == Via::bulk || via == Via::bulk_tensor || via == Via::cp_async || via == Via::ldmatrix) continue;
+    if (via == Via::bulk || via == Via::bulk_tensor || via == Via::cp_async) continue;
     for (const Write& w : b.writes) {
       if (is_shared(p[w.buffer])) {
         const Buffer& to = p[w.buffer];
@@ -107,6 +107,7 @@ std::vector<SharedAccess> shared_accesses(const Program& p) {
         const Buffer& from = p[r->tensor];
         // An operand is read eight rows of 16 bytes at a time ("core matrices").
         if (via == Via::wgmma) add({b.name, from.name, false, "wgmma", 16, rows_of(from, {{Piece::Of::thread, 1, 8, 0, 1}}, 8)});
+        else if (via == Via::ldmatrix) add({b.name, from.name, false, "ldmatrix", 16, rows_of(from, matrix_move(4).address, 32)});
         else if (via != Via::mma_sync) add(plain_access(p, id, r->tensor, r->index, false));
         return true;
       });

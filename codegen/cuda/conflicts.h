@@ -17,7 +17,8 @@ struct SharedAccess {
   /// nullopt where the data decide the address, or it is no sum of digits.
   std::optional<layout::BankConflicts> banks;
 };
-/// Of a lowered program, statement by statement. Bulk copies are left out: they move whole rows and meet no conflicts.
+/// Of a lowered program, statement by statement. Asynchronous copies are left out: they do not
+/// pass through threads.
 std::vector<SharedAccess> shared_accesses(const loop::Program& lowered);
 
 }  // namespace tecc::codegen::cuda

@@ -29,7 +29,7 @@ TEST_CASE("explain: an artifact without images, from its contract, expression an
   CHECK(r.out.starts_with("gemm for sm_90a, M=4096, K=4096, N=4096, T=bf16\n\nkernel gemm: 132 blocks of 384 threads\n"));
   CHECK(r.out.find("  shared memory     229440 bytes a block\n") != std::string::npos);
   CHECK(r.out.find("from the loop program (no machine code is at hand)\n    matrix                      1\n    bulk copies                 3\n") != std::string::npos);
-  CHECK(r.out.find("  bank conflicts    none in 3 accesses\n    C.sum <- A.shared       wgmma                 no conflict\n") != std::string::npos);
+  CHECK(r.out.find("  bank conflicts    none in 3 accesses\n    C.sum <- A.shared  wgmma               no conflict\n") != std::string::npos);
   CHECK(r.out.find("  memory            100.7 MB at 3.35 TB/s: 30 us\n  tensor cores      137.4 GFLOP at 989.0 TFLOP/s: 139 us\n") != std::string::npos);
   CHECK(r.out.ends_with("\nThe rate of the tensor cores bounds it on this device: nothing is faster than 139 us, 4.6 times what memory would allow.\n"));
   CHECK(tool("explain " + f.path + "/a/gemm.json").out == r.out);

@@ -45,4 +45,12 @@ TEST_CASE("conflicts: without the swizzle they would have") {
   for (std::uint32_t n = 0; n < p.buffers.size(); ++n)
     if (p.buffers.has({n})) p.buffers.edit({n}, [](loop::Buffer& b) { b.swizzle = 0; });
   for (const auto& a : codegen::cuda::shared_accesses(p)) CHECK(a.banks->ways == 8);
+  // The same rows, named by the threads of a warp.
+  for (loop::BlockId b : loop::all_blocks(p))
+    if (const auto& t = p.block(b).tile; t && t->via == loop::Via::wgmma) p.stmts.edit(b, [](loop::Stmt& s) { std::get<loop::Block>(s.node).tile->via = loop::Via::ldmatrix; });
+  const auto all = codegen::cuda::shared_accesses(p);
+  REQUIRE(all.size() == 3);
+  CHECK(all[0].how == "ldmatrix");
+  CHECK(all[0].banks->ways == 8);
+  CHECK(all[0].banks->cycles == 32);
 }

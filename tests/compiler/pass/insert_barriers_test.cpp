@@ -29,5 +29,5 @@ TEST_CASE("insert_barriers: one before a single hand-over, none around loops") {
 
 TEST_CASE("insert_barriers: two slots need one barrier a round") {
   const std::string out = barriers(square, tiles + "pipeline(k0, [as, bs])");
-  CHECK(out == "C.init A.shared B.shared k0{| k1{C} A.shared B.shared}");
+  CHECK(out == "C.init A.shared B.shared k0{| k1{C} A.shared_2 B.shared_2}");
 }
