@@ -112,6 +112,7 @@ class Chooser {
         axis.loop = d.loop;
         const auto extent = constant_extent(p_, d.loop);
         if (!extent) return refuse(Code::tile_form, b.name, fmt::format("loop '{}' has no constant extent", loop_name(p_, d.loop)));
+        if (*extent < 1) return refuse(Code::tile_form, b.name, fmt::format("loop '{}' has no iteration", loop_name(p_, d.loop)));
         axis.extent = *extent;
       }
       if (!plain) return refuse(Code::tile_form, b.name, fmt::format("axis '{}' is not one loop inside of it", p_.vars[b.iters[n].var].name));

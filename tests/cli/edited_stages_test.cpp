@@ -48,6 +48,14 @@ TEST_CASE("cli: compile from an edited stage") {
   // The artifact has no schedule that did not make it.
   CHECK_FALSE(std::filesystem::exists(f.path + "/e/k.schedule"));
   CHECK(parsed(tool("build " + gpu + text_only + "--json --compile-from=" + d + "k.cu -o " + f.path + "/g"))["files"].size() == 3);
+  // Of several architectures, a folder each.
+  CHECK(tool("build " + expression + "--arch=sm_80,sm_90a " + text_only + "--schedule naive --dump-ir=" + f.path + "/two -o " + f.path + "/i").code == 0);
+  for (const char* arch : {"sm_80", "sm_90a"}) {
+    const std::string one = f.path + "/two/" + arch;
+    CHECK(tool("build " + expression + "--arch=" + arch + " " + text_only + "--compile-from=" + one + "/k." + arch + ".cu -o " + f.path + "/j").code == 0);
+    CHECK(test::read_file(f.path + "/j/k.cu") == test::read_file(f.path + "/i/k." + arch + ".cu"));
+    CHECK(std::filesystem::exists(one + "/13_lower_events.ir"));
+  }
   // On a CPU.
   REQUIRE(tool("build " + expression + "--target=llvm --schedule naive --dump-ir=" + f.path + "/cpu -o " + f.path + "/h").code == 0);
   write(f.path + "/cpu.ir", edited(f.path + "/cpu/03_insert_guards.ir", "X[i] * 2", "X[i] * 5"));
@@ -106,5 +114,7 @@ TEST_CASE("cli: compile from what is no stage, no program, or another expression
   // A device that lacks what the program uses.
   const std::string gemm = TECC_SOURCE_DIR "/examples/cases/gemm.te --dims M=512,N=512,K=256 --types T=bf16 " + text_only;
   REQUIRE(tool("build " + gemm + "--arch=sm_90a --schedule " TECC_SOURCE_DIR "/examples/schedules/gemm_sm90a.schedule --dump-ir=" + f.path + "/w -o " + f.path + "/x").code == 0);
+  write(e, edited(f.path + "/w/00_scheduled.ir", "for x0: 128 {", "for x0: 0 {"));
+  check_wrong({{"build " + gemm + "--arch=sm_90a --compile-from=" + e + out, 1, "error E0419: the tile of 'A.shared' cannot be cut into threads: loop 'x0' has no iteration"}});
   check_wrong({{"build " + gemm + "--arch=sm_80 --compile-from=" + f.path + "/w/13_lower_events.ir" + out, 1, "which this sm_80 does not have"}});
 }
