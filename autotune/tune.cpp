@@ -231,7 +231,8 @@ Result<std::optional<schedule::Trace>> recorded(const codegen::Workload& w, cons
   if (!best) return std::optional<schedule::Trace>();
   auto trace = schedule::parse({intern("record"), best->record.schedule}, w.naive);
   if (!trace) return refuse(Code::record_stale, w.kernel.name, message(trace.error()));
-  if (const auto state = schedule::replay(w.naive, *trace); !state) return refuse(Code::record_stale, w.kernel.name, message(state.error()));
+  // An edited device file may have taken away what the schedule needs.
+  if (const auto program = codegen::lowered(w, {t, *trace}); !program) return refuse(Code::record_stale, w.kernel.name, message(program.error()));
   return std::optional<schedule::Trace>(*std::move(trace));
 }
 

@@ -119,6 +119,18 @@ TEST_CASE("tune: E0540 when nothing could be measured, E0511 for a record that d
   const auto stale = recorded(w, h100(), db);
   REQUIRE_FALSE(stale);
   CHECK(render(stale.error()).starts_with("error E0511: the recorded schedule of 'mm' does not apply any more: "));
+  // What fits a device does not fit the one whose file says that it has less.
+  r.schedule = "i0, i1 = split(C.i, 16); bs, bl = cache_read([C], B, shared, at=i0); bind(i0, block)\n";
+  r.outcome = Measured{{0.5}};
+  require(db.add(r));
+  codegen::Target less = h100();
+  less.limits.shared_bytes = 1024;
+  const auto fits = recorded(w, h100(), db), lacks = recorded(w, less, db);
+  CHECK_FALSE(fits);  // 256 KiB
+  less.limits.shared_bytes = 512 << 10;
+  CHECK(require(recorded(w, less, db)));
+  REQUIRE_FALSE(lacks);
+  CHECK(render(lacks.error()) == "error E0511: the recorded schedule of 'mm' does not apply any more: kernel 'mm' needs 262144 bytes of shared memory > 1024 bytes a block; largest: 'B.shared'; tune again");
 }
 
 TEST_CASE("roofline: a product of matrices and a copy") {
