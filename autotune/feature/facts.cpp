@@ -369,7 +369,7 @@ class Kernel {
     if (f_.shared_bytes > 0) fit = std::min(fit, std::floor(static_cast<double>(target_.shared_per_sm) / (f_.shared_bytes + 1024)));
     double registers = f_.registers * warps * lanes;
     if (!p_.roles.empty() && f_.tensor_operations > 0) {
-      registers = 0;
+      registers = f_.registers = 0;
       for (const WarpRole& r : p_.roles) registers += static_cast<double>(r.warpgroups * 128 * r.registers), f_.registers = std::max(f_.registers, static_cast<double>(r.registers));
     }
     fit = std::min(fit, std::floor(static_cast<double>(target_.registers_per_sm) / std::max(registers, 1.0)));

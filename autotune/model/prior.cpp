@@ -30,7 +30,7 @@ double cuda_us(const KernelFacts& k, const codegen::Target& t) {
   const double shared = k.shared_bytes_moved * busiest / shared_bytes_a_clock;
   const double barriers = k.barriers * barrier_clocks * std::ceil(k.blocks / (sms * k.blocks_per_sm));
   const double hidden = std::min(1.0, k.warps_per_sm * std::sqrt(std::max(k.independent, 1.0)) / enough_warps);
-  const double spills = k.registers >= 255 ? spill_cost : 1;
+  const double spills = k.registers >= 255 && k.roles == 0 ? spill_cost : 1;
   // Matrix instructions: the slower of products and operands out of shared memory, and what a tile costs before and after them.
   const double tensor_rate = t.tensor_tflops * 1e6 / sms * 2 / std::max(k.element_bytes, 1.0) / clocks_a_us;  // operations a clock
   double tensor = 0;

@@ -4,7 +4,7 @@ namespace tecc::autotune {
 namespace {
 
 constexpr Rule rules[] = {
-    {"inline_elementwise", inline_elementwise}, {"matrix_products", matrix_products}, {"tile_contractions", tile_contractions},
+    {"inline_elementwise", inline_elementwise}, {"cascades", cascades}, {"matrix_products", matrix_products}, {"tile_contractions", tile_contractions},
     {"rows", rows}, {"scans", scans}, {"elementwise", elementwise},
 };
 

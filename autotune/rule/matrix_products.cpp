@@ -1,8 +1,6 @@
 #include <algorithm>
 
-#include "autotune/rule/rules.h"
-#include "ir/instruction/instruction.h"
-#include "ir/loop/affine.h"
+#include "autotune/rule/tensor_tiles.h"
 
 /// Sums of products on matrix instructions that read shared memory: a warp loads tiles ahead by bulk copies, warpgroups multiply, results
 /// leave through panels in shared memory while the next tile is multiplied.
@@ -12,9 +10,6 @@ using namespace loop;
 using namespace schedule;
 
 namespace {
-
-constexpr std::int64_t warpgroup = 128;  // threads
-constexpr std::int64_t box_bytes = 16;   // what bulk copies want rows to be multiples of
 
 /// One side of the product: the axis that is cut into tiles.
 struct Side {
@@ -32,19 +27,6 @@ struct Shape {
   std::int64_t element = 2;  // bytes
   const Instruction* instruction = nullptr;
 };
-
-bool in(const tecc::Read& r, VarId v) {
-  return std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, v); });
-}
-
-/// Tensor maps: plain indices, rows of a multiple of 16 bytes, whole tensors in global memory.
-bool boxes_reach(const Program& p, const tecc::Read& r) {
-  const Buffer& b = p[r.tensor];
-  if (b.scope != Scope::global || b.by_value || r.otherwise || b.shape.size() > 5) return false;
-  for (const Expr& e : r.index)
-    if (!e.as<Var>()) return false;
-  return known_divisor(p, b.shape.back()) * bytes_of(b.type) % box_bytes == 0;
-}
 
 std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
   const Program& p = c.program();
@@ -83,16 +65,6 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
   return std::nullopt;
 }
 
-std::vector<std::int64_t> those(std::initializer_list<std::int64_t> all, const std::function<bool(std::int64_t)>& fits) {
-  std::vector<std::int64_t> out;
-  for (std::int64_t v : all)
-    if (fits(v)) out.push_back(v);
-  if (out.empty()) out.push_back(*all.begin());
-  return out;
-}
-
-std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
-
 /// The decisions of one product, in the order in which they are taken.
 struct Decisions {
   bool swap;
@@ -104,19 +76,6 @@ struct Decisions {
   std::int64_t band;
   bool persist;
 };
-
-/// Registers a thread of a consumer may have beside the loader's, by their number (65536 in all; multiples of 8).
-struct Share {
-  std::int64_t loader, consumer;
-};
-Share share_of(std::int64_t groups) {
-  switch (groups) {
-    case 1: return {56, 255 / 8 * 8};
-    case 2: return {40, 232};
-    case 3: return {32, 160};
-    default: return {24, 112};
-  }
-}
 
 /// Starting point: the largest tile that still fills the device.
 struct Preferred {
@@ -232,7 +191,12 @@ Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> followe
   TECC_CHECK(c.build.add(Bind{{cut[1]}, Group::thread}));
   (void)c.build.try_add(Unroll{{over}});
   (void)c.build.try_add(Vectorize{{cut[2]}});
-  if (!follower) return Ok{};
+  if (!follower) {
+    TECC_TRY(const auto copy, c.build.add(CacheWrite{sum, sum, Scope::local, cut[1]}));
+    if (const Ref l = Builder::axis(copy[1], b.iters.size() - 2); c.build.present(l)) (void)c.build.try_add(Vectorize{{l}});
+    return Ok{};
+  }
+  TECC_CHECK(c.build.add(SetScope{{sum}, Scope::local}));
   TECC_TRY(const auto loops, c.build.add(ReverseComputeAt{Builder::stage(*follower), cut[1]}));
   for (const Ref& l : loops)
     if (c.build.present(l) && c.build.extent(l) == width) (void)c.build.try_add(Vectorize{{l}});

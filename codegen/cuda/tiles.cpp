@@ -70,8 +70,7 @@ void KernelEmitter::tile_loops(StmtId s, BlockId id) {
 std::string KernelEmitter::descriptor(BlockId id, const Read& r, VarId depth, bool& transposed) {
   const Buffer& b = p_[r.tensor];
   const std::size_t fast = b.order.empty() ? b.shape.size() - 1 : static_cast<std::size_t>(b.order.back());
-  const auto* v = r.index[fast].as<Var>();
-  transposed = !v || v->id != depth;
+  transposed = !uses(r.index[fast], depth);
   // Between panels, when its rows are contiguous; along the depth the operand is one panel wide.
   const std::vector<Storage::Cut>& cuts = b.storage->dims[fast].cuts;
   const std::int64_t leading = transposed && cuts.size() == 2 ? cuts[0].place * bytes_of(b.type) : 16;

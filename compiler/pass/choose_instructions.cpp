@@ -402,6 +402,9 @@ class Chooser {
     nest.insert(nest.end(), repeats.begin(), repeats.end());
     const std::size_t first = nest.size();
     nest.insert(nest.end(), registers.rbegin(), registers.rend());
+    // Neighbours in a row leave together, where what they go to has them side by side.
+    const bool leaves = std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return p_[w.buffer].scope == Scope::global || p_[w.buffer].scope == Scope::shared; });
+    if (leaves && !registers.empty() && (nest.back().extent == 2 || nest.back().extent == 4)) nest.back().kind = LoopKind::vectorized;
     std::map<LoopId, std::vector<Part>> parts;
     for (const auto& [l, list] : drafts)
       for (const auto& [where, part] : list) {
