@@ -128,7 +128,8 @@ std::optional<Cascade> cascade_of(const Context& c, std::uint32_t s) {
   const bool offered = std::any_of(instructions().begin(), instructions().end(), [&](const Instruction& i) {
     return i.via == Via::wgmma && i.a == c.program()[out.queries].type && i.a == c.program()[out.values].type && c.target.limits.offers(i.since) && i.transposed;
   });
-  return offered ? std::optional(out) : std::nullopt;
+  const bool large = c.build.extent(Builder::axis(Builder::stage(s), out.row)) >= 64 && c.build.extent(Builder::axis(Builder::stage(s), out.along)) >= 64;
+  return offered && large ? std::optional(out) : std::nullopt;
 }
 
 Check schedule_cascade(Context& c, const Cascade& f) {

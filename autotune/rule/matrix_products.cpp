@@ -16,6 +16,7 @@ struct Side {
   std::size_t axis = 0;  // of the block
   Ref loop;
   std::int64_t extent = 0;
+  std::string name;
 };
 
 struct Shape {
@@ -52,7 +53,7 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
       continue;
     }
     if (side.extent) out.batch.push_back(side.loop);
-    side = {n, loop, c.build.extent(loop)};
+    side = {n, loop, c.build.extent(loop), p.vars[i.var].name};
   }
   if (!out.depth_extent || !out.rows.extent || !out.columns.extent) return std::nullopt;
   const auto fast_is_depth = [&](const tecc::Read& r) { return r.index.back().as<Var>()->id == depth; };
@@ -76,6 +77,10 @@ struct Decisions {
   std::int64_t band;
   bool persist;
 };
+
+/// Sums of 8-bit floats lose bits inside of the tensor core: they are added up apart every so many terms (docs/language.md, "Tensor cores").
+constexpr std::int64_t promoted_terms = 128;
+bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32; }
 
 /// Starting point: the largest tile that still fills the device.
 struct Preferred {
@@ -106,15 +111,15 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return g == 1 || 64 * (g - 1) < rows.extent; }), like.groups);
   d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || rows.extent > 64 * d.groups; }), 64);
   d.rows = d.groups * d.group_rows;
-  const std::int64_t accumulators = share_of(d.groups).consumer - 40;
+  const std::int64_t accumulators = (share_of(d.groups).consumer - 40) / (is_promoted(shape) ? 2 : 1);
   d.columns = c.choose.choose(name + " columns", those({16, 32, 48, 64, 96, 128, 160, 192, 224, 256}, [&](std::int64_t n) {
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && d.group_rows / 64 * n / 2 <= accumulators;
                               }), like.columns);
   const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle
-  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line}, [&](std::int64_t k) { return k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), line);
+  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || k == promoted_terms) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), line);
   const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
   const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
-  d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
+  d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
                             std::max<std::int64_t>(1, std::min(c.target.sm_count / std::max<std::int64_t>(tiles, 1), rounds / 8)));
   if (has_panel && d.parts == 1) {
     d.panel = c.choose.choose(name + " panel", those({64, 32, 16, 128, 0}, [&](std::int64_t w) { return w == 0 || d.columns % w == 0; }), 64);
@@ -160,8 +165,8 @@ std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t s) {
 }
 
 /// The loop that a follower of the sum has for an axis of the sum: by the read of its result.
-std::optional<std::size_t> axis_in(const Context& c, std::uint32_t sum, const Block& follower, std::size_t axis) {
-  const Block& b = c.block(sum);
+std::optional<std::size_t> axis_in(const Context& c, BlockId sum, const Block& follower, std::size_t axis) {
+  const Block& b = c.program().block(sum);
   std::size_t dim = 0;
   for (; dim < b.writes[0].index.size(); ++dim)
     if (const auto* v = b.writes[0].index[dim].as<Var>(); v && v->id == b.iters[axis].var) break;
@@ -203,8 +208,95 @@ Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> followe
   return Ok{};
 }
 
+/// The nest of the product, tiled; what the further steps name.
+struct Nest {
+  Ref multiplies, adds;  // the block of the product, and the one that holds the sums: the same, or another that adds them up
+  Ref i0, j0, k0, w;
+  Ref tile;              // the outermost loop of the product's tile
+  std::vector<Ref> grid;
+  std::optional<Ref> whole;  // adds up the parts of a split reduction
+};
+
+Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const Decisions& d) {
+  const Side& rows = d.swap ? shape.columns : shape.rows;
+  const Side& columns = d.swap ? shape.rows : shape.columns;
+  Nest n;
+  n.multiplies = n.adds = Builder::stage(s);
+  n.grid = shape.batch;
+  Ref depth = shape.depth;
+  if (d.parts > 1) {
+    TECC_TRY(const auto cut, c.build.add(SplitReduction{depth, d.parts, d.depth}, {"ko", "ki", "parts"}));
+    n.grid.insert(n.grid.begin(), cut[0]);
+    depth = cut[1];
+    n.whole = cut[2];
+  }
+  Ref row = rows.loop, column = columns.loop;
+  std::vector<Ref> inside;
+  if (is_promoted(shape)) {  // each round gets sums of its own, which another block adds to what there is
+    TECC_TRY(const auto cut, c.build.add(SplitReduction{depth, ceil_div(shape.depth_extent, d.depth), d.depth}, {"k", "k1", "add"}));
+    n.adds = cut[2];
+    const auto as_new = [&](const Ref& loop) {  // the spatial axes in their order
+      std::size_t at = 0;
+      for (std::size_t a = 0; a < *loop.axis; ++a) at += c.block(s).iters[a].kind == IterKind::spatial;
+      return Builder::axis(n.adds, at);
+    };
+    row = as_new(rows.loop), column = as_new(columns.loop);
+    for (Ref& l : n.grid) l = as_new(l);
+    n.k0 = Builder::axis(n.adds, c.program().block(*schedule::block_of(c.build.state(), n.adds)).iters.size() - 1);
+  } else {
+    TECC_TRY(const auto k, c.build.add(Split{depth, {d.depth}}, {"k0", "k1"}));
+    n.k0 = k[0];
+    inside.push_back(k[1]);
+  }
+  TECC_TRY(const auto i, c.build.add(Split{row, {d.rows}}, {"i0", "i1"}));
+  TECC_TRY(const auto w, c.build.add(Split{i[1], {d.group_rows}}, {"w", "i2"}));
+  TECC_TRY(const auto j, c.build.add(Split{column, {d.columns}}, {"j0", "j1"}));
+  n.i0 = i[0], n.j0 = j[0], n.w = w[0], n.tile = w[1];
+  std::vector<Ref> order = n.grid;
+  for (const Ref& l : {n.i0, n.j0, n.k0, n.w, w[1], j[1]}) order.push_back(l);
+  order.insert(order.end(), inside.begin(), inside.end());
+  TECC_CHECK(c.build.add(Reorder{order}));
+  TECC_CHECK(c.build.add(Bind{{n.w}, Group::warpgroup}));
+  if (is_promoted(shape)) {
+    TECC_TRY(const auto parts, c.build.add(ComputeAt{n.multiplies, n.w}));
+    TECC_CHECK(c.build.add(SetScope{{n.multiplies}, Scope::reg}));
+    n.tile = parts[rows.axis];
+  }
+  return n;
+}
+
+/// What takes the sums out of the registers: the stage that follows, or a copy.
+struct Results {
+  Ref block;
+  Ref rows, columns;  // its loops along the tile
+  std::optional<Ref> panel, panels, store;
+};
+
+Result<Results> take_results(Context& c, const Nest& n, const Side& rows, const Side& columns, std::optional<std::uint32_t> follower) {
+  const BlockId sums = *schedule::block_of(c.build.state(), n.adds);
+  const auto axis_of = [&](const Side& side) {  // of the block that holds the sums: behind a product that is added up apart the axes moved together
+    const Block& b = c.program().block(sums);
+    for (std::size_t a = 0; a < b.iters.size(); ++a)
+      if (b.iters[a].kind == IterKind::spatial && c.program().vars[b.iters[a].var].name == side.name) return a;
+    return side.axis;
+  };
+  Results out;
+  if (follower && !n.whole) {
+    const auto r = axis_in(c, sums, c.block(*follower), axis_of(rows)), l = axis_in(c, sums, c.block(*follower), axis_of(columns));
+    if (!r || !l) return refuse(Code::not_product, c.program().block(sums).name);
+    TECC_CHECK(c.build.add(SetScope{{n.adds}, Scope::reg}));
+    TECC_TRY(const auto loops, c.build.add(ReverseComputeAt{Builder::stage(*follower), n.j0}));
+    out.block = Builder::stage(*follower), out.rows = loops[*r], out.columns = loops[*l];
+    return out;
+  }
+  TECC_TRY(const auto copy, c.build.add(CacheWrite{n.adds, n.adds, Scope::reg, n.j0}, {"sum", "sl"}));
+  out.block = copy[1];
+  const std::size_t shift = n.whole ? 1 : 0;  // the part stands in front
+  out.rows = Builder::axis(copy[1], axis_of(rows) + shift), out.columns = Builder::axis(copy[1], axis_of(columns) + shift);
+  return out;
+}
+
 Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
-  const Ref stage = Builder::stage(s);
   const std::string name = c.block(s).name;
   c.done[s] = 1;
   const auto follower = epilogue_of(c, s);
@@ -212,96 +304,60 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   for (const Ref& l : shape.batch) batch *= c.build.extent(l);
   const TensorId out = follower ? c.block(*follower).writes[0].buffer : c.block(s).writes[0].buffer;
   const std::int64_t out_bytes = bytes_of(c.program()[out].type);
-  const bool has_panel = follower && out_bytes == 2 && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
+  const bool has_panel = (out_bytes == 2 ? follower.has_value() : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
   const Decisions d = decide(c, name, shape, batch, has_panel, out_bytes);
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
   if (follower) c.done[*follower] = 1;
 
-  std::vector<Ref> grid = shape.batch;
-  Ref depth = shape.depth;
-  std::optional<Ref> whole;  // the sum of the parts
-  if (d.parts > 1) {
-    TECC_TRY(const auto cut, c.build.add(SplitReduction{depth, d.parts, d.depth}, {"ko", "ki", "parts"}));
-    grid.insert(grid.begin(), cut[0]);
-    depth = cut[1];
-    whole = cut[2];
-  }
-  TECC_TRY(const auto i, c.build.add(Split{rows.loop, {d.rows}}, {"i0", "i1"}));
-  TECC_TRY(const auto w, c.build.add(Split{i[1], {d.group_rows}}, {"w", "i2"}));
-  TECC_TRY(const auto j, c.build.add(Split{columns.loop, {d.columns}}, {"j0", "j1"}));
-  TECC_TRY(const auto k, c.build.add(Split{depth, {d.depth}}, {"k0", "k1"}));
-  std::vector<Ref> order = grid;
-  for (const Ref& l : {i[0], j[0], k[0], w[0], w[1], j[1], k[1]}) order.push_back(l);
-  TECC_CHECK(c.build.add(Reorder{order}));
-  TECC_CHECK(c.build.add(Bind{{w[0]}, Group::warpgroup}));
-
-  // Results: what follows the sum takes it out of the registers; else a copy does.
-  std::vector<Ref> loops;
-  std::optional<Ref> result;  // the statement that writes them
-  std::optional<std::size_t> row_at, column_at;
-  if (follower && !whole) {
-    row_at = axis_in(c, s, c.block(*follower), rows.axis), column_at = axis_in(c, s, c.block(*follower), columns.axis);
-    TECC_CHECK(c.build.add(SetScope{{stage}, Scope::reg}));
-    TECC_TRY(loops, c.build.add(ReverseComputeAt{Builder::stage(*follower), j[0]}, {}));
-    result = Builder::stage(*follower);
-  } else {
-    TECC_TRY(const auto copy, c.build.add(CacheWrite{stage, *c.build.tensor(c.block(s).writes[0].buffer), Scope::reg, j[0]}, {"sum", "sl"}));
-    result = copy[1];
-    const std::size_t shift = whole ? 1 : 0;  // the part stands in front
-    for (std::size_t a = 0; a < c.program().block(*schedule::block_of(c.build.state(), copy[1])).iters.size(); ++a) loops.push_back(Builder::axis(copy[1], a));
-    row_at = rows.axis + shift, column_at = columns.axis + shift;
-  }
-  if (!row_at || !column_at) return refuse(Code::not_product, name);
+  TECC_TRY(const Nest n, make_nest(c, s, shape, d));
+  TECC_TRY(Results results, take_results(c, n, rows, columns, follower));
   std::vector<Ref> loaded, copies;
   const std::string tags[] = {"a", "b"};
-  for (int n = 0; n < 2; ++n) {
-    const auto tensor = c.build.tensor(shape.product.factor[n].read->tensor);
-    TECC_TRY(const auto copy, c.build.add(CacheRead{{stage}, *tensor, Scope::shared, k[0]}, {tags[n] + "s", tags[n] + "l"}));
+  for (int f = 0; f < 2; ++f) {
+    const auto tensor = c.build.tensor(shape.product.factor[f].read->tensor);
+    TECC_TRY(const auto copy, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.k0}, {tags[f] + "s", tags[f] + "l"}));
     loaded.push_back(copy[0]);
     copies.push_back(copy[1]);
   }
-  TECC_TRY(const auto tile, c.build.add(Blockize{w[1]}, {"t"}));
+  TECC_TRY(const auto tile, c.build.add(Blockize{n.tile}, {"t"}));
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::wgmma, d.swap}));
-  std::vector<Ref> multiply = {tile[0]};
-  TECC_TRY(const auto v, c.build.add(Split{loops[*row_at], {d.group_rows}}, {"v", "o"}));
-  std::vector<Ref> bulk = copies;
-  std::optional<Ref> panel, panels;
+  std::vector<Ref> multiply = {tile[0]}, bulk = copies;
+  if (is_promoted(shape)) multiply.push_back(n.adds);
+  TECC_TRY(const auto v, c.build.add(Split{results.rows, {d.group_rows}}, {"v", "o"}));
   if (d.panel) {
-    TECC_TRY(const auto across, c.build.add(Split{loops[*column_at], {d.panel}}, {"p0", "p1"}));
+    TECC_TRY(const auto across, c.build.add(Split{results.columns, {d.panel}}, {"p0", "p1"}));
     TECC_CHECK(c.build.add(Reorder{{v[0], across[0], v[1], across[1]}}));
     TECC_CHECK(c.build.add(Bind{{v[0]}, Group::warpgroup}));
-    TECC_TRY(const auto store, c.build.add(CacheWrite{*result, *c.build.tensor(out), Scope::shared, across[0]}, {"cs", "cl"}));
+    TECC_TRY(const auto store, c.build.add(CacheWrite{results.block, results.block, Scope::shared, across[0]}, {"cs", "cl"}));
     TECC_TRY(const auto e, c.build.add(Blockize{v[1]}, {"e"}));
-    TECC_CHECK(c.build.add(CopyWith{{e[0]}, Via::stmatrix}));
+    if (out_bytes == 2) TECC_CHECK(c.build.add(CopyWith{{e[0]}, Via::stmatrix}));
     multiply.push_back(e[0]);
     multiply.push_back(store[1]);
     bulk.push_back(store[1]);
-    panel = store[0], panels = across[0];
+    results.panel = store[0], results.panels = across[0];
   } else {
-    TECC_CHECK(c.build.add(Reorder{{v[0], v[1], loops[*column_at]}}));
+    TECC_CHECK(c.build.add(Reorder{{v[0], v[1], results.columns}}));
     TECC_CHECK(c.build.add(Bind{{v[0]}, Group::warpgroup}));
-    multiply.push_back(*result);
+    multiply.push_back(results.block);
   }
   TECC_CHECK(c.build.add(CopyWith{bulk, Via::bulk_tensor}));
-  TECC_CHECK(c.build.add(Pipeline{k[0], loaded, d.slots}));
-  if (panel) TECC_CHECK(c.build.add(Pipeline{*panels, {*panel}, d.panel_slots}));
+  TECC_CHECK(c.build.add(Pipeline{n.k0, loaded, d.slots}));
+  if (results.panel) TECC_CHECK(c.build.add(Pipeline{*results.panels, {*results.panel}, d.panel_slots}));
 
-  Ref i0 = i[0], j0 = j[0];
-  if (d.cluster > 1) {
-    TECC_TRY(const auto parts, c.build.add(schedule::Cluster{i0, d.cluster}, {"ic", "c"}));
-    i0 = parts[0];
-  } else if (d.cluster < 0) {
-    TECC_TRY(const auto parts, c.build.add(schedule::Cluster{j0, -d.cluster}, {"jc", "c"}));
-    j0 = parts[0];
+  Ref i0 = n.i0, j0 = n.j0;
+  if (d.cluster != 1) {
+    TECC_TRY(const auto parts, c.build.add(schedule::Cluster{d.cluster > 0 ? i0 : j0, std::abs(d.cluster)}, {"ranks", "rank"}));
+    (d.cluster > 0 ? i0 : j0) = parts[0];
   }
+  std::vector<Ref> grid = n.grid;
   grid.push_back(i0), grid.push_back(j0);
   TECC_CHECK(c.build.add(Bind{grid, Group::block}));
   TECC_TRY(const auto g, c.build.add(schedule::Raster{i0, j0, d.band, Order::forward}, {"g"}));
   if (d.persist) TECC_CHECK(c.build.add(Persist{g[0]}));
   const Share share = share_of(d.groups);
   TECC_CHECK(c.build.add(Specialize{{schedule::Role{copies, 1, share.loader}, schedule::Role{multiply, d.groups, share.consumer}}}));
-  if (whole) TECC_CHECK(add_parts(c, *whole, follower));
+  if (n.whole) TECC_CHECK(add_parts(c, *n.whole, follower));
   return Ok{};
 }
 
