@@ -81,7 +81,7 @@ TensorMapArg tensor_map(const Program& p, const Workspace& ws, const cuda::MapAr
   const bool workspace = b.role == loop::Role::workspace;
   out.buffer = workspace ? free_name(p, workspace_name) : b.name;
   if (workspace) out.offset_bytes = ws.offsets.at(map.buffer);
-  out.dtype = b.type;
+  out.dtype = map.type;
   Expr stride = index_literal(bytes_of(b.type));
   for (std::size_t d = b.shape.size(); d-- > 0;) {
     out.dims.push_back(formula_of(p, b.shape[d]));

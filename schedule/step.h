@@ -137,6 +137,13 @@ struct Rfactor {
   bool operator==(const Rfactor&) const = default;
   TECC_STEP("rfactor", Field{"block", &Rfactor::block}, Field{"loop", &Rfactor::loop})
 };
+struct SplitReduction {
+  Ref loop;
+  std::int64_t parts = 2, multiple = 1;
+  bool operator==(const SplitReduction&) const = default;
+  TECC_STEP("split_reduction", Field{"loop", &SplitReduction::loop}, Field{"parts", &SplitReduction::parts},
+            Field{"multiple", &SplitReduction::multiple, true})
+};
 struct CrossThreadReduce {
   std::vector<Ref> blocks;
   Ref at;
@@ -248,7 +255,8 @@ struct Cluster {
 /// Every primitive, once: text form, replay and hash follow from this list.
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
-                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster>;
+                          Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster,
+                          SplitReduction>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -316,6 +324,7 @@ TECC_PRIMITIVE(Reuse)
 TECC_PRIMITIVE(Reverse)
 TECC_PRIMITIVE(Partition)
 TECC_PRIMITIVE(Cluster)
+TECC_PRIMITIVE(SplitReduction)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

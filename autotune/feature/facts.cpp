@@ -7,6 +7,7 @@
 #include <set>
 
 #include "codegen/access.h"
+#include "ir/instruction/instruction.h"
 #include "ir/loop/affine.h"
 
 namespace tecc::autotune {
@@ -123,7 +124,9 @@ class Kernel {
   std::map<StmtId, double> blocks_at_;
   std::set<TensorId> private_;
 
-  bool outside(const Loop& l) const { return gpu_ ? l.group == Group::block : l.kind == LoopKind::parallel; }
+  bool outside(const Loop& l) const { return gpu_ ? l.group == Group::block || l.group == Group::cluster : l.kind == LoopKind::parallel; }
+  /// Iterations that run on different threads.
+  bool on_threads(const Loop& l) const { return gpu_ && (l.group == Group::thread || l.group == Group::warp || l.group == Group::warpgroup); }
   double extent(LoopId l) const { return static_cast<double>(std::max<std::int64_t>(largest(p_, p_.loop(l).extent), 1)); }
 
   /// `times`: how often a thread gets here; `blocks`: extents of block loops so far.
@@ -131,7 +134,10 @@ class Kernel {
     if (const auto* l = p_[s].as<Loop>()) {
       const double n = extent(s);
       if (outside(*l)) blocks *= n;
-      else if (!gpu_ || l->group != Group::thread) times *= n;
+      else if (!on_threads(*l)) times *= n;
+      if (l->group == Group::cluster) f_.cluster = std::max(f_.cluster, n);
+      if (l->raster) f_.band = std::max(f_.band, static_cast<double>(l->raster->group));
+      if (l->persistent) f_.persistent = 1;
       if (l->kind == LoopKind::vectorized) f_.vector = std::max(f_.vector, n);
       ++depth;
     } else if (p_[s].as<Block>()) {
@@ -154,7 +160,9 @@ class Kernel {
     const std::vector<LoopId> around = loops_around(p_, id);
     double all = times * blocks, straight = 1, apart = 1;
     for (LoopId l : around)
-      if (gpu_ && p_.loop(l).group == Group::thread) all *= extent(l);
+      if (on_threads(p_.loop(l))) all *= extent(l);
+    if (b.tile && b.tile->instruction) return product(b, all);
+    if (b.tile && (b.tile->via == Via::bulk || b.tile->via == Via::bulk_tensor)) return bulk_copy(id, b, all);
     for (auto l = around.rbegin(); l != around.rend() && is_straight(*l); ++l) {
       straight *= extent(*l);
       if (feeds(p_, *l, b, IterKind::spatial)) apart *= extent(*l);
@@ -173,9 +181,53 @@ class Kernel {
 
   bool is_straight(LoopId l) const {
     const Loop& x = p_.loop(l);
-    if (outside(x) || (gpu_ && x.group == Group::thread)) return false;
+    if (outside(x) || on_threads(x)) return false;
     const auto n = constant_extent(p_, l);
     return n && (*n <= unrolls_up_to || x.kind == LoopKind::unrolled || x.kind == LoopKind::vectorized);
+  }
+
+  /// A product of tiles: its loops are executed by the instruction, whose operands come from shared memory or registers.
+  void product(const Block& b, double all) {
+    const Instruction& i = *b.tile->instruction;
+    double width = 1;
+    for (LoopId l : inside(b.tile->atom)) {
+      if (p_.loop(l).group != Group::thread) width *= extent(l);
+    }
+    width = width * static_cast<double>(i.threads) / static_cast<double>(i.m * i.k);  // columns: elements of one execution over rows and depth
+    f_.tensor_operations += 2 * all;
+    f_.tensor_width = std::max(f_.tensor_width, width);
+    const auto read = product_of(b);
+    double bytes = 0;
+    for (int n = 0; read && n < 2; ++n) {
+      const bool rows = (n == 0) != b.tile->swap;
+      f_.element_bytes = static_cast<double>(bytes_of(read->factor[n].type));
+      if (p_[read->factor[n].read->tensor].scope == Scope::shared) bytes += (rows ? static_cast<double>(i.m) : width) * static_cast<double>(i.k) * f_.element_bytes;
+    }
+    f_.tensor_shared_bytes += all / (static_cast<double>(i.m) * width * static_cast<double>(i.k)) * bytes;
+  }
+  std::vector<LoopId> inside(StmtId top) const {
+    std::vector<LoopId> out;
+    for (StmtId s = top; p_[s].as<Loop>();) {
+      out.push_back(s);
+      s = p_[s].children[0];
+    }
+    return out;
+  }
+
+  void bulk_copy(BlockId id, const Block& b, double all) {
+    double shared_out = 1;  // ranks of a cluster that get the same
+    for (LoopId l : loops_around(p_, id))
+      if (p_.loop(l).group == Group::cluster && !feeds(p_, l, b, IterKind::spatial)) shared_out *= extent(l);
+    const auto* read = b.writes[0].value.as<tecc::Read>();
+    const bool load = p_[b.writes[0].buffer].scope == Scope::shared;
+    f_.bulk_bytes += all / shared_out * static_cast<double>(bytes_of(p_[b.writes[0].buffer].type));
+    AccessFacts a;
+    a.buffer = load ? read->tensor : b.writes[0].buffer;
+    a.is_write = !load;
+    a.bytes = bytes_of(p_[a.buffer].type);
+    a.width = target_.vector_bytes / a.bytes;
+    footprints(b, p_[a.buffer], load ? read->index : b.writes[0].index, a);
+    f_.accesses.push_back(a);
   }
 
   void arithmetic(const Block& b, double all) {
@@ -236,6 +288,10 @@ class Kernel {
   /// The 32 threads of the first warp, one by one.
   void warp(const Block& b, const codegen::Address& address, AccessFacts& a) {
     const auto active = static_cast<std::int64_t>(std::min<double>(lanes, f_.threads));
+    if (p_[a.buffer].swizzle) {  // laid out for what touches it
+      a.sectors = static_cast<double>(std::max<std::int64_t>(1, active * a.width * a.bytes / (banks * bank_bytes)));
+      return;
+    }
     std::set<std::int64_t> sectors;
     std::array<std::set<std::int64_t>, banks> words;
     std::optional<std::int64_t> first;
@@ -293,6 +349,9 @@ class Kernel {
       if (const auto& s = p_[t].storage) values += static_cast<double>(s->elements * p_[t].slots) * std::max(1.0, static_cast<double>(bytes_of(p_[t].type)) / 4);
     constexpr double addresses = 24;  // what kernels use besides the data they keep
     f_.registers = std::min(255.0, values + addresses);
+    f_.roles = static_cast<double>(p_.roles.size());
+    for (const Channel& c : p_.channels)
+      if (root_of(p_, c.loop) == root_) f_.slots = std::max(f_.slots, static_cast<double>(c.slots));
     for (std::uint32_t n = 0; n < p_.buffers.size(); ++n) {
       const TensorId t{n};
       if (!p_.buffers.has(t) || p_[t].scope != Scope::shared || !p_[t].storage || root_of(p_, p_[t].storage->at) != root_) continue;
@@ -308,7 +367,12 @@ class Kernel {
     double fit = std::floor(static_cast<double>(target_.threads_per_sm) / std::max(f_.threads, 1.0));
     fit = std::min(fit, 32.0);
     if (f_.shared_bytes > 0) fit = std::min(fit, std::floor(static_cast<double>(target_.shared_per_sm) / (f_.shared_bytes + 1024)));
-    fit = std::min(fit, std::floor(static_cast<double>(target_.registers_per_sm) / (f_.registers * warps * lanes)));
+    double registers = f_.registers * warps * lanes;
+    if (!p_.roles.empty() && f_.tensor_operations > 0) {
+      registers = f_.registers = 0;
+      for (const WarpRole& r : p_.roles) registers += static_cast<double>(r.warpgroups * 128 * r.registers), f_.registers = std::max(f_.registers, static_cast<double>(r.registers));
+    }
+    fit = std::min(fit, std::floor(static_cast<double>(target_.registers_per_sm) / std::max(registers, 1.0)));
     f_.blocks_per_sm = std::max(fit, 1.0);
     f_.warps_per_sm = std::min(f_.blocks_per_sm, std::ceil(f_.blocks / sms)) * warps;
     f_.waves = std::ceil(f_.blocks / (sms * f_.blocks_per_sm));

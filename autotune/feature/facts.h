@@ -42,6 +42,15 @@ struct KernelFacts {
   double blocks_per_sm = 1, warps_per_sm = 1;  // at a time
   double waves = 1, last_wave = 1;             // last_wave: share of the device that the last one fills
   double independent = 1;                      // sums that a thread keeps apart: parallelism within it
+  // Matrix instructions and asynchronous copies
+  double tensor_operations = 0;    // additions and multiplications by matrix instructions, parts of tiles outside of the tensors included
+  double tensor_shared_bytes = 0;  // that they read from shared memory
+  double tensor_width = 0;         // columns of the widest one
+  double element_bytes = 2;        // of what they multiply
+  double bulk_bytes = 0;           // between L2 and shared memory by bulk copies; what is multicast counts once
+  double slots = 0, cluster = 1;   // of the deepest channel; blocks of a cluster
+  double band = 0, persistent = 0; // raster's group; 1: blocks take several tiles
+  double roles = 0;
 };
 
 /// Of a program after lowering.

@@ -14,6 +14,9 @@ constexpr double issue_a_clock = 4;        // warp instructions an SM
 constexpr double lanes_a_clock = 128;      // f32 lanes of an SM
 constexpr double barrier_clocks = 40;
 constexpr double spill_cost = 4;           // a register too many is a round trip to memory
+constexpr double bulk_over_memory = 3;     // bandwidth of bulk copies out of L2 in terms of memory's
+constexpr double fill_clocks = 1500;       // until the first tile has come
+constexpr double drain_clocks = 800;       // after the last product of a tile
 constexpr double enough_warps = 16;        // an SM with so many hides most latencies; sums kept apart help as well
 
 double cuda_us(const KernelFacts& k, const codegen::Target& t) {
@@ -27,8 +30,17 @@ double cuda_us(const KernelFacts& k, const codegen::Target& t) {
   const double shared = k.shared_bytes_moved * busiest / shared_bytes_a_clock;
   const double barriers = k.barriers * barrier_clocks * std::ceil(k.blocks / (sms * k.blocks_per_sm));
   const double hidden = std::min(1.0, k.warps_per_sm * std::sqrt(std::max(k.independent, 1.0)) / enough_warps);
-  const double spills = k.registers >= 255 ? spill_cost : 1;
-  const double busy_us = (std::max(issue, shared) * spills / (0.3 + 0.7 * hidden) + barriers) / clocks_a_us;
+  const double spills = k.registers >= 255 && k.roles == 0 ? spill_cost : 1;
+  // Matrix instructions: the slower of products and operands out of shared memory, and what a tile costs before and after them.
+  const double tensor_rate = t.tensor_tflops * 1e6 / sms * 2 / std::max(k.element_bytes, 1.0) / clocks_a_us;  // operations a clock
+  double tensor = 0;
+  if (k.tensor_operations > 0) {
+    const double tiles = std::ceil(k.blocks / sms);
+    const double overlap = k.slots >= 4 ? 1 : k.slots >= 3 ? 1.04 : 1.2;
+    tensor = std::max(k.tensor_operations / std::max(tensor_rate, 1.0), k.tensor_shared_bytes / shared_bytes_a_clock) * busiest * overlap +
+             drain_clocks * tiles + fill_clocks * (k.persistent != 0 ? 1 : tiles);
+  }
+  const double busy_us = (tensor + std::max(issue, shared) * spills / (0.3 + 0.7 * hidden) + barriers) / clocks_a_us;
 
   const double bandwidth = std::max(t.memory_gbs, 1.0) * 1e3;  // bytes a us
   const double filled = std::min(1.0, k.blocks / sms);         // one SM alone cannot saturate memory
@@ -36,7 +48,9 @@ double cuda_us(const KernelFacts& k, const codegen::Target& t) {
   // What does not stay in L2 is fetched again.
   const double cached = k.footprint_bytes <= static_cast<double>(t.l2_bytes) ? 0.0 : 0.3;
   const double fetched = std::max(k.footprint_bytes, std::min(moved, k.footprint_bytes + cached * std::max(0.0, k.block_bytes - k.footprint_bytes)));
-  const double memory_us = std::max(fetched / bandwidth, moved / (bandwidth * l2_over_memory)) / (0.2 + 0.8 * filled) / (0.5 + 0.5 * hidden);
+  const double cached_us = std::max(moved / (bandwidth * l2_over_memory), k.bulk_bytes / (bandwidth * bulk_over_memory));
+  const double asynchronous = k.roles > 0 ? 1.0 : hidden;
+  const double memory_us = std::max(fetched / bandwidth, cached_us) / (0.2 + 0.8 * filled) / (0.5 + 0.5 * asynchronous);
   return launch_us + std::max(busy_us, memory_us) + 0.2 * std::min(busy_us, memory_us);
 }
 

@@ -8,6 +8,16 @@ namespace tecc::autotune {
 
 using schedule::Ref;
 
+Builder::Builder(const loop::Program& naive) : state_{naive, {}} {
+  for (const loop::StageInfo& s : naive.stages) taken_.insert(s.name);
+  for (TensorId t : naive.inputs) taken_.insert(naive[t].name);
+}
+
+std::string Builder::free_name(std::string name) {
+  while (!taken_.insert(name).second) name += "_";
+  return name;
+}
+
 Result<std::vector<Ref>> Builder::add(schedule::Step step, std::vector<std::string> names) {
   TECC_CHECK(schedule::run(state_, step));
   const auto n = static_cast<std::uint32_t>(trace_.size());
@@ -15,6 +25,7 @@ Result<std::vector<Ref>> Builder::add(schedule::Step step, std::vector<std::stri
   for (std::uint32_t r = 0; r < state_.results.back().size(); ++r) out.push_back({Ref::Base::step, n, r, {}});
   names.resize(std::min(names.size(), out.size()));
   for (std::size_t r = names.size(); r < out.size(); ++r) names.push_back(fmt::format("{}{}", static_cast<char>('a' + n % 26), fmt::format("{}_{}", n / 26 ? std::to_string(n / 26) : "", r)));
+  for (std::string& name : names) name = free_name(std::move(name));
   trace_.push_back({std::move(step), std::move(names), {}});
   return out;
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include <set>
 #include <string>
 #include <vector>
 
@@ -9,7 +10,7 @@ namespace tecc::autotune {
 /// A trace being written: every step is applied at once, so that a rule can look at what it has made.
 class Builder {
  public:
-  explicit Builder(const loop::Program& naive) : state_{naive, {}} {}
+  explicit Builder(const loop::Program& naive);
 
   /// Applies a step and returns its results as handles for later steps; a refusal leaves everything as it was. With `names`
   /// the results print under these.
@@ -32,8 +33,11 @@ class Builder {
   std::int64_t extent(const schedule::Ref& loop) const;  // the largest
 
  private:
+  std::string free_name(std::string name);
+
   schedule::State state_;
   schedule::Trace trace_;
+  std::set<std::string> taken_;  // names of results, stages and inputs
 };
 
 }  // namespace tecc::autotune

@@ -34,7 +34,7 @@ Form form_of(const Program& p, const Block& b) {
     for (std::size_t a = 0; a < b.iters.size(); ++a) {
       reduced |= b.iters[a].kind == IterKind::reduce && f.axes[a].in_read[r];
       const bool other = std::any_of(f.axes[a].in_read.begin(), f.axes[a].in_read.end(), [](std::uint8_t x) { return x; });
-      misses |= b.iters[a].kind == IterKind::spatial && !f.axes[a].in_read[r] && other;
+      misses |= b.iters[a].kind == IterKind::spatial && !f.axes[a].in_read[r] && other && constant_of(b.iters[a].upper) != 1;
     }
     reused += reduced && misses;
   }

@@ -73,10 +73,23 @@ std::optional<Group_> group_of(const Context& c, std::uint32_t anchor) {
   if (!f.is_reduction || b.writes.size() != 1) return std::nullopt;
   for (const Iter& i : b.iters) g.depth += i.kind == IterKind::spatial;
   bool contiguous = false;
+  double terms = 1;  // a team of threads needs a row to share
+  for (const Iter& i : b.iters)
+    if (i.kind == IterKind::reduce) terms *= static_cast<double>(loop::largest(p, i.upper));
+  if (terms < 32) return std::nullopt;
   for (const Read& r : f.reads)
-    for (const Iter& i : b.iters) contiguous |= i.kind == IterKind::reduce && uses(r.index.back(), i.var);
+    for (const Iter& i : b.iters) {
+      const auto* v = r.index.back().as<Var>();
+      contiguous |= i.kind == IterKind::reduce && v && v->id == i.var;
+    }
   if (g.depth == 0 || !contiguous) return std::nullopt;
   return g;
+}
+
+/// True if the iteration counts along the row.
+bool runs_along(const Context& c, BlockId block, VarId v, const Ref& row) {
+  const auto l = schedule::loop_of(c.build.state(), row);
+  return l && loop::depends_on(c.program(), loop::iter_of(c.program().block(block), v)->binding, *l);
 }
 
 Check schedule_group(Context& c, const Group_& g) {
@@ -160,7 +173,9 @@ Check schedule_group(Context& c, const Group_& g) {
     const auto id = block_of(c.build.state(), m.block);
     for (const Read& r : form_of(c.program(), c.program().block(*id)).reads) {
       if (m.extent != longest || r.otherwise || !c.build.tensor(r.tensor) || c.program()[r.tensor].role != loop::Role::input) continue;
-      if (static_cast<int>(r.index.size()) <= g.depth) continue;
+      if (static_cast<int>(r.index.size()) <= g.depth && !m.reduces) continue;  // the same for all rows: vectors load it where it is used
+      const auto* last = r.index.back().as<Var>();
+      if (!last || !loop::iter_of(c.program().block(*id), last->id) || !runs_along(c, *id, last->id, m.row)) continue;
       auto known = std::find_if(rows_read.begin(), rows_read.end(), [&](const auto& x) { return x.first == r.tensor; });
       if (known == rows_read.end()) rows_read.push_back({r.tensor, {m.block}});
       else if (std::find(known->second.begin(), known->second.end(), m.block) == known->second.end()) known->second.push_back(m.block);

@@ -28,6 +28,10 @@ struct Rule {
 
 /// Elementwise stages into their readers, where computing them again is cheap.
 Check inline_elementwise(Context& c);
+/// A product of weights that reductions make out of another product: both in one loop, with running values.
+Check cascades(Context& c);
+/// Sums of products on matrix instructions: tiles in shared memory ahead of the warpgroups that multiply them, with what follows the sum.
+Check matrix_products(Context& c);
 /// Reductions with reuse: each input is invariant along some output axis. Multi-level tiles, copies in fast memory, and the
 /// elementwise stages that follow.
 Check tile_contractions(Context& c);

@@ -14,6 +14,7 @@ struct DimArgument { VarId dim; };
 /// A tensor map for boxes of a buffer, innermost dimension first.
 struct MapArgument {
   TensorId buffer;
+  DType type;  // the buffer's, or tf32: copies of f32 that round
   std::vector<std::int64_t> box;
   std::int64_t swizzle;  // bytes: 0, 32, 64, 128
   bool operator==(const MapArgument&) const = default;

@@ -70,8 +70,7 @@ void KernelEmitter::tile_loops(StmtId s, BlockId id) {
 std::string KernelEmitter::descriptor(BlockId id, const Read& r, VarId depth, bool& transposed) {
   const Buffer& b = p_[r.tensor];
   const std::size_t fast = b.order.empty() ? b.shape.size() - 1 : static_cast<std::size_t>(b.order.back());
-  const auto* v = r.index[fast].as<Var>();
-  transposed = !v || v->id != depth;
+  transposed = !uses(r.index[fast], depth);
   // Between panels, when its rows are contiguous; along the depth the operand is one panel wide.
   const std::vector<Storage::Cut>& cuts = b.storage->dims[fast].cuts;
   const std::int64_t leading = transposed && cuts.size() == 2 ? cuts[0].place * bytes_of(b.type) : 16;
@@ -174,7 +173,13 @@ void KernelEmitter::store_matrix(BlockId id) {
 /// The tensor map of a copy between `global` and `shared`; made where there is none like it.
 std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) {
   const Block& b = p_.block(id);
-  MapArgument map{global, {}, p_[shared].swizzle};
+  // Products of tf32 want operands that are rounded already; the copy rounds on its way.
+  const std::vector<BlockId> readers = readers_of(p_, shared);
+  const bool rounds = p_[global].type == DType::f32 && p_[b.writes[0].buffer].scope == Scope::shared && std::all_of(readers.begin(), readers.end(), [&](BlockId r) {
+    const auto& tile = p_.block(r).tile;
+    return tile && tile->instruction && tile->instruction->a == DType::tf32;
+  });
+  MapArgument map{global, rounds ? DType::tf32 : p_[global].type, {}, p_[shared].swizzle};
   for (std::size_t d = b.writes[0].index.size(); d-- > 0;) {  // innermost first
     std::int64_t extent = 1;
     if (const auto* v = b.writes[0].index[d].as<Var>())

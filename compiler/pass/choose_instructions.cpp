@@ -208,9 +208,16 @@ class Chooser {
   }
 
   // ---- products ---------------------------------------------------------------------------------------------------------
+  /// True for `v + rest`, where the rest holds still while v runs over a tile.
+  static bool runs_along(const Expr& e, VarId v) {
+    if (const auto* x = e.as<Var>()) return x->id == v;
+    const auto* sum = e.as<Binary>();
+    if (!sum || sum->op != BinOp::add) return false;
+    return (runs_along(sum->a, v) && !uses(sum->b, v)) || (runs_along(sum->b, v) && !uses(sum->a, v));
+  }
   static std::optional<std::size_t> dim_of(const std::vector<Expr>& index, VarId v) {
     for (std::size_t d = 0; d < index.size(); ++d)
-      if (const auto* x = index[d].as<Var>(); x && x->id == v) return d;
+      if (runs_along(index[d], v)) return d;
     return std::nullopt;
   }
 
@@ -290,6 +297,8 @@ class Chooser {
 
   Check operand(const Instruction& i, const Product::Factor& f, VarId row, VarId depth, bool is_a, BlockId id) {
     const Buffer& b = p_[f.read->tensor];
+    if (dim_of(f.read->index, row) == dim_of(f.read->index, depth))
+      return refuse(Code::tile_form, p_.block(id).name, fmt::format("'{}' has one index for rows and depth", b.name));
     const std::string family = i.via == Via::wgmma ? "wgmma" : "mma.sync";
     const bool registers = b.scope == Scope::reg || b.scope == Scope::local;
     if (b.scope == Scope::global || (registers && !(is_a ? i.a_registers : !i.b_shared)) || (b.scope == Scope::shared && !(is_a ? i.a_shared : i.b_shared)))
@@ -391,6 +400,9 @@ class Chooser {
     nest.insert(nest.end(), repeats.begin(), repeats.end());
     const std::size_t first = nest.size();
     nest.insert(nest.end(), registers.rbegin(), registers.rend());
+    // Neighbours in a row leave together, where what they go to has them side by side.
+    const bool leaves = std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return p_[w.buffer].scope == Scope::global || p_[w.buffer].scope == Scope::shared; });
+    if (leaves && !registers.empty() && (nest.back().extent == 2 || nest.back().extent == 4)) nest.back().kind = LoopKind::vectorized;
     std::map<LoopId, std::vector<Part>> parts;
     for (const auto& [l, list] : drafts)
       for (const auto& [where, part] : list) {

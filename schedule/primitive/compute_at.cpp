@@ -29,6 +29,12 @@ std::vector<Region> required(const Program& p, BlockId id, LoopId l) {
   return regions;
 }
 
+/// The dimension of the result that an iteration indexes.
+std::size_t dim_of(const Block& b, const Iter& i) {
+  const std::vector<Expr>& index = b.writes[0].index;
+  return static_cast<std::size_t>(std::find_if(index.begin(), index.end(), [&](const Expr& e) { return e.as<Var>() && e.as<Var>()->id == i.var; }) - index.begin());
+}
+
 /// True if the block's own loops stand directly under `l`: it was computed there before.
 bool is_at(const Program& p, BlockId id, LoopId l) {
   if (!loop::is_inside(p, id, l) || company_of(p, id).value_or(l) != l) return false;
@@ -94,9 +100,9 @@ std::vector<std::optional<LoopId>> move(Program& p, BlockId id, LoopId l) {
       if (reader != id) position = std::min(position, loop::position_in_parent(p, loop::child_towards(p, l, reader)));
 
   std::vector<RegionAxis> axes;
-  for (std::size_t d = 0, s = 0; d < b.iters.size(); ++d) {
+  for (std::size_t d = 0; d < b.iters.size(); ++d) {
     Region r;
-    if (b.iters[d].kind != IterKind::reduce) r = regions[s++];
+    if (b.iters[d].kind != IterKind::reduce) r = regions[dim_of(b, b.iters[d])];
     if (b.iters[d].kind == IterKind::reduce || b.iters[d].kind == IterKind::scan) r = Region{{}, {}, 1, false, true};
     axes.push_back({p.vars[b.iters[d].var].name, r, b.iters[d].upper});
   }
@@ -124,8 +130,8 @@ Check check(const State& state, const ComputeAt& step) {
   if (all.size() > 1) return Ok{};
   const Block& b = p.block(id);
   const std::vector<Region> regions = required(p, id, l);
-  for (std::size_t d = 0; d < regions.size(); ++d)
-    if (b.iters[d].kind == IterKind::scan && !regions[d].whole && !regions[d].fixed.digits.empty())
+  for (const loop::Iter& i : b.iters)
+    if (const Region* r = i.kind == IterKind::scan ? &regions[dim_of(b, i)] : nullptr; r && !r->whole && !r->fixed.digits.empty())
       return refuse(Code::carries, say(p, l), "a scan", b.name, "the place of a part of it; legal: a loop outside of the scan");
   return Ok{};
 }

@@ -29,7 +29,9 @@ std::vector<std::string> reduction_loops(const Program& p, BlockId b) {
 bool is_scan(const Block& b) {
   return std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
 }
-bool is_sum_like(const Block& b) { return b.combiner && b.writes.size() == 1 && b.iters.back().kind == IterKind::reduce; }
+bool is_sum_like(const Block& b) {
+  return b.combiner && b.writes.size() == 1 && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::reduce; });
+}
 
 }  // namespace
 
@@ -105,7 +107,10 @@ Applied apply(const State& state, const Rfactor& step) {
     std::int64_t stride = 0;
     std::erase_if(i.binding.digits, [&](const Digit& d) { return d.loop == l ? (stride = d.stride, true) : false; });
     shifted[i.var] = var(i.var) + var(factor.var) * stride;
-    b.predicate.push_back(make(Binary{BinOp::less, shifted[i.var], i.upper}, DType::boolean));
+    const auto upper = constant_of(i.upper), parts = constant_of(factor.upper);
+    const bool leads = stride > 0 && loop::range_of(p, i.binding).high < stride;  // the loop counts whole runs of the others
+    if (!leads || !upper || !parts || *upper != *parts * stride) b.predicate.push_back(make(Binary{BinOp::less, shifted[i.var], i.upper}, DType::boolean));
+    if (leads) i.upper = index_literal(stride);
   }
   const auto shift = [&](const Expr& e) {
     return substitute(e, [&](VarId v) { return shifted.count(v) ? shifted[v] : Expr(); });
@@ -114,8 +119,8 @@ Applied apply(const State& state, const Rfactor& step) {
   for (std::size_t n = 0; n < old.predicate.size(); ++n) b.predicate[n] = shift(b.predicate[n]);
   b.writes[0].buffer = rf;
   b.writes[0].index.insert(b.writes[0].index.begin(), var(factor.var));
-  b.iters.insert(b.iters.begin(), factor);
-  b.axes.insert(b.axes.begin(), l);
+  b.iters.push_back(factor);  // behind the others: handles name axes by number
+  b.axes.push_back(l);
 
   // The new block combines: the old spatial axes as one iteration of `home` sees them, and the factor as its reduction.
   Block sum;

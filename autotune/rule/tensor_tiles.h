@@ -1,0 +1,50 @@
+#pragma once
+#include <functional>
+
+#include "autotune/rule/rules.h"
+#include "ir/instruction/instruction.h"
+#include "ir/loop/affine.h"
+
+/// What the rules that use matrix instructions share.
+namespace tecc::autotune {
+
+inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
+
+/// The options that fit; the first one where none does, so that there is something to refuse.
+inline std::vector<std::int64_t> those(std::initializer_list<std::int64_t> all, const std::function<bool(std::int64_t)>& fits) {
+  std::vector<std::int64_t> out;
+  for (std::int64_t v : all)
+    if (fits(v)) out.push_back(v);
+  if (out.empty()) out.push_back(*all.begin());
+  return out;
+}
+
+inline bool in(const tecc::Read& r, VarId v) {
+  return std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, v); });
+}
+
+constexpr std::int64_t box_bytes = 16;  // what bulk copies want rows to be multiples of
+
+/// Tensor maps: plain indices, rows of a multiple of 16 bytes, whole tensors in global memory.
+inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) {
+  const loop::Buffer& b = p[r.tensor];
+  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5) return false;
+  for (const Expr& e : r.index)
+    if (!e.as<Var>()) return false;
+  return loop::known_divisor(p, b.shape.back()) * bytes_of(b.type) % box_bytes == 0;
+}
+
+/// Registers a thread of the role that loads and of a role of `groups` warpgroups that multiply: 65536 in all, multiples of 8.
+struct Share {
+  std::int64_t loader, consumer;
+};
+inline Share share_of(std::int64_t groups) {
+  switch (groups) {
+    case 1: return {56, 248};
+    case 2: return {40, 232};
+    case 3: return {32, 160};
+    default: return {24, 112};
+  }
+}
+
+}  // namespace tecc::autotune
