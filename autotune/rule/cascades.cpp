@@ -126,10 +126,11 @@ std::optional<Cascade> cascade_of(const Context& c, std::uint32_t s) {
   const DType into = c.program()[result_of(c, readers[0])].type;
   if (bytes_of(into) != 2) return std::nullopt;  // results leave through stmatrix
   const bool offered = std::any_of(instructions().begin(), instructions().end(), [&](const Instruction& i) {
-    return i.via == Via::wgmma && i.a == c.program()[out.queries].type && i.a == c.program()[out.values].type && c.target.limits.offers(i.since) && i.transposed;
+    return i.via == Via::wgmma && i.a == c.program()[out.queries].type && i.a == c.program()[out.values].type && c.target.limits.has(i.name) && i.transposed;
   });
   const bool large = c.build.extent(Builder::axis(Builder::stage(s), out.row)) >= 64 && c.build.extent(Builder::axis(Builder::stage(s), out.along)) >= 64;
-  return offered && large ? std::optional(out) : std::nullopt;
+  const bool fed = feeds_tensor_cores(c.target.limits) && c.target.limits.has("stmatrix");
+  return offered && fed && large ? std::optional(out) : std::nullopt;
 }
 
 Check schedule_cascade(Context& c, const Cascade& f) {

@@ -56,10 +56,11 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
     side = {n, loop, c.build.extent(loop), p.vars[i.var].name};
   }
   if (!out.depth_extent || !out.rows.extent || !out.columns.extent) return std::nullopt;
+  if (!feeds_tensor_cores(c.target.limits)) return std::nullopt;
   const auto fast_is_depth = [&](const tecc::Read& r) { return r.index.back().as<Var>()->id == depth; };
   for (const Instruction& i : instructions())
     if (i.via == Via::wgmma && i.a == product->factor[0].type && i.b == product->factor[1].type && i.d == p[b.writes[0].buffer].type &&
-        c.target.limits.offers(i.since) && (i.transposed || (fast_is_depth(a) && fast_is_depth(w)))) {
+        c.target.limits.has(i.name) && (i.transposed || (fast_is_depth(a) && fast_is_depth(w)))) {
       out.instruction = &i;
       return out;
     }
@@ -129,8 +130,9 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   const std::int64_t panels = d.rows * d.panel * out_bytes * d.panel_slots;
   constexpr std::int64_t rest = 2048;  // barriers, alignment
   d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return n * stage + panels + rest <= c.target.limits.shared_bytes; }), 8);
+  const bool clusters = c.target.limits.has("cluster") && c.target.limits.has("multicast");
   d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {
-                                return n == 1 || (n > 0 ? ceil_div(rows.extent, d.rows) >= n : ceil_div(columns.extent, d.columns) >= -n);
+                                return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : ceil_div(columns.extent, d.columns) >= -n));
                               }), 1);
   d.band = c.choose.choose(name + " band", {1, 2, 4, 8, 16, 32}, 8);
   d.persist = c.choose.choose(name + " persist", {1, 0}, 1) == 1;
@@ -304,7 +306,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   for (const Ref& l : shape.batch) batch *= c.build.extent(l);
   const TensorId out = follower ? c.block(*follower).writes[0].buffer : c.block(s).writes[0].buffer;
   const std::int64_t out_bytes = bytes_of(c.program()[out].type);
-  const bool has_panel = (out_bytes == 2 ? follower.has_value() : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
+  const bool has_panel = (out_bytes == 2 ? follower.has_value() && c.target.limits.has("stmatrix") : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
   const Decisions d = decide(c, name, shape, batch, has_panel, out_bytes);
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;

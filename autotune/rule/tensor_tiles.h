@@ -34,6 +34,9 @@ inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) {
   return loop::known_divisor(p, b.shape.back()) * bytes_of(b.type) % box_bytes == 0;
 }
 
+/// True if the device has what tiles of tensor cores live on besides their products: copies by tensor maps, barriers for them, and roles.
+inline bool feeds_tensor_cores(const compiler::Limits& l) { return l.has("bulk_tensor") && l.has("mbarrier") && l.has("setmaxnreg"); }
+
 /// Registers a thread of the role that loads and of a role of `groups` warpgroups that multiply: 65536 in all, multiples of 8.
 struct Share {
   std::int64_t loader, consumer;

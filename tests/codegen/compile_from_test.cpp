@@ -55,6 +55,14 @@ TEST_CASE("compile from: every stage of a product on tensor cores") {
   check_stages(w, {test::require(codegen::find_target("sm_90a")), test::require(schedule::parse({intern("s"), text}, w.naive))});
 }
 
+TEST_CASE("compile from: every stage of what is chosen for tensor cores") {
+  const codegen::Target t = test::require(codegen::find_target("sm_90a"));
+  for (const char* dims : {"M=1024,N=1024,K=512", "M=128,N=128,K=8192"}) {
+    const codegen::Workload w = workload("gemm", dims, "T=bf16");
+    check_stages(w, {t, test::require(autotune::pick(w, t))});
+  }
+}
+
 TEST_CASE("compile from: every stage of softmax, a runtime dim included") {
   const std::string text = test::read_file(TECC_SOURCE_DIR "/examples/schedules/softmax_rows_sm90a.schedule");
   for (const char* dims : {"M=64,N=4096", "M=1..64,N=4096"}) {
