@@ -1,0 +1,92 @@
+#include "tests/support/mutants.h"
+
+using namespace tecc;
+
+// Matrix products by warps, as lowering makes them for sm_80 and later: cp.async in a ring of slots, ldmatrix, mma.sync.
+
+namespace {
+
+struct Sizes {
+  std::int64_t m = 32, n = 32, wm = 16, wn = 32, steps = 2, k = 16, slots = 3;  // of a tile, a warp's part of it, the depth of an iteration
+};
+/// With further steps after those that make the product.
+std::string tiled(const Sizes& s, const std::string& more = "copy_with([am, bm], ldmatrix)") {
+  return fmt::format(R"(i0, wi, i1 = split(x.i, [{}, {}]);  j0, wj, j1 = split(x.j, [{}, {}]);  k0, k1, k2 = split(x.k, [{}, {}])
+reorder(i0, j0, k0, wi, wj, k1, i1, j1, k2);  bind([wi, wj], warp);  set_scope(x, register);  oi, oj = reverse_compute_at(C, j0)
+as, al = cache_read([x], A, shared, at=k0);  bs, bl = cache_read([x], B, shared, at=k0);  copy_with([al, bl], cp_async)
+af, am = cache_read([x], as, register, at=k1);  bf, bm = cache_read([x], bs, register, at=k1)
+t = blockize(i1);  tensorize(t, mma_sync);  unroll(k1)
+vi, o = split(oi, {});  vj, p = split(oj, {});  reorder(vi, vj, o, p);  bind([vi, vj], warp)
+pipeline(k0, [as, bs], slots={});  bind([i0, j0], block)
+{})",
+                     s.m / s.wm, s.wm, s.n / s.wn, s.wn, s.steps, s.k, s.wm, s.wn, s.slots, more);
+}
+const char* const plain = "";
+std::string product(const std::string& type = "f32", const std::string& body = "T(x[i, j])", const std::string& more = "", bool a_rows = true, bool b_rows = true) {
+  return fmt::format("kernel gemm<T>(A: T[{}], B: T[{}]{}) -> (C) {{ x[i: M, j: N] = sum[k: K]({}(A[{}]) * {}(B[{}])) C[i: M, j: N] = {} }}", a_rows ? "M, K" : "K, M", b_rows ? "N, K" : "K, N",
+                     more, type, a_rows ? "i, k" : "k, i", type, b_rows ? "j, k" : "k, j", body);
+}
+compiler::Limits on(const std::string& arch) {
+  compiler::Limits l;
+  l.arch = arch;
+  return l;
+}
+void check(const std::string& text, const std::string& dims, const std::string& types, const std::string& schedule, const char* arch = "sm_80", std::uint32_t seeds = 2) {
+  test::check_simulated({text, dims, types, schedule}, seeds, on(arch));
+}
+
+}  // namespace
+
+TEST_CASE("simulator: products by warps, full tiles and tails") {
+  check(product(), "M=64,N=64,K=128", "T=bf16", tiled({}));
+  check(product(), "M=40,N=24,K=72", "T=f16", tiled({}));
+  check(product(), "M=128,N=64,K=64", "T=bf16", tiled({128, 64, 64, 32, 2, 16, 2}));
+  check(product(), "M=32,N=32,K=16", "T=bf16", tiled({32, 32, 16, 16, 2, 16, 4}));  // fewer iterations than slots
+}
+
+TEST_CASE("simulator: two to six slots") {
+  for (const std::int64_t slots : {2, 4, 5, 6}) check(product(), "M=32,N=32,K=192", "T=bf16", tiled({32, 32, 32, 16, 1, 16, slots}), "sm_86", 1);
+}
+
+TEST_CASE("simulator: rows of 16, 8, 4 and 2 bytes") {
+  for (const char* dims : {"M=33,N=35,K=40", "M=33,N=35,K=44", "M=33,N=35,K=46", "M=33,N=35,K=37"}) check(product(), dims, "T=bf16", tiled({}), "sm_80", 1);
+}
+
+TEST_CASE("simulator: operands whose rows run across the depth are transposed on the way, or loaded one by one") {
+  check(product("f32", "T(x[i, j])", "", true, false), "M=48,N=40,K=56", "T=bf16", tiled({}));
+  check(product("f32", "T(x[i, j])", "", false, false), "M=48,N=40,K=56", "T=f16", tiled({}));
+  check(product("f32", "T(x[i, j])", "", false, false), "M=48,N=40,K=56", "T=f16", tiled({}, plain));
+  check(product("i32", "x[i, j]", "", false, false), "M=48,N=40,K=72", "T=i8", tiled({32, 32, 16, 32, 1, 32, 3}, plain));
+}
+
+TEST_CASE("simulator: every type that mma.sync multiplies, with ldmatrix and without") {
+  for (const char* loads : {"copy_with([am, bm], ldmatrix)", plain}) {
+    check(product(), "M=40,N=40,K=40", "T=f16", tiled({}, loads), "sm_80", 1);
+    check(product("i32", "x[i, j]"), "M=40,N=40,K=80", "T=i8", tiled({32, 32, 16, 32, 2, 32, 3}, loads), "sm_80", 1);
+    check(product("i32", "x[i, j]"), "M=40,N=40,K=80", "T=u8", tiled({32, 32, 16, 32, 1, 32, 3}, loads), "sm_80", 1);
+    check(product("f32", "bf16(x[i, j])"), "M=40,N=40,K=80", "T=e4m3", tiled({32, 32, 16, 32, 2, 32, 3}, loads), "sm_89", 1);
+    check(product("f32", "bf16(x[i, j])"), "M=40,N=40,K=80", "T=e5m2", tiled({32, 32, 16, 32, 1, 32, 3}, loads), "sm_90", 1);
+    check("kernel gemm(A: f32[M, K], B: f32[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(tf32(A[i, k])) * f32(tf32(B[j, k]))) C[i: M, j: N] = x[i, j] }", "M=40,N=40,K=36", "",
+          tiled({32, 32, 16, 32, 2, 8, 3}, loads), "sm_80", 1);
+  }
+}
+
+TEST_CASE("simulator: fused epilogues, and blocks that take tiles in turn") {
+  check(product("f32", "T(max(x[i, j] * u[i] + f32(b[j]), 0))", ", b: T[N], u: f32[M]"), "M=64,N=40,K=64", "T=bf16", tiled({}));
+  check(product(), "M=128,N=96,K=80", "T=bf16", tiled({}, "copy_with([am, bm], ldmatrix); g = raster(i0, j0, group=2); persist(g)"), "sm_80", 6);
+  check(product(), "M=64,N=96,K=80", "T=bf16", tiled({}, "copy_with([am, bm], ldmatrix); cs, cl = cache_write(C, C, shared, at=j0); copy_with(cl, vector)"), "sm_80");
+  check(product(), "M=64,N=96,K=80", "T=bf16", tiled({}, "copy_with([am, bm], ldmatrix); cs, cl = cache_write(C, C, shared, at=j0); e = blockize(o); copy_with(e, stmatrix); copy_with(cl, vector)"), "sm_90");
+}
+
+TEST_CASE("simulator: a product by warps with one thing wrong") {
+  const test::Operator op{product(), "M=64,N=64,K=128", "T=bf16", tiled({32, 32, 16, 32, 2, 16, 3}, "copy_with([am, bm], ldmatrix); g = raster(i0, j0, group=2); persist(g)")};
+  const test::Prepared p = test::prepare(op);
+  const loop::Program lowered = test::reread(test::require(test::try_lower(op, on("sm_80"))));
+  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
+  std::string report;
+  std::size_t count = 0;
+  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
+  INFO(report);
+  CHECK(left == std::vector<std::string>{});
+  CHECK(count == 10);
+}
