@@ -12,7 +12,7 @@
 ///
 ///   producer -> consumer                        realisation
 ///   bulk copies -> threads                      full barrier that expects bytes, empty barrier with an arrival a consumer
-///   threads of one role -> threads of another   the same, with arrivals on both sides
+///   threads of one role -> threads of another   the same, with arrivals on both sides; those of cp.async come one iteration later
 ///   threads -> bulk stores of the same role     proxy fence and barrier; groups of bulk stores
 ///   cp.async -> the same threads                groups of copies and one barrier an iteration
 ///   plain copies -> the same threads            registers, one iteration ahead (pipeline_copies)
@@ -24,6 +24,8 @@ namespace {
 
 Via via_of(const Block& b) { return b.tile ? b.tile->via : Via::plain; }
 bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
+bool is_cp_async(Via v) { return v == Via::cp_async; }
+bool is_plain(Via v) { return v == Via::plain || v == Via::vector; }
 
 class Realiser {
  public:
@@ -44,11 +46,15 @@ class Realiser {
       const auto& loop = p_.loop(c.loop);
       if (same_role && (p_[writers_[0]].role != Stmt::every_role || !loop.persistent || loop.stages)) return refuse(Code::channel_form, name, "bulk copies and their users are the same threads; legal: to specialize them into two roles, or one pipeline at a persistent loop");
       c.how = same_role ? Channel::How::ahead : Channel::How::mbarrier;
+    } else if (!same_role && one_role(writers_) && (all(writers_, is_cp_async) || all(writers_, is_plain))) {
+      if (p_.loop(c.loop).stages) return refuse(Code::channel_form, name, "threads of another role fill it in a skewed loop");
+      if (c.slots < 2 && all(writers_, is_cp_async)) return refuse(Code::channel_form, name, "cp.async of another role hands a slot on when the next one is filled; legal: 2 slots or more");
+      c.how = Channel::How::mbarrier;
     } else if (same_role && all(readers_, is_bulk)) {
       c.how = Channel::How::bulk_store;
-    } else if (same_role && all(writers_, [](Via v) { return v == Via::cp_async; })) {
+    } else if (same_role && all(writers_, is_cp_async)) {
       c.how = Channel::How::cp_async;
-    } else if (same_role && all(writers_, [](Via v) { return v == Via::plain || v == Via::vector; })) {
+    } else if (same_role && all(writers_, is_plain)) {
       for (std::uint32_t other = 0; other < n_; ++other)
         if (p_.channels[other].loop == c.loop && p_.channels[other].how == Channel::How::registers)
           return refuse(Code::channel_form, name, "plain copies of one loop go ahead together; legal: all its buffers in one pipeline");
@@ -260,7 +266,9 @@ class Realiser {
       if (const auto w = in_role(writers_); w != writers_.end()) {
         const auto [first, last] = ends(writers_);
         event(first, false, Event::Kind::acquire, role, p_[*w].stage);
-        event(last, true, Event::Kind::commit, role, p_[*w].stage);
+        const bool lags = is_cp_async(via_of(p_.block(*w)));  // while one group is awaited, the next one runs
+        event(last, true, Event::Kind::commit, role, p_[*w].stage, lags ? 1 : 0, lags ? loop : LoopId{});
+        if (lags) event(loop, true, Event::Kind::commit, role, p_[*w].stage);
       }
       if (const auto r = in_role(readers_); r != readers_.end()) {
         const auto [first, last] = ends(readers_);

@@ -30,9 +30,19 @@ Result<Program> lower_events(Program p, const Limits& limits) {
         if (e.kind == Event::Kind::acquire) sync(Op::expect, c.owner, bytes_of_slot(c));
         if (e.kind == Event::Kind::wait) sync(Op::wait_full, c.owner);
       } else if (c.how == Channel::How::mbarrier) {
+        const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
+        const bool bulk = tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor), groups = tile && tile->via == Via::cp_async;
         switch (e.kind) {
-          case Event::Kind::acquire: sync(Op::wait_empty, c.owner), sync(Op::expect, c.owner, bytes_of_slot(c)); break;
-          case Event::Kind::commit: break;  // the copies themselves arrive
+          case Event::Kind::acquire:
+            sync(Op::wait_empty, c.owner);
+            if (bulk) sync(Op::expect, c.owner, bytes_of_slot(c));
+            break;
+          case Event::Kind::commit:
+            if (bulk) break;  // the copies themselves arrive
+            if (groups) into.push_back(Sync{Op::commit_copies, e.channel, 0, 0, c.owner, {}}), into.push_back(Sync{Op::await_copies, e.channel, 0, e.lag, c.owner, {}});
+            into.push_back(Sync{Op::fence_async, e.channel, 0, 0, c.owner, {}}), into.push_back(Barrier{c.owner});
+            sync(Op::arrive_full, c.owner);
+            break;
           case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
           case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup, c.cluster); break;
         }

@@ -146,8 +146,9 @@ Result<bool> TileCutter::store_matrices(BlockId id, const Block& b, StmtId top, 
     if (!axis || !pieces.count(b.iters[axis->iter].var) || axis->extent % extent) return false;
     const std::vector<Piece>& have = pieces.at(b.iters[axis->iter].var);
     const std::vector<Piece> want = pieces_of(move.fragment, dim);
+    const std::int64_t reach = have.empty() ? 1 : have.back().stride * have.back().count;  // from here on the tile repeats in registers
     for (const Piece& x : want)
-      if (std::none_of(have.begin(), have.end(), [&](const Piece& y) { return y.of == x.of && y.stride == x.stride && (x.of == Piece::Of::reg || (x.div == y.div && x.count == y.count)); })) return false;
+      if (!(x.of == Piece::Of::reg && x.stride >= reach) && std::none_of(have.begin(), have.end(), [&](const Piece& y) { return y.of == x.of && y.stride == x.stride && (x.of == Piece::Of::reg || (x.div == y.div && x.count == y.count)); })) return false;
     return true;
   };
   const std::int64_t rows = 16 * (threads / 32);

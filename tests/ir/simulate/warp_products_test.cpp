@@ -56,17 +56,17 @@ TEST_CASE("simulator: operands whose rows run across the depth are transposed on
   check(product("f32", "T(x[i, j])", "", true, false), "M=48,N=40,K=56", "T=bf16", tiled({}));
   check(product("f32", "T(x[i, j])", "", false, false), "M=48,N=40,K=56", "T=f16", tiled({}));
   check(product("f32", "T(x[i, j])", "", false, false), "M=48,N=40,K=56", "T=f16", tiled({}, plain));
-  check(product("i32", "x[i, j]", "", false, false), "M=48,N=40,K=72", "T=i8", tiled({32, 32, 16, 32, 1, 32, 3}, plain));
+  check(product("i32", "x[i, j] + 1", "", false, false), "M=48,N=40,K=72", "T=i8", tiled({32, 32, 16, 32, 1, 32, 3}, plain));
 }
 
 TEST_CASE("simulator: every type that mma.sync multiplies, with ldmatrix and without") {
   for (const char* loads : {"copy_with([am, bm], ldmatrix)", plain}) {
     check(product(), "M=40,N=40,K=40", "T=f16", tiled({}, loads), "sm_80", 1);
-    check(product("i32", "x[i, j]"), "M=40,N=40,K=80", "T=i8", tiled({32, 32, 16, 32, 2, 32, 3}, loads), "sm_80", 1);
-    check(product("i32", "x[i, j]"), "M=40,N=40,K=80", "T=u8", tiled({32, 32, 16, 32, 1, 32, 3}, loads), "sm_80", 1);
+    check(product("i32", "x[i, j] + 1"), "M=40,N=40,K=80", "T=i8", tiled({32, 32, 16, 32, 2, 32, 3}, loads), "sm_80", 1);
+    check(product("i32", "x[i, j] + 1"), "M=40,N=40,K=80", "T=u8", tiled({32, 32, 16, 32, 1, 32, 3}, loads), "sm_80", 1);
     check(product("f32", "bf16(x[i, j])"), "M=40,N=40,K=80", "T=e4m3", tiled({32, 32, 16, 32, 2, 32, 3}, loads), "sm_89", 1);
     check(product("f32", "bf16(x[i, j])"), "M=40,N=40,K=80", "T=e5m2", tiled({32, 32, 16, 32, 1, 32, 3}, loads), "sm_90", 1);
-    check("kernel gemm(A: f32[M, K], B: f32[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(tf32(A[i, k])) * f32(tf32(B[j, k]))) C[i: M, j: N] = x[i, j] }", "M=40,N=40,K=36", "",
+    check("kernel gemm(A: f32[M, K], B: f32[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(tf32(A[i, k])) * f32(tf32(B[j, k]))) C[i: M, j: N] = x[i, j] + 1 }", "M=40,N=40,K=36", "",
           tiled({32, 32, 16, 32, 2, 8, 3}, loads), "sm_80", 1);
   }
 }
