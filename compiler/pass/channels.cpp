@@ -243,6 +243,14 @@ class Realiser {
     return Ok{};
   }
 
+  /// The loop, or what waits for its products.
+  StmtId behind(LoopId loop) const {
+    const auto& after = p_[p_[loop].parent].children;
+    const std::size_t next = position_in_parent(p_, loop) + 1;
+    const auto* sync = next < after.size() ? p_[after[next]].as<Sync>() : nullptr;
+    return sync && sync->op == Sync::Op::await_mma ? after[next] : StmtId(loop);
+  }
+
   void place_events() {
     const LoopId loop = p_.channels[n_].loop;
     for (std::uint32_t role : all_roles()) {
@@ -268,7 +276,7 @@ class Realiser {
         event(first, false, Event::Kind::acquire, role, p_[*w].stage);
         const bool lags = is_cp_async(via_of(p_.block(*w)));  // while one group is awaited, the next one runs
         event(last, true, Event::Kind::commit, role, p_[*w].stage, lags ? 1 : 0, lags ? loop : LoopId{});
-        if (lags) event(loop, true, Event::Kind::commit, role, p_[*w].stage);
+        if (lags) event(behind(loop), true, Event::Kind::commit, role, p_[*w].stage);
       }
       if (const auto r = in_role(readers_); r != readers_.end()) {
         const auto [first, last] = ends(readers_);
@@ -285,10 +293,7 @@ class Realiser {
         event(first, false, Event::Kind::wait, role, stage);
         event(end, true, Event::Kind::release, role, stage, lags ? 1 : 0, lags ? loop : LoopId{});
         if (lags) {
-          StmtId behind = loop;
-          const auto& after = p_[p_[loop].parent].children;
-          if (const std::size_t next = position_in_parent(p_, loop) + 1; next < after.size() && p_[after[next]].as<Sync>() && p_[after[next]].as<Sync>()->op == Sync::Op::await_mma) behind = after[next];
-          event(behind, true, Event::Kind::release, role, stage);
+          event(behind(loop), true, Event::Kind::release, role, stage);
         }
       }
     }
