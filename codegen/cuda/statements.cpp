@@ -342,9 +342,10 @@ std::vector<Expr> KernelEmitter::guards_of(const Block& b) const {
   return out;
 }
 
-/// Registers that an instruction multiplies hold zeros where the tensor has no elements.
+/// What an instruction multiplies is zero where the tensor has no elements.
 bool KernelEmitter::fills_with_zero(const Block& b) const {
-  return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && !p_[b.writes[0].buffer].fragment.empty();
+  const Buffer& to = p_[b.writes[0].buffer];
+  return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && (!to.fragment.empty() || to.panel);
 }
 
 bool KernelEmitter::is_scan(const Block& b) {

@@ -39,7 +39,7 @@ class Realiser {
     }
     const auto all = [&](const std::vector<BlockId>& blocks, auto&& f) { return std::all_of(blocks.begin(), blocks.end(), [&](BlockId b) { return f(via_of(p_.block(b))); }); };
     const auto one_role = [&](const std::vector<BlockId>& blocks) { return std::all_of(blocks.begin(), blocks.end(), [&](BlockId b) { return p_[b].role == p_[blocks[0]].role; }); };
-    const std::string& name = p_[c.buffers[0]].name;
+    const std::string name = p_[c.buffers[0]].name;
     if (!one_role(writers_)) return refuse(Code::channel_form, name, "several roles write it");
     const bool same_role = one_role(readers_) && p_[writers_[0]].role == p_[readers_[0]].role;
     if (all(writers_, is_bulk)) {
@@ -48,7 +48,6 @@ class Realiser {
       c.how = same_role ? Channel::How::ahead : Channel::How::mbarrier;
     } else if (!same_role && one_role(writers_) && (all(writers_, is_cp_async) || all(writers_, is_plain))) {
       if (p_.loop(c.loop).stages) return refuse(Code::channel_form, name, "threads of another role fill it in a skewed loop");
-      if (c.slots < 2 && all(writers_, is_cp_async)) return refuse(Code::channel_form, name, "cp.async of another role hands a slot on when the next one is filled; legal: 2 slots or more");
       c.how = Channel::How::mbarrier;
     } else if (same_role && all(readers_, is_bulk)) {
       c.how = Channel::How::bulk_store;
@@ -86,6 +85,9 @@ class Realiser {
       for (LoopId l : groups) c.owners *= constant_extent(p_, l).value_or(1);
     }
     if (c.how == Channel::How::mbarrier) {
+      // What is handed on late at both ends takes a slot each.
+      const std::int64_t late = (all(writers_, is_cp_async) ? 1 : 0) + (std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); }) ? 1 : 0);
+      if (c.slots <= late) return refuse(Code::channel_form, name, fmt::format("{} slots, and {} of them at a time {} handed on an iteration later; legal: {} slots or more", c.slots, late, late > 1 ? "are" : "is", late + 1));
       c.full_arrivals = 1;
       c.empty_arrivals = 0;
       for (BlockId w : writers_)
@@ -186,7 +188,7 @@ class Realiser {
   /// The copies stay in their iteration, everything else runs slots - 1 iterations later.
   Check run_in_groups() {
     const Channel c = p_.channels[n_];
-    const std::string& name = p_[c.buffers[0]].name;
+    const std::string name = p_[c.buffers[0]].name;
     const auto no = [&](const std::string& why) { return refuse(Code::channel_form, name, why); };
     if (c.slots < 2) return no("cp.async runs ahead of its users; legal: 2 slots or more");
     for (std::uint32_t other = 0; other < n_; ++other)
@@ -243,6 +245,9 @@ class Realiser {
     return Ok{};
   }
 
+  /// A product that goes on into the next iteration of the loop: the slot that it reads is free one iteration later.
+  bool adds_up(BlockId b) const { return awaited_.count(b) && p_[awaited_.at(b)].as<Sync>()->not_first == p_.channels[n_].loop; }
+
   /// The loop, or what waits for its products.
   StmtId behind(LoopId loop) const {
     const auto& after = p_[p_[loop].parent].children;
@@ -288,7 +293,7 @@ class Realiser {
           if (p_[b].role != role || !awaited_.count(b)) continue;
           const StmtId await = awaited_.at(b);
           if (p_[await].parent == sequence && position_in_parent(p_, await) > position_in_parent(p_, end)) end = await;
-          lags |= p_[await].as<Sync>()->not_first == loop;  // a product that adds up over the loop: its slot is free one iteration later
+          lags |= adds_up(b);
         }
         event(first, false, Event::Kind::wait, role, stage);
         event(end, true, Event::Kind::release, role, stage, lags ? 1 : 0, lags ? loop : LoopId{});

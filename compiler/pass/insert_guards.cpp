@@ -19,7 +19,7 @@ bool filled_with_zeros(const Program& p, TensorId t) {
   const std::vector<BlockId> writers = writers_of(p, t);
   return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) {
     const Block& b = p.block(w);
-    return b.tile && (b.tile->via == Via::bulk_tensor || b.tile->via == Via::cp_async || (!b.combiner && !p[t].fragment.empty()));
+    return (b.tile && (b.tile->via == Via::bulk_tensor || b.tile->via == Via::cp_async)) || (!b.combiner && b.writes.size() == 1 && (!p[t].fragment.empty() || p[t].panel));
   });
 }
 
