@@ -312,7 +312,8 @@ std::string KernelEmitter::one_thread(Group group) const {
 }
 
 void KernelEmitter::barrier(const Barrier& b) {
-  if (b.group == Group::warpgroup) line(fmt::format("{}(threadIdx.x / 128 + 1, 128);", call("tecc_group_barrier")));
+  if (b.group == Group::warp) line("__syncwarp();");
+  else if (b.group == Group::warpgroup) line(fmt::format("{}(threadIdx.x / 128 + 1, 128);", call("tecc_group_barrier")));
   else if (kernel_roles_.empty()) line("__syncthreads();");
   else line(fmt::format("{}({}, {});", call("tecc_group_barrier"), 15 - (role_ - kernel_roles_.front()), threads_));  // 0: the block, 1..: warpgroups
 }

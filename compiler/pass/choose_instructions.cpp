@@ -18,9 +18,9 @@ Check TileCutter::run() {
       if (const auto& t = p_.block(b).tile; t && wanted(t->via)) TECC_CHECK((this->*cut)(b));
     return Ok{};
   };
+  TECC_CHECK(each([](Via v) { return v == Via::wgmma || v == Via::mma_sync; }, &TileCutter::product));
   for (BlockId b : all_blocks(p_))
     if (const auto& t = p_.block(b).tile; t && !limits_.offers(since_of(t->via))) return refuse(Code::via_missing, p_.block(b).name, words::of(words::vias, t->via), limits_.arch, since_of(t->via));
-  TECC_CHECK(each([](Via v) { return v == Via::wgmma || v == Via::mma_sync; }, &TileCutter::product));
   for (bool more = true; more;) {
     more = false;
     for (BlockId b : all_blocks(p_)) {

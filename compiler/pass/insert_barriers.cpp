@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
@@ -38,6 +39,7 @@ class Inserter {
   Program& p_;
   std::uint32_t role_;
   std::set<TensorId> handed_;  // what threads hand to each other through memory
+  Group group_ = Group::block; // ... and which threads
 
   std::vector<BlockId> mine_under(StmtId s) const {
     std::vector<BlockId> out = blocks_under(p_, s);
@@ -57,6 +59,27 @@ class Inserter {
     return l && is_thread_group(l->group);
   }
 
+  /// What each warp or warpgroup of this loop has a copy of, and hands over among its own threads.
+  std::set<TensorId> owned_by(StmtId s) const {
+    std::set<TensorId> out;
+    const auto* l = p_[s].as<Loop>();
+    if (!l || (l->group != Group::warp && l->group != Group::warpgroup)) return out;
+    for (TensorId t : handed_)
+      if (const auto& st = p_[t].storage; st && !st->owners.empty() && st->owners.back() == s) out.insert(t);
+    return out;
+  }
+
+  /// Barriers among the threads of one iteration of `s`, whose statements may follow those of its iteration before.
+  void inside(StmtId s, std::set<TensorId> owned) {
+    const Group outer = std::exchange(group_, p_.loop(s).group);
+    std::swap(handed_, owned);
+    Pending state;
+    sequence(s, state, false);
+    sequence(s, state, true);
+    std::swap(handed_, owned);
+    group_ = outer;
+  }
+
   Pending uses_of(StmtId unit) const {
     Pending out;
     for (BlockId id : mine_under(unit)) {
@@ -66,10 +89,11 @@ class Inserter {
         const bool in_loop = buffer.slots > 1 && is_inside(p_, id, buffer.slot_loop);
         return Place{t, in_loop && b.ahead ? b.ahead->by : 0};
       };
+      const auto here = [&](TensorId t) { return handed_.count(t) && (group_ != Group::block || !p_[t].storage || p_[t].storage->owners.empty()); };
       for (const Write& w : b.writes)
-        if (handed_.count(w.buffer)) out.writes.insert({place(w.buffer), id});
+        if (here(w.buffer)) out.writes.insert({place(w.buffer), id});
       for (TensorId t : read_buffers(b))
-        if (handed_.count(t)) out.reads.insert(place(t));
+        if (here(t)) out.reads.insert(place(t));
     }
     return out;
   }
@@ -102,7 +126,7 @@ class Inserter {
       ++barriers;
       state = {};
       if (!insert) return;
-      Stmt made{{}, {}, Barrier{}, p_[before].at};
+      Stmt made{{}, {}, Barrier{group_}, p_[before].at};
       made.role = role_;
       made.stage = p_[before].stage;
       add_stmt(p_, parent, n++, std::move(made));
@@ -115,6 +139,7 @@ class Inserter {
       } else if (const auto* c = p_[s].as<Combine>()) {
         if (needs_scratch(*c)) state = {};  // it has barriers of its own
       } else if (is_unit(s)) {
+        if (const std::set<TensorId> owned = owned_by(s); insert && !owned.empty()) inside(s, owned);
         const Pending now = uses_of(s);
         if (conflict(state, now)) barrier(n, s);
         state.merge(now);

@@ -91,13 +91,29 @@ TEST_CASE("simulator: a product by warps with one thing wrong") {
   CHECK(count == 13);
 }
 
+TEST_CASE("simulator: ldmatrix whose loops give a lane other elements than the instruction does") {
+  const test::Operator op{product(), "M=32,N=32,K=32", "T=bf16", tiled({})};
+  std::string text = loop::print(test::require(test::try_lower(op, on("sm_80"))));
+  const std::size_t block = text.find("block A.shared.register("), rows = text.find(" / 4", block);
+  REQUIRE(rows != std::string::npos);
+  text.replace(rows, 4, " % 8");
+  const loop::Program wrong = test::require(loop::parse({intern("p.ir"), text}));
+  const test::Prepared p = test::prepare(op);
+  const auto run = simulate(wrong, p.runtime, test::random_inputs(p));
+  REQUIRE(!run);
+  INFO(render(run.error()));
+  CHECK(render(run.error()).find("eight lanes share no row of 16 bytes there") != std::string::npos);
+}
+
 TEST_CASE("products by warps: refusals") {
   const auto why = [](const std::string& schedule, const char* arch, const char* types = "T=bf16", const std::string& text = product()) {
     return test::lowering_refused({text, "M=64,N=64,K=64", types, schedule}, on(arch));
   };
   const std::string stores = "copy_with([am, bm], ldmatrix); cs, cl = cache_write(C, C, shared, at=j0); e = blockize(o); copy_with(e, stmatrix)";
   CHECK(why(tiled({}, stores), "sm_89") == "error E0428: 'C' cannot be done with stmatrix on sm_89: it came with sm_90");
-  CHECK(why(tiled({}), "sm_75") == "error E0428: 'A.shared' cannot be done with cp_async on sm_75: it came with sm_80");
+  CHECK(why(tiled({}), "sm_75") == "error E0416: no mma.sync instruction multiplies bf16 by bf16 into f32 here");
+  CHECK(why("k0, k1 = split(x.k, 16); reorder(k0, x.i, x.j, k1); as, al = cache_read(x, A, shared, at=k0); copy_with(al, cp_async); pipeline(k0, as, slots=3)", "sm_75") ==
+        "error E0428: 'A.shared' cannot be done with cp_async on sm_75: it came with sm_80");
   const std::string eight = tiled({32, 32, 16, 32, 1, 32, 3});
   CHECK(why(eight, "sm_86", "T=e4m3", product("f32", "bf16(x[i, j])")) == "error E0416: no mma.sync instruction multiplies e4m3 by e4m3 into f32 here");
   CHECK(why(eight, "sm_89", "T=e4m3", product("f32", "bf16(x[i, j])")).empty());
