@@ -86,6 +86,7 @@ Result<bool> TileCutter::spread(BlockId id) {
   }
   for (TensorId t : read_buffers(b))
     if (std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return layouts_.count(w.buffer) > 0; })) TECC_CHECK(spread_banks(t));
+  for (const Write& w : b.writes) TECC_CHECK(spread_banks(w.buffer));
   // Of the registers, those of one execution stand innermost.
   if (via == Via::stmatrix) return store_matrices(id, b, top, axes, pieces, threads);
   if (via == Via::ldmatrix) return load_matrices(id, b, top, axes, pieces);

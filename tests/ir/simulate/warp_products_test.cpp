@@ -31,8 +31,16 @@ compiler::Limits on(const std::string& arch) {
   l.arch = arch;
   return l;
 }
+/// In a few orders of threads and copies: the mutants below are run in all of them.
 void check(const std::string& text, const std::string& dims, const std::string& types, const std::string& schedule, const char* arch = "sm_80", std::uint32_t seeds = 2) {
-  test::check_simulated({text, dims, types, schedule}, seeds, on(arch));
+  const test::Operator op{text, dims, types, schedule};
+  INFO(text << "\ndims " << dims << ", types " << types << "\n" << schedule);
+  const test::Prepared p = test::prepare(op);
+  const loop::Program lowered = test::reread(test::require(test::try_lower(op, on(arch))));
+  std::vector<SimulateOptions> all = test::simulations(seeds);
+  all.erase(all.begin(), all.begin() + 10);  // the last two adversarial orders, and random ones
+  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
+  CHECK(test::simulation_fault(lowered, p.runtime, inputs, want, all) == "");
 }
 
 }  // namespace
@@ -76,6 +84,16 @@ TEST_CASE("simulator: fused epilogues, and blocks that take tiles in turn") {
   check(product(), "M=128,N=96,K=80", "T=bf16", tiled({}, "copy_with([am, bm], ldmatrix); g = raster(i0, j0, group=2); persist(g)"), "sm_80", 6);
   check(product(), "M=64,N=96,K=80", "T=bf16", tiled({}, "copy_with([am, bm], ldmatrix); cs, cl = cache_write(C, C, shared, at=j0); copy_with(cl, vector)"), "sm_80");
   check(product(), "M=64,N=96,K=80", "T=bf16", tiled({}, "copy_with([am, bm], ldmatrix); cs, cl = cache_write(C, C, shared, at=j0); e = blockize(o); copy_with(e, stmatrix); copy_with(cl, vector)"), "sm_90");
+}
+
+TEST_CASE("simulator: each warp hands a panel of its results over among its own threads") {
+  std::string text = tiled({64, 64, 32, 32, 2, 16, 3});
+  const std::string rows = "vi, o = split(oi, 32);  vj, p = split(oj, 32);  reorder(vi, vj, o, p)";
+  REQUIRE(text.find(rows) != std::string::npos);
+  text.replace(text.find(rows), rows.size(), "vi, o, o1 = split(oi, [2, 16]);  vj, p = split(oj, 32);  reorder(vi, vj, o, o1, p)");
+  text += "; cs, cl = cache_write(C, C, shared, at=o); copy_with(cl, vector)";
+  check(product(), "M=100,N=61,K=64", "T=bf16", text);
+  check(product(), "M=128,N=64,K=64", "T=bf16", text + "; e = blockize(o1); copy_with(e, stmatrix)", "sm_90");
 }
 
 TEST_CASE("simulator: a product by warps with one thing wrong") {
@@ -152,6 +170,13 @@ TEST_CASE("simulator: threads of one role fill the slots of another, rows at odd
   check(product(), "M=256,N=64,K=64", "T=bf16", filled_by_threads("vector"), "sm_90a");
   check(product(), "M=131,N=37,K=56", "T=bf16", filled_by_threads("vector", 2), "sm_90a");
   check(product(), "M=131,N=37,K=45", "T=bf16", filled_by_threads("vector", 2), "sm_90a");
+  std::string panels = filled_by_threads("cp_async");  // which a warpgroup hands over among its own threads
+  const std::string rows = "v, o = split(oi, 64);  reorder(v, o, oj);  bind(v, warpgroup);  e = blockize(o)";
+  REQUIRE(panels.find(rows) != std::string::npos);
+  panels.replace(panels.find(rows), rows.size(),
+                 "v, o = split(oi, 64); p0, p1 = split(oj, 16); reorder(v, p0, o, p1); bind(v, warpgroup); cs, cl = cache_write(C, C, shared, at=p0); e = blockize(o); copy_with(e, stmatrix); copy_with(cl, vector)");
+  panels.replace(panels.find("role([t, e]"), 11, "role([t, e, cl]");
+  check(product(), "M=131,N=37,K=45", "T=bf16", panels, "sm_90a");
 }
 
 TEST_CASE("slots filled by threads of another role: what is handed on late takes slots") {
