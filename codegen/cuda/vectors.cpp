@@ -41,8 +41,8 @@ bool KernelEmitter::vector_loop(LoopId v) {
     if (const auto* r = e.as<Read>(); r && (!r->otherwise || in_bounds(p_, b, *r).empty()) && wide(r->tensor, r->index)) loads.push_back({&*e, r->tensor, r->index});
     return true;
   });
-  const bool wide_store = wide(w.buffer, w.index);
-  if (loads.empty() && !wide_store) return false;
+  const bool wide_store = wide(w.buffer, w.index), zeros = fills_with_zero(b);
+  if ((loads.empty() || zeros) && !wide_store) return false;
 
   line(fmt::format("{{  // {}, {} at a time", b.name, *extent));
   ++depth_;
@@ -82,6 +82,7 @@ bool KernelEmitter::vector_loop(LoopId v) {
   if (wide_store) line(fmt::format("tecc_store(&{}, tecc_w);", element(id, w.buffer, w.index)));
   --depth_;
   line("}");
+  if (zeros && !condition.empty()) line(fmt::format("else tecc_store(&{}, tecc_vec<{}, {}>{{}});", element(id, w.buffer, w.index), memory_type(p_[w.buffer].type), *extent));
   lanes_.clear();
   close_block();
   return true;

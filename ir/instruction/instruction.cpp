@@ -27,6 +27,8 @@ constexpr Instruction table[] = {
     {"mma.m16n8k32.s32.s8.s8",     Via::mma_sync, DType::i8,   DType::i8,   DType::i32, 32, 16, 8, 8, 32, true, false, false, false, "sm_80"},
     {"mma.m16n8k32.s32.u8.u8",     Via::mma_sync, DType::u8,   DType::u8,   DType::i32, 32, 16, 8, 8, 32, true, false, false, false, "sm_80"},
     {"mma.m16n8k32.f32.e4m3.e4m3", Via::mma_sync, DType::e4m3, DType::e4m3, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
+    {"mma.m16n8k32.f32.e4m3.e5m2", Via::mma_sync, DType::e4m3, DType::e5m2, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
+    {"mma.m16n8k32.f32.e5m2.e4m3", Via::mma_sync, DType::e5m2, DType::e4m3, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
     {"mma.m16n8k32.f32.e5m2.e5m2", Via::mma_sync, DType::e5m2, DType::e5m2, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
 };
 // clang-format on
@@ -35,6 +37,21 @@ constexpr Instruction table[] = {
 std::int64_t packed(DType t) { return t == DType::tf32 || t == DType::f32 ? 1 : 4 / bytes_of(t); }
 
 }  // namespace
+
+std::string_view since_of(Via via) {
+  switch (via) {
+    case Via::plain:
+    case Via::vector:
+    case Via::wgmma: return "";  // the rows of products say more
+    case Via::ldmatrix: return "sm_75";
+    case Via::cp_async:
+    case Via::mma_sync: return "sm_80";
+    case Via::bulk:
+    case Via::bulk_tensor:
+    case Via::stmatrix: return "sm_90";
+  }
+  return "";
+}
 
 std::span<const Instruction> instructions() { return table; }
 

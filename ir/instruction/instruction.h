@@ -35,6 +35,9 @@ struct Instruction {
   std::string_view since;               // oldest architecture; a name that ends in `a` is needed exactly
 };
 
+/// The oldest architecture that moves data this way, or multiplies so at all; "" where every one does.
+std::string_view since_of(loop::Via via);
+
 /// All rows; order is preference.
 std::span<const Instruction> instructions();
 const Instruction* find_instruction(std::string_view name);
