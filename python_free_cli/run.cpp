@@ -90,6 +90,8 @@ Result<codegen::Workload> expression_of(const Contract& c, const std::string& fo
   TECC_TRY(const std::vector<te::Kernel> kernels, te::parse({intern(path.c_str()), text}));
   te::Bindings bindings{given, {c.types.begin(), c.types.end()}};
   for (const ContractDim& d : c.dims) bindings.dims[d.name] = {d.value.value_or(d.min), d.value.value_or(d.max), d.multiple_of};
+  for (const ContractBuffer& b : c.buffers)
+    if ((b.role == Role::input || b.role == Role::output) && b.align != 16) bindings.align[b.name] = b.align;
   for (const te::Kernel& k : kernels)
     if (k.name == c.name) return codegen::make_workload(k, bindings);
   return refuse(Code::which_kernel, path, c.name, kernels.empty() ? "none" : kernels[0].name);
