@@ -76,7 +76,7 @@ TECC_EXPORT(shifted)
         "op.cpp:9: error E0240: 'X' reads dimension 0 of its shape [8] at 'i + 1', which runs from 1 to 8; allowed is 0 to 7; write X[...] else 0 if a value outside is meant\n"
         "    const Tensor Y = g.stage(\"Y\", {i},\n"
         "    Y[i: N] = a[i] + X[i + 1]\n"
-        "                       ^\n");
+        "                         ^\n");
   const auto json = parsed(wrong.tool("check", "--dims N=8 --json"))["error"];
   CHECK(json["file"] == "op.cpp");
   CHECK(json["line"] == 9);

@@ -53,7 +53,7 @@ TEST_CASE("alignment: accesses are no wider than the pointers allow") {
 
 TEST_CASE("alignment: two-byte elements go by pairs where the pointer allows four bytes") {
   const std::string text = kernel_text(workload("kernel f(X: bf16[N]) -> (Y) { Y[i: N] = X[i] }", "N=4096", "X=4,Y=2"), "i0, i1, i2 = split(Y.i, [128, 8]); bind(i0, block); bind(i1, thread); vectorize(i2)");
-  CHECK(has(text, "tecc_load_words<__nv_bfloat16, 8, 4>("));
+  CHECK(has(text, "tecc_load_words<tecc_bf16, 8, 4>("));
   CHECK_FALSE(has(text, "tecc_store"));
 }
 
