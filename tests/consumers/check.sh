@@ -10,7 +10,7 @@ trap 'rm -rf "$there"' EXIT
 cmake --install "$1" --prefix "$there/tecc" >/dev/null
 cmake -S "$here/app" -B "$there/app" -G Ninja -DCMAKE_PREFIX_PATH="$there/tecc" >/dev/null
 cmake --build "$there/app" >"$there/log" 2>&1 || { cat "$there/log"; exit 1; }
-[ "$("$there/app/launch")" = "$(printf '1 2 8\n3 4 18\n5 6 28\n7 8 38')" ] || { echo "launch printed:"; "$there/app/launch"; exit 1; }
+[ "$("$there/app/launch")" = "$(printf '2 4 16\n6 8 36\n10 12 56\n14 16 76')" ] || { echo "launch printed:"; "$there/app/launch"; exit 1; }
 "$there/app/expression" | grep -q 'kernel scale(X: f32\[N\]) -> (Y)' || { echo "expression printed:"; "$there/app/expression"; exit 1; }
 
 # The installed tool compiles a C++ file with the headers and the library that were installed beside it.
