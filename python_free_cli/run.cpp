@@ -22,9 +22,10 @@ Result<std::string> simulated(const codegen::Workload& w, const codegen::Plan& p
   return run_simulator(threaded, data, o);
 }
 
-int finish(const RunOptions& o, const codegen::Workload& w, const autotune::TaskSpec& task, Data& data, Times times, const std::string& where) {
+int finish(const RunOptions& o, const Loaded& loaded, const autotune::TaskSpec& task, Data& data, Times times, const std::string& where) {
+  const codegen::Workload& w = loaded.workload;
   if (o.verify)
-    if (Check good = verify_outputs(w, task, data); !good) return fail(good.error(), o);
+    if (Check good = verify_outputs(w, task, data); !good) return fail(good.error(), o, &loaded.source);
   if (Check saved = save(o, data); !saved) return fail(saved.error(), o);
   return report(o, data, std::move(times), where, flops_at(w.naive, task));
 }
@@ -54,7 +55,7 @@ int run(const RunOptions& o) {
     if (o.simulate) {
       const auto seen = simulated(w, plan, *data, o);
       if (!seen) return fail(seen.error(), o, &loaded->source);
-      return finish(o, w, task, *data, Times{}, *seen);
+      return finish(o, *loaded, task, *data, Times{}, *seen);
     }
     const auto built = codegen::build(w, {plan}, {true, true, false, false, false, false, false});
     if (!built) return fail(built.error(), o, &loaded->source);
@@ -72,7 +73,7 @@ int run(const RunOptions& o) {
     }
   }
   if (!done) return fail(done.error(), o, &loaded->source);
-  return finish(o, w, task, *data, *std::move(done), where);
+  return finish(o, *loaded, task, *data, *std::move(done), where);
 }
 
 // ---- artifacts --------------------------------------------------------------------------------------------------------
@@ -90,6 +91,8 @@ Result<codegen::Workload> expression_of(const Contract& c, const std::string& fo
   TECC_TRY(const std::vector<te::Kernel> kernels, te::parse({intern(path.c_str()), text}));
   te::Bindings bindings{given, {c.types.begin(), c.types.end()}};
   for (const ContractDim& d : c.dims) bindings.dims[d.name] = {d.value.value_or(d.min), d.value.value_or(d.max), d.multiple_of};
+  for (const ContractBuffer& b : c.buffers)
+    if ((b.role == Role::input || b.role == Role::output) && b.align != 16) bindings.align[b.name] = b.align;
   for (const te::Kernel& k : kernels)
     if (k.name == c.name) return codegen::make_workload(k, bindings);
   return refuse(Code::which_kernel, path, c.name, kernels.empty() ? "none" : kernels[0].name);

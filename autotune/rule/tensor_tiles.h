@@ -28,7 +28,7 @@ constexpr std::int64_t box_bytes = 16;  // what bulk copies want rows to be mult
 /// Tensor maps: plain indices, rows of a multiple of 16 bytes, whole tensors in global memory.
 inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) {
   const loop::Buffer& b = p[r.tensor];
-  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5) return false;
+  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5 || b.alignment % box_bytes) return false;
   for (const Expr& e : r.index)
     if (!e.as<Var>()) return false;
   return loop::known_divisor(p, b.shape.back()) * bytes_of(b.type) % box_bytes == 0;

@@ -12,6 +12,21 @@ struct FunctionRow { std::string_view name, text; };
 // clang-format off
 constexpr FunctionRow functions[] = {
     {"tecc_smem", R"(__device__ __forceinline__ unsigned tecc_smem(const void* p) { return (unsigned)__cvta_generic_to_shared(p); })"},
+    {"tecc_load_words", R"(// tecc_load, but no access is wider than what the pointer's alignment allows.
+template <class T, int n, int bytes> __device__ __forceinline__ tecc_vec<T, n> tecc_load_words(const T* p) {
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) u.w[i] = reinterpret_cast<const word*>(p)[i];
+  return u.v;
+})"},
+    {"tecc_store_words", R"(template <int bytes, class T, int n> __device__ __forceinline__ void tecc_store_words(T* p, tecc_vec<T, n> v) {
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;
+  u.v = v;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) reinterpret_cast<word*>(p)[i] = u.w[i];
+})"},
     {"tecc_tensor_map", R"(struct alignas(64) tecc_tensor_map { unsigned long long opaque[16]; };)"},
     {"tecc_barrier_init", R"(__device__ __forceinline__ void tecc_barrier_init(unsigned b, unsigned n) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b), "r"(n)); })"},
     {"tecc_barrier_init_fence", R"(__device__ __forceinline__ void tecc_barrier_init_fence() {

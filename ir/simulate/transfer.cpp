@@ -68,6 +68,7 @@ void Machine::bulk(Warp& w, const Statement& st) {
   Thread t{w, frame, 0, w.thread(0), iters_, &st, {{agent, 0, false, w.clock[agent], st.id.n, id_}, &clock, first_id_, true}};
   const auto misaligned = [&](const std::string& what) { fail_form(st.id, fmt::format("the bulk copy {} {}", said(st.id.n), what)); };
   if (st.via == Via::bulk_tensor) {
+    if (global.row->alignment % 16) return misaligned(fmt::format("goes to or from '{}', whose pointer is {}-byte aligned; legal: 16", global.row->name, global.row->alignment));
     std::int64_t stride = global.bytes;
     for (std::size_t d = global.shape.size(); d-- > 1;)
       if (stride *= global.shape[d]; stride % 16) return misaligned(fmt::format("goes to or from '{}', whose rows are {} bytes apart; legal: a multiple of 16", global.row->name, stride));
