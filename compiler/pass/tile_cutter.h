@@ -89,6 +89,7 @@ class TileCutter {
   Check box(BlockId id);
   Check share_out(BlockId id);
   std::int64_t widest(const Block& b, const Axes& axes, TensorId global, TensorId shared) const;
+  std::int64_t run(const Block& b, const Axes& axes, TensorId shared) const;
   std::int64_t threads_for(BlockId id, StmtId top) const;
 };
 

@@ -79,6 +79,18 @@ TEST_CASE("schedule files: a product by warps for every architecture that has th
   }
 }
 
+TEST_CASE("schedule files: copies by cp.async are as wide as rows are aligned, and runs of words where they are not") {
+  const auto emitted = [](const char* dims, const char* type) {
+    return test::require(codegen::cuda::emit(test::require(test::try_lower({read("examples/cases/gemm.te"), dims, type, read("examples/schedules/gemm_mma.schedule")})))).source;
+  };
+  for (const auto& [dims, copy] : {std::pair{"M=256,N=256,K=64", "tecc_copy_async<16>("}, {"M=256,N=256,K=68", "tecc_copy_async<8>("}, {"M=256,N=256,K=66", "tecc_copy_async<4>("}, {"M=256,N=256,K=65", "tecc_copy_run(&"}}) {
+    const std::string text = emitted(dims, "T=bf16");
+    INFO(dims);
+    for (const char* other : {"tecc_copy_async<16>(", "tecc_copy_async<8>(", "tecc_copy_async<4>(", "tecc_copy_run(&"}) CHECK((text.find(other) != std::string::npos) == (std::string(other) == copy));
+    if (nvrtc_version()) CHECK(test::require(compile(text, "gemm", "sm_80")).kernels[0].spill_store_bytes == 0);
+  }
+}
+
 TEST_CASE("schedule files: the order of what the roles of a product run") {
   const auto p = test::require(test::try_lower({read("examples/cases/gemm.te"), "M=512,N=512,K=256", "T=bf16", read("examples/schedules/gemm_sm90a.schedule")}));
   CHECK(test::outline(p) ==
