@@ -35,6 +35,7 @@ struct Part {
 
 /// The pieces of a layout that cut one iteration, from the smallest stride.
 std::vector<Piece> pieces_of(const FragmentLayout& layout, int dim);
+/// True if they give an axis to threads and registers alike, as far as both go.
 bool same(const std::vector<Piece>& a, const std::vector<Piece>& b);
 /// The dimension that the variable alone indexes.
 std::optional<std::size_t> dim_of(const std::vector<Expr>& index, VarId v);

@@ -96,6 +96,12 @@ TEST_CASE("simulator: each warp hands a panel of its results over among its own 
   check(product(), "M=128,N=64,K=64", "T=bf16", text + "; e = blockize(o1); copy_with(e, stmatrix)", "sm_90");
 }
 
+TEST_CASE("simulator: attention by warps, whose weights are the rows of the second product as they are") {
+  const std::string text = test::read_file(TECC_SOURCE_DIR "/examples/schedules/attention_mma.schedule");
+  check(test::read_file(TECC_SOURCE_DIR "/examples/cases/attention.te"), "B=1,H=2,S=100,L=150,D=32", "T=bf16", text, "sm_80", 1);
+  check(test::read_file(TECC_SOURCE_DIR "/examples/cases/attention_causal.te"), "B=1,H=1,S=128,D=32", "T=f16", text, "sm_80", 1);
+}
+
 TEST_CASE("simulator: a product by warps with one thing wrong") {
   const test::Operator op{product(), "M=128,N=128,K=96", "T=bf16", tiled({64, 64, 16, 32, 2, 16, 3}, "copy_with([am, bm], ldmatrix); g = raster(i0, j0, group=2); persist(g)")};
   const test::Prepared p = test::prepare(op);
