@@ -73,6 +73,21 @@ template <int bytes> __device__ __forceinline__ void tecc_copy_async(unsigned to
   const unsigned long long g = (unsigned long long)__cvta_generic_to_global(from);
   if constexpr (bytes == 16) asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" :: "r"(to), "l"(g), "r"(there ? 16 : 0) : "memory");
   else asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" :: "r"(to), "l"(g), "n"(bytes), "r"(there ? bytes : 0) : "memory"); })"},
+    {"tecc_copy_run", R"(// 16 bytes from any place: the words that they lie in, shifted. Behind the first `count` elements zeros; no word without one of them is read.
+template <class T> __device__ __forceinline__ void tecc_copy_run(T* to, const T* from, int count) {
+  const unsigned off = (unsigned)(unsigned long long)from & 3;
+  const unsigned* words = reinterpret_cast<const unsigned*>((unsigned long long)from - off);
+  const int bytes = tecc_max<int>(0, tecc_min<int>(count * (int)sizeof(T), 16));
+  unsigned w[5], out[4];
+#pragma unroll
+  for (int i = 0; i < 5; ++i) w[i] = bytes && 4 * i < (int)off + bytes ? words[i] : 0u;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    asm("shf.r.wrap.b32 %0, %1, %2, %3;" : "=r"(out[i]) : "r"(w[i]), "r"(w[i + 1]), "r"(8 * off));
+    const int left = bytes - 4 * i;
+    if (left < 4) out[i] = left <= 0 ? 0u : out[i] & ((1u << (8 * left)) - 1);
+  }
+  *reinterpret_cast<uint4*>(to) = make_uint4(out[0], out[1], out[2], out[3]); })"},
     {"tecc_ldmatrix", R"(// Each group of eight lanes names the rows of one matrix.
 template <bool transposed> __device__ __forceinline__ void tecc_ldmatrix(unsigned p, unsigned& a) {
   if constexpr (transposed) asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];" : "=r"(a) : "r"(p) : "memory");

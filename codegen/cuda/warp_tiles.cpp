@@ -104,29 +104,44 @@ void KernelEmitter::load_matrix(BlockId id) {
   line("}");
 }
 
-/// One thread's part of a copy: up to 16 bytes, or zeros where the tensor has none. Fewer than four are loaded and stored.
+/// One thread's part of a copy: up to 16 bytes, or zeros where the tensor has none. What lies at places that no cp.async takes is loaded and
+/// stored, as single elements or as a run.
 void KernelEmitter::copy_async(BlockId id) {
   const Block& b = p_.block(id);
   const Write& w = b.writes[0];
   const Read& r = *w.value.as<Read>();
   const DType type = p_[w.buffer].type;
-  std::int64_t bytes = bytes_of(type);
-  for (LoopId l : atom_loops(id)) bytes *= *constant_extent(p_, l);
+  const std::vector<LoopId> atom = atom_loops(id);
+  const std::int64_t width = atom.empty() ? 1 : *constant_extent(p_, atom[0]), bytes = width * bytes_of(type);
+  const Address far = address_of(p_, id, r.tensor, r.index);
   std::vector<Expr> conditions = guards_of(b);
   for (const Expr& c : in_bounds(p_, b, r)) conditions.push_back(c);
-  for (LoopId l : atom_loops(id)) line(fmt::format("const {} {} = 0;", index_type(), loop_var(l)));  // the first element stands for all
+  bool aligned = width == 1 || is_vector(p_, far, atom[0], width);
+  std::string end;  // of a run: the first index along it that is outside
+  if (width > 1)
+    std::erase_if(conditions, [&](const Expr& c) {
+      if (guard_is_uniform(p_, b, c, atom[0], width)) return false;
+      const auto* less = c.as<Binary>();
+      const auto* v = less && less->op == BinOp::less ? less->a.as<Var>() : nullptr;
+      if (!v || !end.empty()) why_ = refuse(Code::copy_form, p_[w.buffer].name, "cp_async", "a condition leaves out elements in the middle of a run");
+      else end = fmt::format("{} - {}", value(less->b), variable(v->id));
+      aligned = false;
+      return true;
+    });
+  for (LoopId l : atom) line(fmt::format("const {} {} = 0;", index_type(), loop_var(l)));  // the first element stands for all
   std::set<LoopId> retired;
   for (const Iter& i : b.iters) {
-    const bool named = std::any_of(conditions.begin(), conditions.end(), [&](const Expr& c) { return uses(c, i.var); });
-    if (!named && address_of(p_, id, r.tensor, r.index).general.empty()) continue;
+    const bool named = !end.empty() || std::any_of(conditions.begin(), conditions.end(), [&](const Expr& c) { return uses(c, i.var); });
+    if (!named && far.general.empty()) continue;
     declare_retired(i.binding, retired);
     line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
   }
   std::string condition;
   for (const Expr& c : conditions) condition += (condition.empty() ? "" : " && ") + value(c);
-  const std::string from = element(id, r.tensor, r.index), place = swizzled(w.buffer, address_of(p_, id, w.buffer, w.index));
-  if (bytes < 4) line(fmt::format("{}[{}] = {};", buffer_names_[w.buffer], place, condition.empty() ? from : fmt::format("{} ? {} : {}", condition, from, value(literal(0, type)))));
-  else line(fmt::format("{}<{}>({}({}) + ({}) * {}, &{}, {});", call("tecc_copy_async"), bytes, call("tecc_smem"), buffer_names_[w.buffer], place, bytes_of(type), from, condition.empty() ? "true" : condition));
+  const std::string from = element(far, r.tensor), place = swizzled(w.buffer, at_atom(id, w.buffer, w.index)), there = condition.empty() ? "true" : condition;
+  if (!aligned) line(fmt::format("{}(&{}[{}], &{}, {} ? {} : 0);", call("tecc_copy_run"), buffer_names_[w.buffer], place, from, there, end.empty() ? std::to_string(width) : end));
+  else if (bytes < 4) line(fmt::format("{}[{}] = {};", buffer_names_[w.buffer], place, condition.empty() ? from : fmt::format("{} ? {} : {}", condition, from, value(literal(0, type)))));
+  else line(fmt::format("{}<{}>({}({}) + ({}) * {}, &{}, {});", call("tecc_copy_async"), bytes, call("tecc_smem"), buffer_names_[w.buffer], place, bytes_of(type), from, there));
 }
 
 }  // namespace tecc::codegen::cuda

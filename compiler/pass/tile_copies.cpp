@@ -111,6 +111,18 @@ std::int64_t TileCutter::widest(const Block& b, const Axes& axes, TensorId globa
   return 1;
 }
 
+/// There is no cp.async of fewer than four bytes. Where rows begin at such places runs are loaded as the words that they lie in, and shifted: how
+/// many elements make 16 bytes of the copy; 1: single elements are loaded and stored.
+std::int64_t TileCutter::run(const Block& b, const Axes& axes, TensorId shared) const {
+  const std::int64_t n = 16 / bytes_of(p_[shared].type);
+  for (const TileAxis& axis : axes) {
+    const Iter& i = b.iters[axis.iter];
+    const auto to = dim_of(b.writes[0].index, i.var), from = dim_of(b.writes[0].value.as<Read>()->index, i.var);
+    if (axis.loop != LoopId{} && to == fast_dim(p_[shared]) && from == to && to == p_[shared].shape.size() - 1 && axis.extent % n == 0 && p_[shared].pad % n == 0 && stays_above(p_, i)) return n;
+  }
+  return 1;
+}
+
 /// The threads that share out a copy: what the loops around it leave to it.
 std::int64_t TileCutter::threads_for(BlockId id, StmtId top) const {
   const std::vector<LoopId> around = thread_loops(p_, p_[top].parent);
@@ -133,7 +145,7 @@ Check TileCutter::share_out(BlockId id) {
   TECC_TRY(const Axes axes, axes_of(id, top));
   const TensorId shared = load ? w.buffer : read->tensor, global = load ? read->tensor : w.buffer;
   std::int64_t width = widest(b, axes, global, shared);
-  if (async && width * bytes_of(p_[shared].type) < 4) width = 1;  // there is no such cp.async: elements are loaded and stored
+  if (async && width * bytes_of(p_[shared].type) < 4) width = read->otherwise ? 1 : run(b, axes, shared);
 
   // From the contiguous axis on, each takes threads as far as they divide it; what is left of it is repeated.
   std::vector<const TileAxis*> order;

@@ -42,6 +42,7 @@ struct Part {
 
 /// The pieces of a layout that cut one iteration, from the smallest stride.
 std::vector<Piece> pieces_of(const FragmentLayout& layout, int dim);
+/// True if they give an axis to threads and registers alike, as far as both go.
 bool same(const std::vector<Piece>& a, const std::vector<Piece>& b);
 /// The pieces of dimension `side` of an instruction's fragment, as coordinates of the axes that the side is made of (dimension dims[n] for
 /// axis n); nullopt where an axis ends within a piece.
@@ -99,6 +100,7 @@ class TileCutter {
   Check box(BlockId id);
   Check share_out(BlockId id);
   std::int64_t widest(const Block& b, const Axes& axes, TensorId global, TensorId shared) const;
+  std::int64_t run(const Block& b, const Axes& axes, TensorId shared) const;
   std::int64_t threads_for(BlockId id, StmtId top) const;
 };
 

@@ -17,9 +17,16 @@ std::vector<Piece> pieces_of(const FragmentLayout& layout, int dim) {
   return out;
 }
 bool same(const std::vector<Piece>& a, const std::vector<Piece>& b) {
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Piece& x, const Piece& y) {
+  const std::size_t common = std::min(a.size(), b.size());
+  const bool agree = std::equal(a.begin(), a.begin() + static_cast<std::ptrdiff_t>(common), b.begin(), [](const Piece& x, const Piece& y) {
     return x.of == y.of && x.stride == y.stride && (x.of == Piece::Of::reg || (x.div == y.div && x.count == y.count));
   });
+  // Where one ends it repeats in registers: the other may say so.
+  const std::vector<Piece>& longer = a.size() > b.size() ? a : b;
+  std::int64_t reach = common ? longer[common - 1].stride * longer[common - 1].count : 1;
+  for (std::size_t n = common; n < longer.size(); reach *= longer[n++].count)
+    if (common == 0 || longer[n].of != Piece::Of::reg || longer[n].stride != reach) return false;
+  return agree;
 }
 
 /// True for `v + rest`, where the rest does not use v.

@@ -26,6 +26,7 @@ Result<bool> TileCutter::spread(BlockId id) {
       const auto* v = index[d].as<Var>();
       if (!v) { why = refuse(Code::tile_form, b.name, fmt::format("it reads '{}' at {}, which is no plain axis", p_[t].name, print(index[d], names_of(p_)))); return; }
       const auto [found, fresh] = pieces.emplace(v->id, here);
+      if (!fresh && found->second.size() < here.size() && same(found->second, here)) found->second = here;
       if (!fresh && !same(found->second, here)) why = refuse(Code::layout_differs, p_[t].name, p_.block(laid_by_.at(t)).name, b.name);
     }
   };

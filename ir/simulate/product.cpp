@@ -248,6 +248,7 @@ class Multiplier {
       if (!i_) return;
       zero_ = of.w_.members[0].frame;
       std::fill(zero_.counters.begin(), zero_.counters.end(), 0);
+      base_ = zero_;
       std::int64_t n = 1;  // columns of one execution
       for (std::size_t l = 0; l < of.st_.tile.size(); ++l) {
         const LoopId loop = of.st_.tile[l];
@@ -267,7 +268,7 @@ class Multiplier {
       for (int side = 0; side < 2; ++side)
         for (std::size_t n : x_.plan_.iters[side]) {
           const Digits& d = x_.k_.digits[x_.st_.iters[n]];
-          at[side] += x_.m_.value(d, zero_, own) - d.offset;
+          at[side] += x_.m_.value(d, zero_, own) - x_.m_.value(d, base_, 0);
         }
       std::int64_t thread = 0, reg = 0;
       for (const Piece& p : layout_) (p.of == Piece::Of::thread ? thread : reg) += at[p.dim] / p.stride % p.count * p.div;
@@ -282,7 +283,7 @@ class Multiplier {
     const Instruction* i_;
     FragmentLayout layout_;
     std::vector<LoopId> atom_;
-    Frame zero_;
+    Frame zero_, base_;  // at the first iteration of all but the atom's loops, and of these, too
     std::size_t first_ = 0;
   };
 
