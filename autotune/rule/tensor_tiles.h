@@ -23,6 +23,11 @@ inline bool in(const tecc::Read& r, VarId v) {
   return std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, v); });
 }
 
+inline bool is_zero(const Expr& e) {
+  const auto* l = e.as<Literal>();
+  return l && l->real == 0 && l->integer == 0;
+}
+
 constexpr std::int64_t box_bytes = 16;  // what bulk copies want rows to be multiples of
 
 /// Tensor maps: plain indices, rows of a multiple of 16 bytes, whole tensors in global memory.
