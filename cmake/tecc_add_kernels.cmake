@@ -1,9 +1,11 @@
-# tecc_add_kernels(target INPUT op.te [DIMS "M=64,N=1..4096:8"] [TYPES "T=f32"] [ARCH sm_90a | cpu ...] [KERNEL name]
+# tecc_add_kernels(target INPUT op.te|op.cpp [DIMS "M=64,N=1..4096:8"] [TYPES "T=f32"] [ARCH sm_90a | cpu ...] [KERNEL name]
 #                  [SCHEDULE file] [RECORDS file] [OUT_DIR dir])
 #
 # Builds the kernel when the project builds, and makes an INTERFACE library `target` that gives the folder of NAME.h to
 # whoever links it (and NAME.o, for the CPU). Without ARCH, or with ARCH cpu, the code is for the CPU that builds. The
 # folder, which a CUDA program hands to NAME_load(), is the target's property TECC_FOLDER.
+#
+# Of a C++ file KERNEL says which.
 #
 #   tecc_add_kernels(gemm INPUT gemm.te DIMS "M=64,N=64,K=64" TYPES "T=f32")
 #   target_link_libraries(app PRIVATE gemm)          # #include "gemm_nt.h"

@@ -16,8 +16,8 @@ foreach(folder ir schedule compiler codegen runtime autotune)
           FILES_MATCHING PATTERN "*.h" PATTERN "*.def")
 endforeach()
 # A user writes #include <tecc/dsl.h>.
-file(WRITE ${CMAKE_BINARY_DIR}/dsl.h "#pragma once\n#include \"compiler/dsl.h\"\n")
-install(FILES ${CMAKE_BINARY_DIR}/dsl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tecc)
+install(FILES ${CMAKE_BINARY_DIR}/include/tecc/dsl.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/tecc)
+install(TARGETS tecc_dsl ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})  # for C++ files as inputs of the tool
 
 configure_package_config_file(${CMAKE_SOURCE_DIR}/cmake/tecc-config.cmake.in ${CMAKE_BINARY_DIR}/tecc-config.cmake
                               INSTALL_DESTINATION ${tecc_package_dir} PATH_VARS CMAKE_INSTALL_BINDIR)

@@ -19,6 +19,8 @@
 ///     const Axis i("i", M), j("j", N), k("k", K);
 ///     return std::move(g).outputs({g.stage("C", {i, j}, T(sum({k}, f32(A(i, k)) * f32(B(j, k)))))}).or_throw();
 ///   }
+///
+/// A file of such functions is an input of the tool: `tecc build gemm.cpp`, with TECC_EXPORT(gemm) after the function.
 namespace tecc::dsl {
 
 namespace te = tecc::te;
@@ -125,4 +127,13 @@ class Kernel {
   std::unique_ptr<Text> text_;
 };
 
+/// Functions that TECC_EXPORT named, in order; what the tool calls in a compiled C++ file (compiler/dsl_export.cpp).
+struct Exported {
+  Exported(const char* function, Result<te::Kernel> (*make)());
+};
+
 }  // namespace tecc::dsl
+
+/// Outside of functions: makes `function`, which returns a te::Kernel or a Result of one, a kernel of this file for the tool.
+#define TECC_EXPORT(function) \
+  [[maybe_unused]] static const ::tecc::dsl::Exported tecc_exported_##function(#function, [] { return ::tecc::Result<::tecc::te::Kernel>(function()); });

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
-# Runs an example and compares what it prints with a file: check.sh PROGRAM FILE. UPDATE_EXAMPLES=1 rewrites the file.
+# Runs an example and compares what it prints with a file: check.sh FILE PROGRAM [ARGUMENT ...]. UPDATE_EXAMPLES=1 rewrites the file.
 set -euo pipefail
-if [ -n "${UPDATE_EXAMPLES:-}" ]; then "$1" >"$2"; else diff -u "$2" <("$1"); fi
+file=$1
+shift
+if [ -n "${UPDATE_EXAMPLES:-}" ]; then "$@" >"$file"; else diff -u "$file" <("$@"); fi

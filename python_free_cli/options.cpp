@@ -12,11 +12,12 @@
 namespace tecc::cli {
 
 void add_input(CLI::App& app, Input& in, bool with_target) {
-  app.add_option("input", in.path, "an expression: op.te");
+  app.add_option("input", in.path, "an expression: op.te, or op.cpp, which the host compiler builds");
   app.add_option("-e,--expression", in.text, "the expression itself: 'kernel …'");
   app.add_option("--kernel", in.kernel, "which kernel of a file with several");
   app.add_option("--dims", in.dims, "M=4096,N=1..65536:8 (a range is a runtime dim)");
   app.add_option("--types", in.types, "T=bf16");
+  app.add_option("--align", in.align, "X=4: bytes that the pointer of X is a multiple of (16 where nothing is said)");
   app.add_flag("--json", in.json, "one JSON document on stdout");
   if (!with_target) return;
   app.add_option("--arch", in.arch, "sm_90a, native, a list, or a device file");
@@ -30,9 +31,10 @@ int fail(const Refusal& why, const Input& in, const Source* source) {
   if (in.json) {
     nlohmann::ordered_json j;
     j["error"] = {{"code", number(why.code)}, {"name", name(why.code)}, {"message", message(why)}};
-    if (why.at.file) j["error"]["file"] = why.at.file;
-    if (why.at.line) j["error"]["line"] = why.at.line;
-    if (why.at.column) j["error"]["column"] = why.at.column;
+    const CallSite at = source ? written_at(why.at, *source) : why.at;
+    if (at.file) j["error"]["file"] = at.file;
+    if (at.line) j["error"]["line"] = at.line;
+    if (at.column) j["error"]["column"] = at.column;
     fmt::print("{}\n", j.dump(2));
   }
   std::cerr << text << "\n";
@@ -48,10 +50,14 @@ std::optional<Loaded> load(const Input& in) {
   Loaded out;
   if (!in.text.empty()) {
     out.source = {intern("-e"), in.text};
+  } else if (is_cpp(in.path)) {
+    auto source = compile_input(in);
+    if (!source) return std::nullopt;
+    out.source = *std::move(source);
   } else {
     std::ifstream file(in.path, std::ios::binary);
     if (in.path.empty() || !file) {
-      fail(refuse(Code::file_unreadable, in.path.empty() ? "(no input)" : in.path, in.path.empty() ? "give an expression: op.te or -e 'kernel …'" : "no such file"), in);
+      fail(refuse(Code::file_unreadable, in.path.empty() ? "(no input)" : in.path, in.path.empty() ? "give an expression: op.te, op.cpp or -e 'kernel …'" : "no such file"), in);
       return std::nullopt;
     }
     std::stringstream text;
@@ -76,6 +82,9 @@ std::optional<Loaded> load(const Input& in) {
   if (!dims) return fail(dims.error(), in, &out.source), std::nullopt;
   auto types = te::parse_type_bindings(in.types);
   if (!types) return fail(types.error(), in, &out.source), std::nullopt;
+  auto align = te::parse_alignments(in.align);
+  if (!align) return fail(align.error(), in, &out.source), std::nullopt;
+  bindings.align = *std::move(align);
   bindings.dims = *std::move(dims);
   bindings.types = *std::move(types);
   auto workload = codegen::make_workload(*chosen, bindings);

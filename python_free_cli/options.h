@@ -10,11 +10,11 @@ namespace tecc::cli {
 
 /// What several commands take: an expression, its dims and types, and a target.
 struct Input {
-  std::string path;        // op.te
+  std::string path;        // op.te, op.cpp
   std::string text;        // -e
   std::string kernel;      // --kernel, of a file with several
   std::string dims, types; // "M=4096,N=1..64:8", "T=bf16"
-  std::vector<std::string> align;
+  std::string align;       // "X=4"
   std::string arch;        // --arch, a list
   std::string target;      // cuda | llvm
   std::string mcpu = "native";
@@ -22,6 +22,12 @@ struct Input {
   bool json = false;
 };
 void add_input(CLI::App& app, Input& in, bool with_target = true);
+
+/// True for a file that the host compiler reads.
+bool is_cpp(const std::string& path);
+/// The kernel that --kernel chooses of a C++ file as text, with the lines that made it (python_free_cli/compile_input.cpp). Prints the
+/// error and returns nothing when something is wrong.
+std::optional<Source> compile_input(const Input& in);
 
 /// An expression with its text, for messages.
 struct Loaded {

@@ -15,9 +15,10 @@ Result<std::string> simulated(const codegen::Workload& w, const codegen::Plan& p
   return run_simulator(threaded, data, o);
 }
 
-int finish(const RunOptions& o, const codegen::Workload& w, const autotune::TaskSpec& task, Data& data, Times times, const std::string& where) {
+int finish(const RunOptions& o, const Loaded& loaded, const autotune::TaskSpec& task, Data& data, Times times, const std::string& where) {
+  const codegen::Workload& w = loaded.workload;
   if (o.verify)
-    if (Check good = verify_outputs(w, task, data); !good) return fail(good.error(), o);
+    if (Check good = verify_outputs(w, task, data); !good) return fail(good.error(), o, &loaded.source);
   if (Check saved = save(o, data); !saved) return fail(saved.error(), o);
   return report(o, data, std::move(times), where, flops_at(w.naive, task));
 }
@@ -47,7 +48,7 @@ int run(const RunOptions& o) {
     if (o.simulate) {
       const auto seen = simulated(w, plan, *data, o);
       if (!seen) return fail(seen.error(), o, *loaded, plan);
-      return finish(o, w, task, *data, Times{}, *seen);
+      return finish(o, *loaded, task, *data, Times{}, *seen);
     }
     const auto built = codegen::build(w, {plan}, {true, true, false, false, false, false, false});
     if (!built) return fail(built.error(), o, *loaded, plan);
@@ -65,7 +66,7 @@ int run(const RunOptions& o) {
     }
   }
   if (!done) return fail(done.error(), o, &loaded->source);
-  return finish(o, w, task, *data, *std::move(done), where);
+  return finish(o, *loaded, task, *data, *std::move(done), where);
 }
 
 // ---- artifacts --------------------------------------------------------------------------------------------------------

@@ -120,7 +120,7 @@ int run(const Options& o) {
   measure.seed = o.seed;
   measure.candidate_limit_ms = o.candidate_limit_ms;
   auto measurer = autotune::make_measurer(w, target, measure);
-  if (!measurer) return fail(measurer.error(), o);
+  if (!measurer) return fail(measurer.error(), o, &loaded->source);
 
   struct sigaction action = {};
   action.sa_handler = interrupted;
@@ -136,7 +136,7 @@ int run(const Options& o) {
   options.plateau = o.plateau;
   const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, [] { return interrupts > 0; });
   display.end();
-  if (!tuned) return fail(tuned.error(), o);
+  if (!tuned) return fail(tuned.error(), o, &loaded->source);
 
   const autotune::Roofline roof = autotune::roofline(w, target, autotune::measuring_dims(w));
   const double rate = roof.memory_bound() ? roof.bytes / tuned->tuned_us / 1e3 : roof.operations / tuned->tuned_us / 1e3;

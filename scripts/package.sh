@@ -21,6 +21,7 @@ there=$(mktemp -d)
 trap 'rm -rf "$there"' EXIT
 tar -C "$there" -xzf "$archive" --strip-components=1
 env -i "$there/bin/tecc" --version
+env -i PATH="$PATH" "$there/bin/tecc" check "$there/share/doc/tecc/examples/05_operator_file.cpp" --kernel polynomial --dims N=8 >/dev/null  # headers and library are found
 while read -r file; do
   newer=$(objdump -T "$file" 2>/dev/null | grep -oE 'GLIBC_[0-9.]+' | sort -uV | tail -n 1 | sed 's/GLIBC_//')
   if [ -n "$newer" ] && [ "$(printf '%s\n' "$newer" "$newest_glibc" | sort -V | tail -n 1)" != "$newest_glibc" ]; then

@@ -270,7 +270,9 @@ class Kernel {
       const std::int64_t n = *constant_extent(p_, *l);
       if (codegen::is_uniform(p_, b, address, *l)) a.instructions /= static_cast<double>(n);  // once in a register, for all iterations
       else if (p_.loop(*l).kind == LoopKind::vectorized && a.width == 1 && codegen::is_vector(p_, address, *l, n)) {
-        a.width = std::min(n, std::max<std::int64_t>(1, target_.vector_bytes / a.bytes));
+        // A GPU reads no wider than the pointer's alignment.
+        const std::int64_t most = gpu_ && a.scope == Scope::global ? std::min(target_.vector_bytes, buffer.alignment) : target_.vector_bytes;
+        a.width = std::min(n, std::max<std::int64_t>(1, most / a.bytes));
         a.instructions /= static_cast<double>(a.width);
       }
     }

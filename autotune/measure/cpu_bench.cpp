@@ -44,24 +44,6 @@ class Guarded {
   std::vector<unsigned char> memory_;
 };
 
-std::int64_t evaluate(const Expr& e, const std::map<VarId, std::int64_t>& dims) {
-  if (const auto c = constant_of(e)) return *c;
-  if (const auto* v = e.as<Var>()) return dims.at(v->id);
-  const auto* x = e.as<Binary>();
-  invariant(x != nullptr, "a formula of dims");
-  const std::int64_t a = evaluate(x->a, dims), b = evaluate(x->b, dims);
-  switch (x->op) {
-    case BinOp::add: return a + b;
-    case BinOp::sub: return a - b;
-    case BinOp::mul: return a * b;
-    case BinOp::div: return floor_div(a, b);
-    case BinOp::mod: return floor_mod(a, b);
-    case BinOp::min: return std::min(a, b);
-    case BinOp::max: return std::max(a, b);
-    default: invariant_failed("a formula of dims", here()); return 0;
-  }
-}
-
 class CpuBench final : public Bench {
  public:
   Result<std::string> prepare(const Message& m) override {
@@ -73,7 +55,6 @@ class CpuBench final : public Bench {
     TECC_TRY(bindings.types, te::parse_type_bindings(m.at("types").get<std::string>()));
     TECC_TRY(codegen::Workload w, codegen::make_workload(kernels.at(0), bindings));
     workload_.emplace(std::move(w));
-    for (const auto& [v, range] : workload_->naive.dims) dims_[v] = task_.dims.at(workload_->naive.vars[v].name);
     for (const InputSpec& i : task_.inputs) {
       TECC_TRY(HostTensor x, i.by_value ? make_tensor(i.type, {}, i.name) : random_input(i, task_.seed));
       if (i.by_value) x.set(0, scalar_input(i));
@@ -101,18 +82,17 @@ class CpuBench final : public Bench {
     TECC_TRY(const codegen::cpu::Module module, codegen::cpu::emit(lowered, target));
     TECC_TRY(const codegen::cpu::Jit jit, codegen::cpu::Jit::make(module));
     auto out = std::make_unique<InProcess>(*this, jit);
-    std::map<VarId, std::int64_t> dims;
-    for (const auto& [v, range] : lowered.dims) {
-      dims[v] = task_.dims.at(lowered.vars[v].name);
-      out->dims.push_back(dims[v]);
-    }
+    const Env dims(task_.dims.begin(), task_.dims.end());
+    for (const auto& [v, range] : lowered.dims) out->dims.push_back(task_.dims.at(lowered.vars[v].name));
     for (const codegen::cpu::Kernel& k : module.kernels) {
       const auto function = jit.function(k.name);
       if (!function) return refuse(Code::bug, "no function '" + k.name + "' in a module");
-      out->steps.push_back({k.name, function, evaluate(k.tasks, dims)});
+      TECC_TRY(const std::int64_t tasks, evaluate(codegen::formula_of(lowered, k.tasks), dims));
+      out->steps.push_back({k.name, function, tasks});
     }
     for (Guarded& g : memory_) out->buffers.push_back(g.data());
-    out->workspace.resize(static_cast<std::size_t>(evaluate(module.workspace_bytes, dims)) + 64, poison);
+    TECC_TRY(const std::int64_t workspace, evaluate(codegen::formula_of(lowered, module.workspace_bytes), dims));
+    out->workspace.resize(static_cast<std::size_t>(workspace) + 64, poison);
     out->buffers.push_back(out->workspace.data() + (64 - reinterpret_cast<std::uintptr_t>(out->workspace.data()) % 64) % 64);
     return std::unique_ptr<Loaded>(std::move(out));
   }
@@ -217,7 +197,6 @@ class CpuBench final : public Bench {
   TaskSpec task_;
   std::string cpu_;
   std::optional<codegen::Workload> workload_;
-  std::map<VarId, std::int64_t> dims_;
   std::vector<HostTensor> inputs_, got_;
   std::deque<Guarded> memory_;  // inputs, then outputs
   std::optional<PointEvaluator> points_;

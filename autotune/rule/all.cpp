@@ -5,7 +5,7 @@ namespace {
 
 constexpr Rule rules[] = {
     {"inline_elementwise", inline_elementwise}, {"cascades", cascades}, {"matrix_products", matrix_products}, {"tile_contractions", tile_contractions},
-    {"rows", rows}, {"scans", scans}, {"elementwise", elementwise},
+    {"rows", rows}, {"scans", scans}, {"transpositions", transpositions}, {"elementwise", elementwise},
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "autotune/rule/tensor_tiles.h"
 
@@ -27,14 +28,25 @@ struct Shape {
   std::int64_t depth_extent = 0;
   std::int64_t element = 2;  // bytes
   const Instruction* instruction = nullptr;
+  // Convolutions: the rows are several axes, from the slowest, and a window runs over them: a sum over its places and the depth.
+  std::vector<Side> pixels;
+  std::vector<Ref> window;
 };
+
+const Instruction* instruction_for(const Context& c, const Block& b, const Product& product, bool depth_is_fast) {
+  for (const Instruction& i : instructions())
+    if (i.via == Via::wgmma && i.a == product.factor[0].type && i.b == product.factor[1].type && i.d == c.program()[b.writes[0].buffer].type &&
+        c.target.limits.has(i.name) && (i.transposed || depth_is_fast))
+      return &i;
+  return nullptr;
+}
 
 std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
   const Program& p = c.program();
   const Block& b = c.block(s);
   const auto product = product_of(b);
   if (!product || b.combiner != Reducer::sum) return std::nullopt;
-  Shape out{*product, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr};
+  Shape out{*product, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
   const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
   if (a.tensor == w.tensor || !boxes_reach(p, a) || !boxes_reach(p, w)) return std::nullopt;
   VarId depth{};
@@ -58,13 +70,57 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
   if (!out.depth_extent || !out.rows.extent || !out.columns.extent) return std::nullopt;
   if (!feeds_tensor_cores(c.target.limits)) return std::nullopt;
   const auto fast_is_depth = [&](const tecc::Read& r) { return r.index.back().as<Var>()->id == depth; };
-  for (const Instruction& i : instructions())
-    if (i.via == Via::wgmma && i.a == product->factor[0].type && i.b == product->factor[1].type && i.d == p[b.writes[0].buffer].type &&
-        c.target.limits.has(i.name) && (i.transposed || (fast_is_depth(a) && fast_is_depth(w)))) {
-      out.instruction = &i;
-      return out;
-    }
-  return std::nullopt;
+  out.instruction = instruction_for(c, b, *product, fast_is_depth(a) && fast_is_depth(w));
+  return out.instruction ? std::optional(out) : std::nullopt;
+}
+
+/// `v`, or `v` plus what another axis and a constant add.
+std::optional<VarId> shifted(const Expr& e, const std::function<bool(VarId)>& wanted) {
+  if (const auto* v = e.as<Var>()) return wanted(v->id) ? std::optional(v->id) : std::nullopt;
+  const auto* x = e.as<Binary>();
+  if (!x || (x->op != BinOp::add && x->op != BinOp::sub)) return std::nullopt;
+  const auto a = shifted(x->a, wanted), b = x->op == BinOp::add ? shifted(x->b, wanted) : std::nullopt;
+  return a && b ? std::nullopt : a ? a : b;
+}
+
+/// A sum over a window: X[n, p + r, q + s, c] * F[o, r, s, c], where outside of X it reads zeros. The pixels that a tile takes are a box of X.
+std::optional<Shape> convolution_of(const Context& c, std::uint32_t s) {
+  const Program& p = c.program();
+  const Block& b = c.block(s);
+  const auto product = product_of(b);
+  if (!product || b.combiner != Reducer::sum || !feeds_tensor_cores(c.target.limits)) return std::nullopt;
+  Shape out{*product, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
+  const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
+  const Buffer& x = p[a.tensor];
+  if (a.tensor == w.tensor || !boxes_reach(p, w) || x.scope != Scope::global || x.shape.size() > 5 || x.alignment % box_bytes) return std::nullopt;
+  if (known_divisor(p, x.shape.back()) * bytes_of(x.type) % box_bytes || (a.otherwise && !is_zero(a.otherwise))) return std::nullopt;
+  const auto* depth = a.index.back().as<Var>();
+  if (!depth || !w.index.back().as<Var>() || w.index.back().as<Var>()->id != depth->id) return std::nullopt;
+  std::set<VarId> pixels;
+  for (std::size_t n = 0; n < b.iters.size(); ++n) {
+    const Iter& i = b.iters[n];
+    const Ref loop = Builder::axis(Builder::stage(s), n);
+    const bool in_a = in(a, i.var), in_w = in(w, i.var);
+    if (!constant_of(i.upper)) return std::nullopt;
+    if (i.var == depth->id) out.depth = loop, out.depth_extent = c.build.extent(loop);
+    else if (i.kind == IterKind::reduce && in_a && in_w) out.window.push_back(loop);
+    else if (i.kind == IterKind::spatial && in_a && !in_w) pixels.insert(i.var);
+    else if (i.kind == IterKind::spatial && in_w && !in_a && !out.columns.extent) out.columns = {n, loop, c.build.extent(loop), p.vars[i.var].name};
+    else return std::nullopt;
+  }
+  // Each dimension of X but the last is one pixel axis, moved by the window.
+  out.rows.extent = 1;
+  for (std::size_t d = 0; d + 1 < a.index.size(); ++d) {
+    const auto v = shifted(a.index[d], [&](VarId id) { return pixels.count(id) > 0; });
+    if (!v) return std::nullopt;
+    const auto i = static_cast<std::size_t>(std::find_if(b.iters.begin(), b.iters.end(), [&](const Iter& it) { return it.var == *v; }) - b.iters.begin());
+    const Ref loop = Builder::axis(Builder::stage(s), i);
+    out.pixels.push_back({i, loop, c.build.extent(loop), p.vars[*v].name});
+    out.rows.extent *= out.pixels.back().extent;
+  }
+  if (out.pixels.size() != pixels.size() || out.pixels.size() < 2 || out.window.empty() || !out.depth_extent || !out.columns.extent) return std::nullopt;
+  out.instruction = instruction_for(c, b, *product, true);
+  return out.instruction ? std::optional(out) : std::nullopt;
 }
 
 /// The decisions of one product, in the order in which they are taken.
@@ -74,6 +130,7 @@ struct Decisions {
   std::int64_t groups, group_rows;         // warpgroups that multiply, rows of each
   std::int64_t rows, columns, depth;       // of the tile
   std::int64_t slots, panel, panel_slots;  // panel 0: results go to memory from registers
+  std::vector<std::int64_t> box;           // pixels of a tile, axis by axis
   std::int64_t cluster;                    // 1; 2 or 4 neighbours along rows, -2 along columns
   std::int64_t band;
   bool persist;
@@ -83,35 +140,80 @@ struct Decisions {
 constexpr std::int64_t promoted_terms = 128;
 bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32; }
 
-/// Starting point: the largest tile that still fills the device.
+/// Boxes of `count` pixels, powers of two along each axis, those first that waste the least beyond the edges.
+std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels, std::int64_t count, std::int64_t groups) {
+  std::vector<std::pair<double, std::vector<std::int64_t>>> all;
+  std::vector<std::int64_t> box(pixels.size(), 1);
+  const std::function<void(std::size_t, std::int64_t)> fill = [&](std::size_t n, std::int64_t left) {
+    if (n + 1 == pixels.size()) {
+      box[n] = left;
+      if (left > 256 || box[0] % groups) return;
+      double waste = 1;
+      for (std::size_t a = 0; a < box.size(); ++a) waste *= static_cast<double>(ceil_div(pixels[a].extent, box[a]) * box[a]) / static_cast<double>(pixels[a].extent);
+      all.emplace_back(waste, box);
+      return;
+    }
+    for (std::int64_t x = 1; x <= std::min<std::int64_t>(left, 256); x *= 2) {
+      box[n] = x;
+      fill(n + 1, left / x);
+    }
+  };
+  fill(0, count);
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second.back() > b.second.back(); });
+  constexpr std::size_t kept = 6;
+  std::vector<std::vector<std::int64_t>> out;
+  for (const auto& [waste, x] : all)
+    if (out.size() < kept) out.push_back(x);
+  return out;
+}
+
+/// Starting point: the tile, and the parts of the depth, that should take the least time.
 struct Preferred {
-  std::int64_t groups = 2, columns = 256;
+  std::int64_t groups = 2, columns = 256, parts = 1;
 };
-Preferred preferred_tile(const Context& c, const Side& rows, const Side& columns, std::int64_t batch) {
-  Preferred best{1, 64};
+Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows, const Side& columns, std::int64_t batch) {
+  constexpr double fetched_a_clock = 48;  // bytes that an SM gets out of L2
+  constexpr double shared_a_clock = 128;  // and out of its shared memory
+  constexpr double fixed = 2300;          // clocks of a tile before its first product and after its last
+  constexpr double launch = 3500;         // clocks between two kernels
+  constexpr double written = 1700;        // bytes a clock that the device writes or reads
+  const double step = 32.0 / static_cast<double>(shape.element);  // terms of depth that 32 bytes hold: one instruction
+  double places = 1;  // of the window
+  for (const Ref& l : shape.window) places *= static_cast<double>(c.build.extent(l));
+  Preferred best{1, 64, 1};
   double least = 1e300;
   for (const std::int64_t groups : {2, 1})
-    for (const std::int64_t n : {256, 192, 128, 96, 64, 32, 16}) {
-      if (n > 16 && n / 2 >= columns.extent) continue;
-      const std::int64_t tiles = batch * ceil_div(rows.extent, 64 * groups) * ceil_div(columns.extent, n);
-      const double waves = std::ceil(static_cast<double>(tiles) / static_cast<double>(c.target.sm_count));
-      // Time of a tile: products at the rate that shared memory feeds them, and a start and an end.
-      const double tile = static_cast<double>(groups) * std::max<double>(static_cast<double>(n), 64.0 * 0.5 + 0.25 * static_cast<double>(n)) + 48;
-      if (waves * tile < least) least = waves * tile, best = {groups, n};
-    }
+    for (const std::int64_t n : {256, 192, 160, 128, 96, 64, 32, 16})
+      for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
+        if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 160)) continue;
+        if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
+        const auto width = static_cast<double>(n), rows_of = 64.0 * static_cast<double>(groups);
+        const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, 64 * groups) * ceil_div(columns.extent, n));
+        const double products = static_cast<double>(groups) * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
+        const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
+        double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
+        if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
+        if (time < least) least = time, best = {groups, n, parts};
+      }
   return best;
 }
 
 Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, bool has_panel, std::int64_t out_bytes) {
   Decisions d{};
-  d.swap = c.choose.choose(name + " swap", shape.rows.extent <= 64 || shape.columns.extent <= 64 ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0},
+  d.swap = shape.pixels.empty() && c.choose.choose(name + " swap", shape.rows.extent <= 64 || shape.columns.extent <= 64 ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0},
                            shape.rows.extent < shape.columns.extent) == 1;
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
-  const Preferred like = preferred_tile(c, rows, columns, batch);
-  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return g == 1 || 64 * (g - 1) < rows.extent; }), like.groups);
+  const Preferred like = preferred_tile(c, shape, rows, columns, batch);
+  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return g == 1 || (g == 2 && !shape.pixels.empty()) || (shape.pixels.empty() && 64 * (g - 1) < rows.extent); }), like.groups);
   d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || rows.extent > 64 * d.groups; }), 64);
   d.rows = d.groups * d.group_rows;
+  if (!shape.pixels.empty()) {
+    const auto boxes = boxes_of(shape.pixels, d.rows, d.groups);
+    std::vector<std::int64_t> numbers;
+    for (std::size_t n = 0; n < boxes.size(); ++n) numbers.push_back(static_cast<std::int64_t>(n));
+    if (!boxes.empty()) d.box = boxes[static_cast<std::size_t>(c.choose.choose(name + " box", numbers, 0))];
+  }
   const std::int64_t accumulators = (share_of(d.groups).consumer - 40) / (is_promoted(shape) ? 2 : 1);
   d.columns = c.choose.choose(name + " columns", those({16, 32, 48, 64, 96, 128, 160, 192, 224, 256}, [&](std::int64_t n) {
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && d.group_rows / 64 * n / 2 <= accumulators;
@@ -120,8 +222,8 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || k == promoted_terms) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), line);
   const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
   const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
-  d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
-                            std::max<std::int64_t>(1, std::min(c.target.sm_count / std::max<std::int64_t>(tiles, 1), rounds / 8)));
+  d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
+                            like.parts);
   if (has_panel && d.parts == 1) {
     d.panel = c.choose.choose(name + " panel", those({64, 32, 16, 128, 0}, [&](std::int64_t w) { return w == 0 || d.columns % w == 0; }), 64);
     if (d.panel) d.panel_slots = c.choose.choose(name + " panel slots", {1, 2}, 2);
@@ -219,6 +321,40 @@ struct Nest {
   std::optional<Ref> whole;  // adds up the parts of a split reduction
 };
 
+/// All pixels of a box as one loop, all boxes as another; places of the window and rounds of the depth as a third.
+Result<Nest> make_window_nest(Context& c, Nest n, const Shape& shape, const Decisions& d) {
+  if (d.box.empty()) return refuse(Code::factor_below_one, "pixels", 0);
+  TECC_TRY(const auto k, c.build.add(Split{shape.depth, {d.depth}}, {"k0", "k1"}));
+  TECC_TRY(const auto j, c.build.add(Split{shape.columns.loop, {d.columns}}, {"j0", "j1"}));
+  std::vector<Ref> boxes, pixels, rounds = shape.window;
+  for (std::size_t a = 0; a < d.box.size(); ++a) {
+    TECC_TRY(const auto cut, c.build.add(Split{shape.pixels[a].loop, {d.box[a]}}));
+    boxes.push_back(cut[0]), pixels.push_back(cut[1]);
+  }
+  rounds.push_back(k[0]);
+  std::vector<Ref> order = boxes;
+  order.push_back(j[0]);
+  order.insert(order.end(), rounds.begin(), rounds.end());
+  order.insert(order.end(), pixels.begin(), pixels.end());
+  order.push_back(j[1]), order.push_back(k[1]);
+  TECC_CHECK(c.build.add(Reorder{order}));
+  const auto as_one = [&](const std::vector<Ref>& loops, const std::string& name) -> Result<Ref> {
+    Ref all = loops[0];
+    for (std::size_t a = 1; a < loops.size(); ++a) {
+      TECC_TRY(const auto fused, c.build.add(Fuse{all, loops[a]}, {name}));
+      all = fused[0];
+    }
+    return all;
+  };
+  TECC_TRY(n.i0, as_one(boxes, "i0"));
+  TECC_TRY(n.k0, as_one(rounds, "k0"));
+  TECC_TRY(const Ref i1, as_one(pixels, "i1"));
+  TECC_TRY(const auto w, c.build.add(Split{i1, {d.group_rows}}, {"w", "i2"}));
+  n.j0 = j[0], n.w = w[0], n.tile = w[1];
+  TECC_CHECK(c.build.add(Bind{{n.w}, Group::warpgroup}));
+  return n;
+}
+
 Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const Decisions& d) {
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
@@ -232,6 +368,7 @@ Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const De
     depth = cut[1];
     n.whole = cut[2];
   }
+  if (!shape.pixels.empty()) return make_window_nest(c, n, shape, d);
   Ref row = rows.loop, column = columns.loop;
   std::vector<Ref> inside;
   if (is_promoted(shape)) {  // each round gets sums of its own, which another block adds to what there is
@@ -306,9 +443,9 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   for (const Ref& l : shape.batch) batch *= c.build.extent(l);
   const TensorId out = follower ? c.block(*follower).writes[0].buffer : c.block(s).writes[0].buffer;
   const std::int64_t out_bytes = bytes_of(c.program()[out].type);
-  const bool has_panel = (out_bytes == 2 ? follower.has_value() && c.target.limits.has("stmatrix") : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
+  const bool has_panel = shape.pixels.empty() && (out_bytes == 2 ? follower.has_value() && c.target.limits.has("stmatrix") : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
   const Decisions d = decide(c, name, shape, batch, has_panel, out_bytes);
-  const Side& rows = d.swap ? shape.columns : shape.rows;
+  const Side& rows = d.swap ? shape.columns : shape.pixels.empty() ? shape.rows : shape.pixels[0];
   const Side& columns = d.swap ? shape.rows : shape.columns;
   if (follower) c.done[*follower] = 1;
 
@@ -326,7 +463,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::wgmma, d.swap}));
   std::vector<Ref> multiply = {tile[0]}, bulk = copies;
   if (is_promoted(shape)) multiply.push_back(n.adds);
-  TECC_TRY(const auto v, c.build.add(Split{results.rows, {d.group_rows}}, {"v", "o"}));
+  TECC_TRY(const auto v, c.build.add(Split{results.rows, {shape.pixels.empty() ? d.group_rows : d.box[0] / d.groups}}, {"v", "o"}));
   if (d.panel) {
     TECC_TRY(const auto across, c.build.add(Split{results.columns, {d.panel}}, {"p0", "p1"}));
     TECC_CHECK(c.build.add(Reorder{{v[0], across[0], v[1], across[1]}}));
@@ -339,7 +476,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
     bulk.push_back(store[1]);
     results.panel = store[0], results.panels = across[0];
   } else {
-    TECC_CHECK(c.build.add(Reorder{{v[0], v[1], results.columns}}));
+    if (shape.pixels.empty()) TECC_CHECK(c.build.add(Reorder{{v[0], v[1], results.columns}}));
     TECC_CHECK(c.build.add(Bind{{v[0]}, Group::warpgroup}));
     multiply.push_back(results.block);
   }
@@ -369,7 +506,9 @@ Check matrix_products(Context& c) {
   if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
   for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
     if (c.done[s] || !c.alive(s)) continue;
-    if (const auto shape = shape_of(c, s); shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
+    auto shape = shape_of(c, s);
+    if (!shape) shape = convolution_of(c, s);
+    if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
       TECC_CHECK(schedule_product(c, s, *shape));
   }
   return Ok{};

@@ -39,6 +39,8 @@ Check tile_contractions(Context& c);
 Check rows(Context& c);
 /// Prefix scans: a thread a row.
 Check scans(Context& c);
+/// Elementwise stages that read across rows: tiles in shared memory.
+Check transpositions(Context& c);
 /// What is left: elementwise stages, and reductions without other form, one thread an element.
 Check elementwise(Context& c);
 

@@ -23,12 +23,17 @@ inline bool in(const tecc::Read& r, VarId v) {
   return std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, v); });
 }
 
+inline bool is_zero(const Expr& e) {
+  const auto* l = e.as<Literal>();
+  return l && l->real == 0 && l->integer == 0;
+}
+
 constexpr std::int64_t box_bytes = 16;  // what bulk copies want rows to be multiples of
 
 /// Tensor maps: plain indices, rows of a multiple of 16 bytes, whole tensors in global memory.
 inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) {
   const loop::Buffer& b = p[r.tensor];
-  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5) return false;
+  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5 || b.alignment % box_bytes) return false;
   for (const Expr& e : r.index)
     if (!e.as<Var>()) return false;
   return loop::known_divisor(p, b.shape.back()) * bytes_of(b.type) % box_bytes == 0;

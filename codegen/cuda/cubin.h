@@ -22,7 +22,7 @@ struct Cubin {
   std::string arch;  // sm_90a
   std::vector<CubinKernel> kernels;
 };
-/// E0620; `file` is for the message.
+/// E0624; `file` is for the message.
 Result<Cubin> read_cubin(std::string_view bytes, const std::string& file);
 
 }  // namespace tecc

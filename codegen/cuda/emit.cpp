@@ -17,7 +17,9 @@ using namespace loop;
 namespace {
 
 bool is_bulk(const Block& b) { return b.tile && (b.tile->via == Via::bulk || b.tile->via == Via::bulk_tensor); }
-bool by_instruction(const Block& b) { return b.tile && (is_bulk(b) || b.tile->via == Via::wgmma || b.tile->via == Via::stmatrix); }
+bool by_instruction(const Block& b) {
+  return b.tile && (is_bulk(b) || b.tile->via == Via::wgmma || b.tile->via == Via::mma_sync || b.tile->via == Via::stmatrix || b.tile->via == Via::ldmatrix || b.tile->via == Via::cp_async);
+}
 
 }  // namespace
 
@@ -31,7 +33,7 @@ KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : 
   threads_ = kernel_.threads;
   kernel_.cluster = compiler::cluster_of(p, root);
   for (BlockId b : blocks_under(p, root))
-    if (by_instruction(p.block(b))) tops_[p.block(b).tile->top] = b;
+    if (by_instruction(p.block(b))) tops_[p.block(b).tile->via == Via::cp_async ? p.block(b).tile->atom : p.block(b).tile->top] = b;  // its threads stand around
 }
 
 Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& functions) {
@@ -243,7 +245,7 @@ std::uint32_t KernelEmitter::stage_of(std::uint32_t channel) const {
 /// The statements of the kernel, or of the role.
 void KernelEmitter::body() {
   for (std::uint32_t n = 0; n < p_.channels.size(); ++n)
-    if (root_of(p_, p_.channels[n].loop) == root_ && counts(n)) line(fmt::format("int tecc_slot{0} = 0; unsigned tecc_parity{0} = 0;", n));
+    if (root_of(p_, p_.channels[n].loop) == root_ && counts(n)) line(fmt::format("int tecc_slot{0} = 0;{1}", n, has_parity(n) ? fmt::format(" unsigned tecc_parity{} = 0;", n) : ""));
   for (const Turns& t : p_.turns)  // the first warpgroup finds its turn
     if (root_of(p_, t.loop) == root_ && p_[t.critical[0]].role == role_)
       line(fmt::format("if (tid / 128 == {}) {}({});", constant_extent(p_, t.loop).value_or(1) - 1, call("tecc_pass_turn"), first_turn));
@@ -338,7 +340,7 @@ void KernelEmitter::advance_channels(LoopId l) {
     if (c.loop != l || !counts(n)) continue;
     if (const std::uint32_t stage = stage_of(n); stage < first_stage_ || stage > last_stage_) continue;
     if (c.slots == 1) line(fmt::format("tecc_parity{} ^= 1;", n));
-    else line(fmt::format("if (++tecc_slot{0} == {1}) tecc_slot{0} = 0, tecc_parity{0} ^= 1;", n, c.slots));
+    else line(fmt::format("if (++tecc_slot{0} == {1}) tecc_slot{0} = 0{2};", n, c.slots, has_parity(n) ? fmt::format(", tecc_parity{} ^= 1", n) : ""));
   }
 }
 

@@ -12,6 +12,21 @@ struct FunctionRow { std::string_view name, text; };
 // clang-format off
 constexpr FunctionRow functions[] = {
     {"tecc_smem", R"(__device__ __forceinline__ unsigned tecc_smem(const void* p) { return (unsigned)__cvta_generic_to_shared(p); })"},
+    {"tecc_load_words", R"(// tecc_load, but no access is wider than what the pointer's alignment allows.
+template <class T, int n, int bytes> __device__ __forceinline__ tecc_vec<T, n> tecc_load_words(const T* p) {
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) u.w[i] = reinterpret_cast<const word*>(p)[i];
+  return u.v;
+})"},
+    {"tecc_store_words", R"(template <int bytes, class T, int n> __device__ __forceinline__ void tecc_store_words(T* p, tecc_vec<T, n> v) {
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;
+  u.v = v;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) reinterpret_cast<word*>(p)[i] = u.w[i];
+})"},
     {"tecc_tensor_map", R"(struct alignas(64) tecc_tensor_map { unsigned long long opaque[16]; };)"},
     {"tecc_barrier_init", R"(__device__ __forceinline__ void tecc_barrier_init(unsigned b, unsigned n) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b), "r"(n)); })"},
     {"tecc_barrier_init_fence", R"(__device__ __forceinline__ void tecc_barrier_init_fence() {
@@ -51,6 +66,38 @@ template <int leading, int stride, int swizzle> __device__ __forceinline__ unsig
 template <class T, int span> __device__ __forceinline__ int tecc_swizzle(int element) {
   const int byte = element * (int)sizeof(T);
   return (byte ^ ((byte >> 3) & (span - 16))) / (int)sizeof(T); })"},
+    {"tecc_commit_copies", R"(__device__ __forceinline__ void tecc_commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); })"},
+    {"tecc_await_copies", R"(template <int n> __device__ __forceinline__ void tecc_await_copies() { asm volatile("cp.async.wait_group %0;" :: "n"(n) : "memory"); })"},
+    {"tecc_copy_async", R"(// 16 bytes pass by L1. Where `there` is false nothing is read and zeros are written.
+template <int bytes> __device__ __forceinline__ void tecc_copy_async(unsigned to, const void* from, bool there) {
+  const unsigned long long g = (unsigned long long)__cvta_generic_to_global(from);
+  if constexpr (bytes == 16) asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" :: "r"(to), "l"(g), "r"(there ? 16 : 0) : "memory");
+  else asm volatile("cp.async.ca.shared.global [%0], [%1], %2, %3;" :: "r"(to), "l"(g), "n"(bytes), "r"(there ? bytes : 0) : "memory"); })"},
+    {"tecc_copy_run", R"(// 16 bytes from any place: the words that they lie in, shifted. Behind the first `count` elements zeros; no word without one of them is read.
+template <class T> __device__ __forceinline__ void tecc_copy_run(T* to, const T* from, int count) {
+  const unsigned off = (unsigned)(unsigned long long)from & 3;
+  const unsigned* words = reinterpret_cast<const unsigned*>((unsigned long long)from - off);
+  const int bytes = tecc_max<int>(0, tecc_min<int>(count * (int)sizeof(T), 16));
+  unsigned w[5], out[4];
+#pragma unroll
+  for (int i = 0; i < 5; ++i) w[i] = bytes && 4 * i < (int)off + bytes ? words[i] : 0u;
+#pragma unroll
+  for (int i = 0; i < 4; ++i) {
+    asm("shf.r.wrap.b32 %0, %1, %2, %3;" : "=r"(out[i]) : "r"(w[i]), "r"(w[i + 1]), "r"(8 * off));
+    const int left = bytes - 4 * i;
+    if (left < 4) out[i] = left <= 0 ? 0u : out[i] & ((1u << (8 * left)) - 1);
+  }
+  *reinterpret_cast<uint4*>(to) = make_uint4(out[0], out[1], out[2], out[3]); })"},
+    {"tecc_ldmatrix", R"(// Each group of eight lanes names the rows of one matrix.
+template <bool transposed> __device__ __forceinline__ void tecc_ldmatrix(unsigned p, unsigned& a) {
+  if constexpr (transposed) asm volatile("ldmatrix.sync.aligned.m8n8.x1.trans.shared.b16 {%0}, [%1];" : "=r"(a) : "r"(p) : "memory");
+  else asm volatile("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%0}, [%1];" : "=r"(a) : "r"(p) : "memory"); }
+template <bool transposed> __device__ __forceinline__ void tecc_ldmatrix(unsigned p, unsigned& a, unsigned& b) {
+  if constexpr (transposed) asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0, %1}, [%2];" : "=r"(a), "=r"(b) : "r"(p) : "memory");
+  else asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0, %1}, [%2];" : "=r"(a), "=r"(b) : "r"(p) : "memory"); }
+template <bool transposed> __device__ __forceinline__ void tecc_ldmatrix(unsigned p, unsigned& a, unsigned& b, unsigned& c, unsigned& d) {
+  if constexpr (transposed) asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(p) : "memory");
+  else asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];" : "=r"(a), "=r"(b), "=r"(c), "=r"(d) : "r"(p) : "memory"); })"},
     {"tecc_stmatrix", R"(template <class T> __device__ __forceinline__ void tecc_stmatrix(T* p, tecc_vec<T, 8> v) {
   union { tecc_vec<T, 8> v; unsigned w[4]; } u;
   u.v = v;
@@ -125,9 +172,32 @@ std::string wgmma_function(const std::string& name) {
   return {};
 }
 
+/// One mma.sync: D += A * B. Operands of tf32 are rounded here.
+std::string mma_function(const std::string& name) {
+  for (const Instruction& i : instructions()) {
+    if (i.via != loop::Via::mma_sync || product_function(i, i.n_most, true, false, false) != name) continue;
+    const bool whole = i.d == DType::i32;
+    const auto operand = [&](DType type, std::int64_t words, char from) {
+      std::string out;
+      for (std::int64_t n = 0; n < words; ++n) {
+        const std::string word = fmt::format("{}[{}]", from, n);
+        out += fmt::format("{}\"r\"({})", n ? ", " : "", type == DType::tf32 ? fmt::format("__float_as_uint(tecc_to_tf32(__uint_as_float({})))", word) : word);
+      }
+      return out;
+    };
+    return fmt::format(
+        "__device__ __forceinline__ void {}({} (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2]) {{\n"
+        "  asm(\"mma.sync.aligned.m16n8k{}.row.col.{}.{}.{}.{} {{%0, %1, %2, %3}}, {{%4, %5, %6, %7}}, {{%8, %9}}, {{%0, %1, %2, %3}};\"\n"
+        "      : \"+{r}\"(d[0]), \"+{r}\"(d[1]), \"+{r}\"(d[2]), \"+{r}\"(d[3]) : {}, {}); }}\n",
+        name, whole ? "int" : "float", i.k, word(i.d), word(i.a), word(i.b), word(i.d), operand(i.a, 4, 'a'), operand(i.b, 2, 'b'), fmt::arg("r", whole ? "r" : "f"));
+  }
+  return {};
+}
+
 }  // namespace
 
 std::string product_function(const Instruction& i, std::int64_t n, bool a_registers, bool a_transposed, bool b_transposed) {
+  if (i.via == loop::Via::mma_sync) return fmt::format("tecc_mma_m16n8k{}_{}_{}_{}", i.k, word(i.d), word(i.a), word(i.b));
   return fmt::format("tecc_wgmma_m64n{}k{}_{}_{}_{}_{}s_{}{}", n, i.k, word(i.d), word(i.a), word(i.b), a_registers ? 'r' : 's', static_cast<int>(a_transposed), static_cast<int>(b_transposed));
 }
 
@@ -142,6 +212,7 @@ std::string instruction_functions(const std::set<std::string>& names) {
   for (const std::string& n : all) {
     if (is_tensor_copy(n)) out += bulk_function(n);
     if (n.starts_with("tecc_wgmma_m")) out += wgmma_function(n);
+    if (n.starts_with("tecc_mma_m")) out += mma_function(n);
   }
   return out;
 }

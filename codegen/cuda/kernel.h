@@ -47,6 +47,7 @@ class KernelEmitter {
   std::int64_t threads_ = 1;
   bool elected_ = false;
   std::uint32_t first_stage_ = 0, last_stage_ = ~std::uint32_t{0};  // of the statements that are printed now
+  std::string ring_starts_;  // the counter of the rounds that only copy, while they are printed
   std::map<StmtId, BlockId> tops_;  // of statements that an instruction carries out
   std::vector<std::string> maps_;   // names of tensor maps, as in kernel_.arguments
 
@@ -86,6 +87,8 @@ class KernelEmitter {
   void thread_loop(LoopId id);
   bool tree_loop(LoopId l);
   void skewed_loop(LoopId id, const std::string& extent);
+  std::optional<std::uint32_t> ring_of(LoopId l) const;
+  void ring_loop(LoopId id);
   void combine(const loop::Combine& c);
   void open_block(BlockId id, const std::string& comment);
   void close_block();
@@ -103,6 +106,7 @@ class KernelEmitter {
   bool vector_loop(LoopId v);
 
   // tiles.cpp: instructions, barriers
+  std::vector<LoopId> atom_loops(BlockId id) const;
   void tile(StmtId top, BlockId id);
   void tile_loops(StmtId s, BlockId id);
   void product(BlockId id);
@@ -113,6 +117,7 @@ class KernelEmitter {
   std::string slot_of(std::uint32_t channel, std::int64_t lag) const;
   std::string barrier_of(std::uint32_t channel, bool full, std::int64_t lag);
   bool counts(std::uint32_t channel) const;
+  bool has_parity(std::uint32_t channel) const;
   std::string parity_of(std::uint32_t channel) const;
   Address at_atom(BlockId id, TensorId t, const std::vector<Expr>& index);
   std::string shared_bytes(TensorId t, const Address& a);
@@ -123,6 +128,12 @@ class KernelEmitter {
     functions_->insert(function);
     return function;
   }
+
+  // warp_tiles.cpp
+  void warp_product(BlockId id);
+  void load_matrix(BlockId id);
+  void copy_async(BlockId id);
+  std::string swizzled(TensorId t, const Address& a);
 
   // expressions.cpp
   std::string digit(const loop::Digit& d);

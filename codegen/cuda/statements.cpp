@@ -34,6 +34,7 @@ void KernelEmitter::loop(LoopId id, const Loop& l) {
   }
   if (l.kind == LoopKind::vectorized && vector_loop(id)) return;
   if (l.kind == LoopKind::unrolled && tree_loop(id)) return;
+  if (const auto ring = ring_of(id); ring && shows(id)) return ring_loop(id);
   if (l.stages && first_stage_ == 0 && last_stage_ > 0) {
     first_stage_ = 1;
     const bool lags = shows(id);
@@ -126,6 +127,48 @@ void KernelEmitter::skewed_loop(LoopId id, const std::string& extent) {
   first_stage_ = 0;
   whole_.reset();
   if (may_be_empty) line("}");
+}
+
+/// The channel whose copies run ahead in groups of cp.async in this loop.
+std::optional<std::uint32_t> KernelEmitter::ring_of(LoopId l) const {
+  for (std::uint32_t n = 0; n < p_.channels.size(); ++n)
+    if (p_.channels[n].loop == l && p_.channels[n].how == Channel::How::cp_async) return n;
+  return std::nullopt;
+}
+
+/// A loop whose copies run ahead: rounds that only copy, then rounds that use what was copied as many rounds before. The last of these have
+/// nothing to copy.
+void KernelEmitter::ring_loop(LoopId id) {
+  const std::string v = loop_var(id), extent = value(p_.loop(id).extent);
+  const std::int64_t ahead = p_.loop(id).stages, least = constant_extent(p_, id).value_or(1);
+  const auto round = [&](bool uses, bool may_end) {
+    ++depth_;
+    bool open = false;  // the condition around copies
+    for (StmtId c : p_[id].children) {
+      if (!shows(c)) continue;
+      const auto* op = p_[c].as<Sync>();
+      const bool copies = blocks_under(p_, c).size() && p_[blocks_under(p_, c)[0]].stage == 0;
+      if (!copies && !uses && !(op && op->op == Sync::Op::commit_copies)) continue;
+      if (open != (copies && may_end)) {
+        if (!open) line(fmt::format("if ({} < {}) {{", v, extent));
+        else line("}");
+        open = !open;
+      }
+      statement(c);
+    }
+    if (open) line("}");
+    if (uses) advance_channels(id);
+    --depth_;
+    line("}");
+  };
+  ring_starts_ = v;
+  line("#pragma unroll");
+  line(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1}) {{  // ahead", index_type(), v, ahead));
+  round(false, least < ahead);
+  ring_starts_.clear();
+  line("#pragma unroll 1");
+  line(fmt::format("for ({0} {1} = {2}; {1} < {3} + {2}; ++{1}) {{", index_type(), v, ahead, extent));
+  round(true, true);
 }
 
 void KernelEmitter::children(StmtId s) {
@@ -299,9 +342,10 @@ std::vector<Expr> KernelEmitter::guards_of(const Block& b) const {
   return out;
 }
 
-/// Registers that an instruction multiplies hold zeros where the tensor has no elements.
+/// What an instruction multiplies is zero where the tensor has no elements.
 bool KernelEmitter::fills_with_zero(const Block& b) const {
-  return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && !p_[b.writes[0].buffer].fragment.empty();
+  const Buffer& to = p_[b.writes[0].buffer];
+  return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && (!to.fragment.empty() || to.panel);
 }
 
 bool KernelEmitter::is_scan(const Block& b) {

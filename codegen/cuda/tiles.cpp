@@ -12,21 +12,17 @@ namespace tecc::codegen::cuda {
 
 using namespace loop;
 
-namespace {
-
 /// The loops of one execution of the instruction, its threads included.
-std::vector<LoopId> atom_loops(const Program& p, BlockId id) {
-  std::vector<LoopId> out = loops_around(p, id);
-  std::erase_if(out, [&](LoopId l) { return !is_inside(p, l, p.block(id).tile->atom); });
+std::vector<LoopId> KernelEmitter::atom_loops(BlockId id) const {
+  std::vector<LoopId> out = loops_around(p_, id);
+  std::erase_if(out, [&](LoopId l) { return !is_inside(p_, l, p_.block(id).tile->atom); });
   return out;
 }
-
-}  // namespace
 
 // ---- addresses ----------------------------------------------------------------------------------------------------------
 /// The address of the first element that one execution touches.
 Address KernelEmitter::at_atom(BlockId id, TensorId t, const std::vector<Expr>& index) {
-  Address a = address_of(p_, id, t, index, atom_loops(p_, id));
+  Address a = address_of(p_, id, t, index, atom_loops(id));
   if (!a.general.empty()) why_ = refuse(Code::tile_form, p_.block(id).name, fmt::format("the place of its part of '{}' is no sum of digits", p_[t].name));
   return a;
 }
@@ -61,9 +57,14 @@ void KernelEmitter::tile_loops(StmtId s, BlockId id) {
     line("}");
     return;
   }
-  if (b.tile->via == Via::wgmma) product(id);
-  else if (b.tile->via == Via::stmatrix) store_matrix(id);
-  else bulk_copy(id);
+  switch (b.tile->via) {
+    case Via::wgmma: return product(id);
+    case Via::mma_sync: return warp_product(id);
+    case Via::stmatrix: return store_matrix(id);
+    case Via::ldmatrix: return load_matrix(id);
+    case Via::cp_async: return copy_async(id);
+    default: return bulk_copy(id);
+  }
 }
 
 /// A factor in shared memory as a matrix descriptor.
@@ -83,7 +84,7 @@ void KernelEmitter::product(BlockId id) {
   const Tile& tile = *b.tile;
   const Product factors = *product_of(b);
   const Read &ra = *factors.factor[tile.swap].read, &rb = *factors.factor[!tile.swap].read;
-  const std::vector<LoopId> atom = atom_loops(p_, id);
+  const std::vector<LoopId> atom = atom_loops(id);
   VarId depth{};
   std::string add;  // the first execution over all of the depth overwrites
   for (const Iter& i : b.iters) {
@@ -114,7 +115,7 @@ void KernelEmitter::product(BlockId id) {
 void KernelEmitter::store_matrix(BlockId id) {
   const Block& b = p_.block(id);
   const Write& w = b.writes[0];
-  const std::vector<LoopId> atom = atom_loops(p_, id);
+  const std::vector<LoopId> atom = atom_loops(id);
   const LoopId t = atom[0];
   const MatrixMove move = matrix_move(4);
   // Each thread names a run of eight elements: of a row of the accumulator, or of a column where those are contiguous.
@@ -183,7 +184,7 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
   for (std::size_t d = b.writes[0].index.size(); d-- > 0;) {  // innermost first
     std::int64_t extent = 1;
     if (const auto* v = b.writes[0].index[d].as<Var>())
-      for (LoopId l : atom_loops(p_, id))
+      for (LoopId l : atom_loops(id))
         if (depends_on(p_, iter_of(b, v->id)->binding, l)) extent *= *constant_extent(p_, l);
     map.box.push_back(extent);
   }
@@ -212,7 +213,7 @@ std::optional<std::size_t> KernelEmitter::shared_dim(BlockId id) const {
   const Block& b = p_.block(id);
   for (std::size_t d = b.writes[0].index.size() - 1; d-- > 0;)
     if (const auto* v = b.writes[0].index[d].as<Var>())
-      for (LoopId l : atom_loops(p_, id))
+      for (LoopId l : atom_loops(id))
         if (depends_on(p_, iter_of(b, v->id)->binding, l)) return d;
   return std::nullopt;
 }
@@ -232,7 +233,7 @@ void KernelEmitter::bulk_copy(BlockId id) {
   const std::string alone = elected_ ? "" : fmt::format("if ({}) ", elect(id));
   if (b.tile->via == Via::bulk) {
     std::int64_t bytes = bytes_of(p_[shared].type);
-    for (LoopId l : atom_loops(p_, id)) bytes *= *constant_extent(p_, l);
+    for (LoopId l : atom_loops(id)) bytes *= *constant_extent(p_, l);
     const std::string far = fmt::format("&{}", element(at_atom(id, global, index), global));
     if (load) line(fmt::format("{}{}({}, {}, {}, {});", alone, call("tecc_bulk_load"), place, far, bytes, barrier_of(*p_[shared].channel, true, 0)));
     else line(fmt::format("{}{}({}, {}, {});", alone, call("tecc_bulk_store"), far, place, bytes));
@@ -248,10 +249,10 @@ void KernelEmitter::bulk_copy(BlockId id) {
       why_ = refuse(Code::tile_form, b.name, fmt::format("the place of its part of '{}' is no sum of digits", p_[global].name));
       return;
     }
-    coordinates += ", " + binding(at_zero(p_, normal(p_, *all), atom_loops(p_, id)));
+    coordinates += ", " + binding(at_zero(p_, normal(p_, *all), atom_loops(id)));
     if (cut == d) {  // this block's rows
       std::int64_t rows = 1;
-      for (LoopId l : atom_loops(p_, id))
+      for (LoopId l : atom_loops(id))
         if (depends_on(p_, iter_of(b, index[d].as<Var>()->id)->binding, l)) rows *= *constant_extent(p_, l);
       rows /= kernel_.cluster;
       coordinates += fmt::format(" + (int)(blockIdx.x % {}) * {}", kernel_.cluster, rows);
@@ -274,15 +275,21 @@ void KernelEmitter::bulk_copy(BlockId id) {
 /// True if the channel's slot needs a counter: where all rounds of slots are complete each time the loop runs, its iteration tells.
 bool KernelEmitter::counts(std::uint32_t n) const {
   const Channel& c = p_.channels[n];
-  if (c.how != Channel::How::mbarrier && c.how != Channel::How::bulk_store) return false;
-  if (c.how == Channel::How::mbarrier) return true;  // the parity goes on
+  if (c.how == Channel::How::mbarrier || c.how == Channel::How::cp_async) return true;  // parity, or what runs ahead, goes on
+  if (c.how != Channel::How::bulk_store) return false;
   const auto extent = constant_extent(p_, c.loop);
   return c.slots > 1 && (!extent || *extent % c.slots);
 }
 
+bool KernelEmitter::has_parity(std::uint32_t n) const { return p_.channels[n].how == Channel::How::mbarrier || p_.channels[n].how == Channel::How::bulk_store; }
+
 std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
   const Channel& c = p_.channels[n];
   if (c.slots == 1) return "0";
+  if (c.how == Channel::How::cp_async && p_[block_].stage == 0) {  // a copy: as many slots ahead as there are others, one behind
+    if (ring_starts_.empty()) return fmt::format("(tecc_slot{0} == 0 ? {1} : tecc_slot{0} - 1)", n, c.slots - 1);
+    return fmt::format("(tecc_slot{0} + {1} < {2} ? tecc_slot{0} + {1} : tecc_slot{0} + {1} - {2})", n, ring_starts_, c.slots);
+  }
   if (c.how == Channel::How::ahead) return fmt::format("(tecc_round % {})", c.slots);
   const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
   if (lag == 0) return now;
@@ -310,7 +317,8 @@ std::string KernelEmitter::one_thread(Group group) const {
 }
 
 void KernelEmitter::barrier(const Barrier& b) {
-  if (b.group == Group::warpgroup) line(fmt::format("{}(threadIdx.x / 128 + 1, 128);", call("tecc_group_barrier")));
+  if (b.group == Group::warp) line("__syncwarp();");
+  else if (b.group == Group::warpgroup) line(fmt::format("{}(threadIdx.x / 128 + 1, 128);", call("tecc_group_barrier")));
   else if (kernel_roles_.empty()) line("__syncthreads();");
   else line(fmt::format("{}({}, {});", call("tecc_group_barrier"), 15 - (role_ - kernel_roles_.front()), threads_));  // 0: the block, 1..: warpgroups
 }
@@ -340,8 +348,8 @@ void KernelEmitter::sync(StmtId s, const Sync& op) {
     case Sync::Op::commit_bulk: line(fmt::format("{}{}();", one_thread(op.group), call("tecc_commit_bulk"))); break;
     case Sync::Op::await_bulk_read: line(fmt::format("{}{}<{}>();", one_thread(op.group), call("tecc_await_bulk_read"), op.count)); break;
     case Sync::Op::await_bulk: line(fmt::format("{}{}<{}>();", one_thread(op.group), call("tecc_await_bulk"), op.count)); break;
-    case Sync::Op::commit_copies:
-    case Sync::Op::await_copies: why_ = refuse(Code::no_lowering, "CUDA", "copies in groups of cp.async"); break;
+    case Sync::Op::commit_copies: line(call("tecc_commit_copies") + "();"); break;
+    case Sync::Op::await_copies: line(fmt::format("{}<{}>();", call("tecc_await_copies"), op.count)); break;
   }
 }
 

@@ -26,23 +26,27 @@ bool KernelEmitter::vector_loop(LoopId v) {
   for (const Expr& g : b.guards)
     if (!guard_is_uniform(p_, b, g, v, *extent)) return false;
   const Write& w = b.writes[0];
-  const auto wide = [&](TensorId t, const std::vector<Expr>& index) {
+  // Bytes of one access; none where the elements are not neighbours, or the pointer allows no more than one of them.
+  const auto wide = [&](TensorId t, const std::vector<Expr>& index) -> std::optional<std::int64_t> {
     const Buffer& buffer = p_[t];
-    const std::int64_t bytes = *extent * bytes_of(buffer.type);
+    const std::int64_t element = bytes_of(buffer.type), bytes = *extent * element;
     const bool in_registers = buffer.storage && buffer.storage->private_to_thread;
-    if (buffer.by_value || in_registers || !fits_vector(bytes)) return false;
-    const std::int64_t word = std::min<std::int64_t>(bytes, 16) / bytes_of(buffer.type);
-    if (buffer.scope == Scope::global && buffer.alignment < std::min<std::int64_t>(bytes, 16)) return false;
-    return is_vector(p_, address_of(p_, id, t, index), v, std::min(word, *extent));
+    if (buffer.by_value || in_registers || !fits_vector(bytes)) return std::nullopt;
+    const std::int64_t word = std::min({bytes, std::int64_t{16}, buffer.scope == Scope::global ? buffer.alignment : 16});
+    if (word < bytes && word == element) return std::nullopt;
+    return is_vector(p_, address_of(p_, id, t, index), v, std::min(word / element, *extent)) ? std::optional(word) : std::nullopt;
   };
-  struct Load { const ExprNode* node; TensorId t; std::vector<Expr> index; };
+  const auto narrow = [&](TensorId t, std::int64_t word) { return word < std::min<std::int64_t>(*extent * bytes_of(p_[t].type), 16); };
+  struct Load { const ExprNode* node; TensorId t; std::vector<Expr> index; std::int64_t word; };
   std::vector<Load> loads;
   walk(w.value, [&](const Expr& e) {
-    if (const auto* r = e.as<Read>(); r && (!r->otherwise || in_bounds(p_, b, *r).empty()) && wide(r->tensor, r->index)) loads.push_back({&*e, r->tensor, r->index});
+    if (const auto* r = e.as<Read>(); r && (!r->otherwise || in_bounds(p_, b, *r).empty()))
+      if (const auto word = wide(r->tensor, r->index)) loads.push_back({&*e, r->tensor, r->index, *word});
     return true;
   });
-  const bool wide_store = wide(w.buffer, w.index);
-  if (loads.empty() && !wide_store) return false;
+  const auto wide_store = wide(w.buffer, w.index);
+  const bool zeros = fills_with_zero(b);
+  if ((loads.empty() || zeros) && !wide_store) return false;
 
   line(fmt::format("{{  // {}, {} at a time", b.name, *extent));
   ++depth_;
@@ -61,7 +65,9 @@ bool KernelEmitter::vector_loop(LoopId v) {
   }
   ++depth_;
   for (std::size_t n = 0; n < loads.size(); ++n) {
-    line(fmt::format("const auto tecc_r{} = tecc_load<{}, {}>(&{});", n, memory_type(p_[loads[n].t].type), *extent, element(id, loads[n].t, loads[n].index)));
+    const std::string from = fmt::format("{}, {}", memory_type(p_[loads[n].t].type), *extent);
+    const std::string load = narrow(loads[n].t, loads[n].word) ? fmt::format("{}<{}, {}>", call("tecc_load_words"), from, loads[n].word) : fmt::format("tecc_load<{}>", from);
+    line(fmt::format("const auto tecc_r{} = {}(&{});", n, load, element(id, loads[n].t, loads[n].index)));
     lanes_[loads[n].node] = fmt::format("tecc_r{}.lane[tecc_lane]", n);
   }
   if (wide_store) line(fmt::format("tecc_vec<{}, {}> tecc_w;", memory_type(p_[w.buffer].type), *extent));
@@ -79,9 +85,11 @@ bool KernelEmitter::vector_loop(LoopId v) {
   else line(fmt::format("{} = {};", element(id, w.buffer, w.index), value(w.value)));
   --depth_;
   line("}");
-  if (wide_store) line(fmt::format("tecc_store(&{}, tecc_w);", element(id, w.buffer, w.index)));
+  const std::string store = wide_store && narrow(w.buffer, *wide_store) ? fmt::format("{}<{}>", call("tecc_store_words"), *wide_store) : "tecc_store";
+  if (wide_store) line(fmt::format("{}(&{}, tecc_w);", store, element(id, w.buffer, w.index)));
   --depth_;
   line("}");
+  if (zeros && !condition.empty()) line(fmt::format("else {}(&{}, tecc_vec<{}, {}>{{}});", store, element(id, w.buffer, w.index), memory_type(p_[w.buffer].type), *extent));
   lanes_.clear();
   close_block();
   return true;

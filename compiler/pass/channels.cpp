@@ -12,8 +12,9 @@
 ///
 ///   producer -> consumer                        realisation
 ///   bulk copies -> threads                      full barrier that expects bytes, empty barrier with an arrival a consumer
-///   threads of one role -> threads of another   the same, with arrivals on both sides
+///   threads of one role -> threads of another   the same, with arrivals on both sides; those of cp.async come one iteration later
 ///   threads -> bulk stores of the same role     proxy fence and barrier; groups of bulk stores
+///   cp.async -> the same threads                groups of copies and one barrier an iteration
 ///   plain copies -> the same threads            registers, one iteration ahead (pipeline_copies)
 namespace tecc::compiler {
 
@@ -23,6 +24,8 @@ namespace {
 
 Via via_of(const Block& b) { return b.tile ? b.tile->via : Via::plain; }
 bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
+bool is_cp_async(Via v) { return v == Via::cp_async; }
+bool is_plain(Via v) { return v == Via::plain || v == Via::vector; }
 
 class Realiser {
  public:
@@ -36,16 +39,21 @@ class Realiser {
     }
     const auto all = [&](const std::vector<BlockId>& blocks, auto&& f) { return std::all_of(blocks.begin(), blocks.end(), [&](BlockId b) { return f(via_of(p_.block(b))); }); };
     const auto one_role = [&](const std::vector<BlockId>& blocks) { return std::all_of(blocks.begin(), blocks.end(), [&](BlockId b) { return p_[b].role == p_[blocks[0]].role; }); };
-    const std::string& name = p_[c.buffers[0]].name;
+    const std::string name = p_[c.buffers[0]].name;
     if (!one_role(writers_)) return refuse(Code::channel_form, name, "several roles write it");
     const bool same_role = one_role(readers_) && p_[writers_[0]].role == p_[readers_[0]].role;
     if (all(writers_, is_bulk)) {
       const auto& loop = p_.loop(c.loop);
       if (same_role && (p_[writers_[0]].role != Stmt::every_role || !loop.persistent || loop.stages)) return refuse(Code::channel_form, name, "bulk copies and their users are the same threads; legal: to specialize them into two roles, or one pipeline at a persistent loop");
       c.how = same_role ? Channel::How::ahead : Channel::How::mbarrier;
+    } else if (!same_role && one_role(writers_) && (all(writers_, is_cp_async) || all(writers_, is_plain))) {
+      if (p_.loop(c.loop).stages) return refuse(Code::channel_form, name, "threads of another role fill it in a skewed loop");
+      c.how = Channel::How::mbarrier;
     } else if (same_role && all(readers_, is_bulk)) {
       c.how = Channel::How::bulk_store;
-    } else if (same_role && all(writers_, [](Via v) { return v == Via::plain || v == Via::vector; })) {
+    } else if (same_role && all(writers_, is_cp_async)) {
+      c.how = Channel::How::cp_async;
+    } else if (same_role && all(writers_, is_plain)) {
       for (std::uint32_t other = 0; other < n_; ++other)
         if (p_.channels[other].loop == c.loop && p_.channels[other].how == Channel::How::registers)
           return refuse(Code::channel_form, name, "plain copies of one loop go ahead together; legal: all its buffers in one pipeline");
@@ -63,6 +71,7 @@ class Realiser {
         b.slot_loop = c.loop;
         b.channel = n_;
       });
+    if (c.how == Channel::How::cp_async) return run_in_groups();
     if (c.how == Channel::How::ahead) {
       run_ahead(std::vector<TensorId>(rotating.begin() + static_cast<std::ptrdiff_t>(c.buffers.size()), rotating.end()));
       return Ok{};
@@ -76,6 +85,9 @@ class Realiser {
       for (LoopId l : groups) c.owners *= constant_extent(p_, l).value_or(1);
     }
     if (c.how == Channel::How::mbarrier) {
+      // What is handed on late at both ends takes a slot each.
+      const std::int64_t late = (all(writers_, is_cp_async) ? 1 : 0) + (std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); }) ? 1 : 0);
+      if (c.slots <= late) return refuse(Code::channel_form, name, fmt::format("{} slots, and {} of them at a time {} handed on an iteration later; legal: {} slots or more", c.slots, late, late > 1 ? "are" : "is", late + 1));
       c.full_arrivals = 1;
       c.empty_arrivals = 0;
       for (BlockId w : writers_)
@@ -173,6 +185,77 @@ class Realiser {
     add_stmt(p_, c.loop, position_in_parent(p_, first_copy), std::move(await));
   }
 
+  /// The copies stay in their iteration, everything else runs slots - 1 iterations later.
+  Check run_in_groups() {
+    const Channel c = p_.channels[n_];
+    const std::string name = p_[c.buffers[0]].name;
+    const auto no = [&](const std::string& why) { return refuse(Code::channel_form, name, why); };
+    if (c.slots < 2) return no("cp.async runs ahead of its users; legal: 2 slots or more");
+    for (std::uint32_t other = 0; other < n_; ++other)
+      if (p_.channels[other].loop == c.loop && p_.channels[other].how == Channel::How::cp_async) return no("copies of one loop go ahead together; legal: all its buffers in one pipeline");
+    const Loop& loop = p_.loop(c.loop);
+    if (loop.group != Group::none || loop.stages || loop.reversed) return no(fmt::format("loop '{}' is bound, skewed or reversed", loop_name(p_, c.loop)));
+    const auto stage = static_cast<std::uint32_t>(c.slots - 1);
+    const auto holds = [&](StmtId s, const std::vector<BlockId>& blocks) { return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return is_inside(p_, b, s); }); };
+    std::vector<StmtId> copies, rest;
+    for (StmtId s : p_[c.loop].children) (holds(s, writers_) ? copies : rest).push_back(s);
+    for (StmtId s : copies) {
+      if (holds(s, readers_)) return no(fmt::format("copies and their users stand in one loop inside of '{}'", loop_name(p_, c.loop)));
+      for (BlockId b : blocks_under(p_, s))
+        for (TensorId t : read_buffers(p_.block(b)))
+          for (BlockId w : writers_of(p_, t))
+            if (is_inside(p_, w, c.loop)) return no(fmt::format("'{}' is made in loop '{}', too", p_[t].name, loop_name(p_, c.loop)));
+    }
+    for (StmtId s : rest) TECC_CHECK(lag(s, c.loop, stage));
+    std::vector<StmtId> order = copies;
+    order.insert(order.end(), rest.begin(), rest.end());
+    p_.stmts.edit(c.loop, [&](Stmt& s) {
+      s.children = order;
+      std::get<Loop>(s.node).stages = stage;
+    });
+    const std::uint32_t role = p_[writers_[0]].role;
+    event(copies.back(), true, Event::Kind::commit, role, 0);
+    event(copies.front(), false, Event::Kind::wait, role, stage);
+    return Ok{};
+  }
+
+  /// The statements under `s` do the work of `stage` iterations before the one that their loop `l` is in.
+  Check lag(StmtId s, LoopId l, std::uint32_t stage) {
+    if (const auto* inner = p_[s].as<Loop>()) {
+      bool follows = false;
+      walk(inner->extent, [&](const Expr& e) {
+        const auto* v = e.as<Var>();
+        const auto from = v ? loop_of_var(p_, v->id) : std::nullopt;
+        follows |= from && (*from == l || depends_on(p_, Binding{{Digit{*from}}}, l));
+        return true;
+      });
+      if (follows) return refuse(Code::channel_form, p_[p_.channels[n_].buffers[0]].name, fmt::format("the extent of loop '{}' follows '{}'", loop_name(p_, s), loop_name(p_, l)));
+    }
+    if (const auto* b = p_[s].as<Block>()) {
+      if (b->ahead) return refuse(Code::channel_form, p_[p_.channels[n_].buffers[0]].name, fmt::format("'{}' runs ahead of another loop", b->name));
+      for (const Iter& i : b->iters)
+        for (const Digit& d : i.binding.digits)
+          if (p_.loop(d.loop).retired && depends_on(p_, *p_.loop(d.loop).retired, l)) return refuse(Code::pipeline_lines_up, loop_name(p_, l), b->name);
+    }
+    p_.stmts.edit(s, [&](Stmt& row) {
+      row.stage = stage;
+      if (auto* b = std::get_if<Block>(&row.node)) b->ahead = Block::Ahead{l, -static_cast<std::int64_t>(stage)};
+    });
+    for (StmtId child : p_[s].children) TECC_CHECK(lag(child, l, stage));
+    return Ok{};
+  }
+
+  /// A product that goes on into the next iteration of the loop: the slot that it reads is free one iteration later.
+  bool adds_up(BlockId b) const { return awaited_.count(b) && p_[awaited_.at(b)].as<Sync>()->not_first == p_.channels[n_].loop; }
+
+  /// The loop, or what waits for its products.
+  StmtId behind(LoopId loop) const {
+    const auto& after = p_[p_[loop].parent].children;
+    const std::size_t next = position_in_parent(p_, loop) + 1;
+    const auto* sync = next < after.size() ? p_[after[next]].as<Sync>() : nullptr;
+    return sync && sync->op == Sync::Op::await_mma ? after[next] : StmtId(loop);
+  }
+
   void place_events() {
     const LoopId loop = p_.channels[n_].loop;
     for (std::uint32_t role : all_roles()) {
@@ -196,7 +279,9 @@ class Realiser {
       if (const auto w = in_role(writers_); w != writers_.end()) {
         const auto [first, last] = ends(writers_);
         event(first, false, Event::Kind::acquire, role, p_[*w].stage);
-        event(last, true, Event::Kind::commit, role, p_[*w].stage);
+        const bool lags = is_cp_async(via_of(p_.block(*w)));  // while one group is awaited, the next one runs
+        event(last, true, Event::Kind::commit, role, p_[*w].stage, lags ? 1 : 0, lags ? loop : LoopId{});
+        if (lags) event(behind(loop), true, Event::Kind::commit, role, p_[*w].stage);
       }
       if (const auto r = in_role(readers_); r != readers_.end()) {
         const auto [first, last] = ends(readers_);
@@ -208,15 +293,12 @@ class Realiser {
           if (p_[b].role != role || !awaited_.count(b)) continue;
           const StmtId await = awaited_.at(b);
           if (p_[await].parent == sequence && position_in_parent(p_, await) > position_in_parent(p_, end)) end = await;
-          lags |= p_[await].as<Sync>()->not_first == loop;  // a product that adds up over the loop: its slot is free one iteration later
+          lags |= adds_up(b);
         }
         event(first, false, Event::Kind::wait, role, stage);
         event(end, true, Event::Kind::release, role, stage, lags ? 1 : 0, lags ? loop : LoopId{});
         if (lags) {
-          StmtId behind = loop;
-          const auto& after = p_[p_[loop].parent].children;
-          if (const std::size_t next = position_in_parent(p_, loop) + 1; next < after.size() && p_[after[next]].as<Sync>() && p_[after[next]].as<Sync>()->op == Sync::Op::await_mma) behind = after[next];
-          event(behind, true, Event::Kind::release, role, stage);
+          event(behind(loop), true, Event::Kind::release, role, stage);
         }
       }
     }
@@ -302,76 +384,9 @@ Result<Program> realise_channels(Program p, const Limits& limits) {
   std::map<BlockId, StmtId> awaited;
   for (StmtId root : std::vector<StmtId>(p.kernels)) awaited.merge(await_products(p, root));
   for (std::uint32_t n = 0; n < p.channels.size(); ++n) TECC_CHECK(Realiser(p, n, awaited).run());
+  for (BlockId b : all_blocks(p))
+    if (const TensorId to = p.block(b).writes[0].buffer; via_of(p.block(b)) == Via::cp_async && !p[to].channel) return refuse(Code::copy_form, p[to].name, "cp_async", "nothing waits for it; legal: a pipeline that names it");
   place_turns(p);
-  return p;
-}
-
-Result<Program> lower_events(Program p, const Limits& limits) {
-  if (!limits.gpu) return p;
-  const auto bytes_of_slot = [&](const Channel& c) {
-    std::int64_t bytes = 0;
-    for (TensorId t : c.buffers) bytes += p[t].storage->elements * bytes_of(p[t].type);
-    return bytes;
-  };
-  const std::function<void(StmtId)> visit = [&](StmtId parent) {
-    for (std::size_t n = 0; n < p[parent].children.size(); ++n) {
-      const StmtId s = p[parent].children[n];
-      if (!p[s].as<Event>()) {
-        visit(s);
-        continue;
-      }
-      const Event e = *p[s].as<Event>();
-      const Channel& c = p.channels[e.channel];
-      std::vector<std::variant<Sync, Barrier>> into;
-      using Op = Sync::Op;
-      const auto sync = [&](Op op, Group group, std::int64_t count = 0) { into.push_back(Sync{op, e.channel, e.lag, count, group, e.not_first}); };
-      if (c.how == Channel::How::ahead) {
-        if (e.kind == Event::Kind::acquire) sync(Op::expect, c.owner, bytes_of_slot(c));
-        if (e.kind == Event::Kind::wait) sync(Op::wait_full, c.owner);
-      } else if (c.how == Channel::How::mbarrier) {
-        switch (e.kind) {
-          case Event::Kind::acquire: sync(Op::wait_empty, c.owner), sync(Op::expect, c.owner, bytes_of_slot(c)); break;
-          case Event::Kind::commit: break;  // the copies themselves arrive
-          case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
-          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup, c.cluster); break;
-        }
-      } else {
-        switch (e.kind) {
-          case Event::Kind::acquire: sync(Op::await_bulk_read, c.owner, c.slots - 1), into.push_back(Barrier{c.owner}); break;
-          case Event::Kind::commit: sync(Op::fence_async, c.owner), into.push_back(Barrier{c.owner}); break;
-          case Event::Kind::wait: break;
-          case Event::Kind::release: sync(Op::commit_bulk, c.owner); break;
-        }
-      }
-      const std::uint32_t role = p[s].role, stage = p[s].stage;
-      const CallSite at = p[s].at;
-      p.stmts.edit(parent, [&](Stmt& row) { std::erase(row.children, s); });
-      for (const auto& op : into) {
-        Stmt made{{}, {}, Barrier{}, at};
-        if (const auto* b = std::get_if<Barrier>(&op)) made.node = *b;
-        else made.node = std::get<Sync>(op);
-        made.role = role;
-        made.stage = stage;
-        add_stmt(p, parent, n++, std::move(made));
-      }
-      --n;
-    }
-  };
-  for (StmtId root : p.kernels) {
-    visit(root);
-    // What bulk stores have yet to read and write must be done before the block ends and its shared memory goes.
-    std::vector<std::pair<std::uint32_t, Group>> stores;
-    for (const Channel& c : p.channels)
-      if ((c.how == Channel::How::bulk_store || c.how == Channel::How::ahead) && root_of(p, c.loop) == root) {
-        const std::pair<std::uint32_t, Group> one{p[writers_of(p, c.buffers[0])[0]].role, c.owner};
-        if (std::find(stores.begin(), stores.end(), one) == stores.end()) stores.push_back(one);
-      }
-    for (const auto& [role, group] : stores) {
-      Stmt end{{}, {}, Sync{Sync::Op::await_bulk, 0, 0, 0, group, {}}, p[root].at};
-      end.role = role;
-      add_stmt(p, root, p[root].children.size(), std::move(end));
-    }
-  }
   return p;
 }
 

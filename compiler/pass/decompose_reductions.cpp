@@ -19,7 +19,10 @@ Result<Program> decompose_reductions(Program p, const Limits& limits) {
         break;
       }
     const BlockId made = decompose(p, id, before);
-    p.stmts.edit(made, [&](Stmt& s) { s.role = p[id].role; });
+    p.stmts.edit(made, [&](Stmt& s) {
+      s.role = p[id].role;
+      if (p.block(id).tile && p.block(id).tile->instruction) std::get<Block>(s.node).tile = Tile{made, Via::plain, false, made};  // an instruction adds to all of its sums
+    });
   }
   return p;
 }

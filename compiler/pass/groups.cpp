@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "compiler/pass/passes.h"
@@ -102,6 +104,21 @@ bool holds_still(const Program& p, const Buffer& b, LoopId l) {
   return is_inside(p, st.at, l);
 }
 
+namespace {
+
+/// Bulk copies take nothing less than 16 bytes; what narrower accesses can do is the emitter's choice.
+Check check_pointers(const Program& p, const Block& b) {
+  if (!b.tile || (b.tile->via != Via::bulk && b.tile->via != Via::bulk_tensor)) return Ok{};
+  std::vector<TensorId> touched = read_buffers(b);
+  for (const Write& w : b.writes) touched.push_back(w.buffer);
+  for (TensorId t : touched)
+    if (p[t].scope == Scope::global && p[t].alignment < 16)
+      return refuse(Code::copy_form, p[t].name, b.tile->via == Via::bulk ? "bulk" : "bulk_tensor", fmt::format("its pointer is {}-byte aligned; legal: 16", p[t].alignment));
+  return Ok{};
+}
+
+}  // namespace
+
 Result<Program> check_groups(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (StmtId root : p.kernels) {
@@ -110,6 +127,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     const std::vector<LoopId> grid = grid_of(p, root);
     const StmtId s = grid.empty() ? root : grid.back();
     for (BlockId b : blocks_under(p, root)) {
+      TECC_CHECK(check_pointers(p, p.block(b)));
       for (LoopId l : loops_around(p, b)) {
         const Group group = p.loop(l).group;
         if ((group == Group::block || group == Group::cluster) && !is_inside(p, s, l)) return refuse(Code::block_loops, name);

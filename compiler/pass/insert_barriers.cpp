@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
+#include <utility>
 
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
@@ -38,6 +40,7 @@ class Inserter {
   Program& p_;
   std::uint32_t role_;
   std::set<TensorId> handed_;  // what threads hand to each other through memory
+  std::optional<LoopId> owner_;  // of what is looked at now: loops bound to warps or warpgroups have buffers of their own
 
   std::vector<BlockId> mine_under(StmtId s) const {
     std::vector<BlockId> out = blocks_under(p_, s);
@@ -57,6 +60,24 @@ class Inserter {
     return l && is_thread_group(l->group);
   }
 
+  /// The loop whose warps or warpgroups have a copy of their own of the buffer, and hand it over among their own threads.
+  std::optional<LoopId> owner_of(TensorId t) const {
+    const auto& st = p_[t].storage;
+    return st && !st->owners.empty() ? std::optional(st->owners.back()) : std::nullopt;
+  }
+  bool has_owned(StmtId s) const {
+    return std::any_of(handed_.begin(), handed_.end(), [&](TensorId t) { return owner_of(t) && is_inside(p_, *owner_of(t), s); });
+  }
+
+  /// Barriers among the threads of one iteration of `s`, whose statements may follow those of its iteration before.
+  void inside(StmtId s) {
+    const auto outer = std::exchange(owner_, s);
+    Pending state;
+    sequence(s, state, false);
+    sequence(s, state, true);
+    owner_ = outer;
+  }
+
   Pending uses_of(StmtId unit) const {
     Pending out;
     for (BlockId id : mine_under(unit)) {
@@ -66,10 +87,11 @@ class Inserter {
         const bool in_loop = buffer.slots > 1 && is_inside(p_, id, buffer.slot_loop);
         return Place{t, in_loop && b.ahead ? b.ahead->by : 0};
       };
+      const auto here = [&](TensorId t) { return handed_.count(t) && owner_of(t) == owner_; };
       for (const Write& w : b.writes)
-        if (handed_.count(w.buffer)) out.writes.insert({place(w.buffer), id});
+        if (here(w.buffer)) out.writes.insert({place(w.buffer), id});
       for (TensorId t : read_buffers(b))
-        if (handed_.count(t)) out.reads.insert(place(t));
+        if (here(t)) out.reads.insert(place(t));
     }
     return out;
   }
@@ -102,7 +124,7 @@ class Inserter {
       ++barriers;
       state = {};
       if (!insert) return;
-      Stmt made{{}, {}, Barrier{}, p_[before].at};
+      Stmt made{{}, {}, Barrier{owner_ ? p_.loop(*owner_).group : Group::block}, p_[before].at};
       made.role = role_;
       made.stage = p_[before].stage;
       add_stmt(p_, parent, n++, std::move(made));
@@ -115,6 +137,7 @@ class Inserter {
       } else if (const auto* c = p_[s].as<Combine>()) {
         if (needs_scratch(*c)) state = {};  // it has barriers of its own
       } else if (is_unit(s)) {
+        if (insert && has_owned(s)) inside(s);
         const Pending now = uses_of(s);
         if (conflict(state, now)) barrier(n, s);
         state.merge(now);

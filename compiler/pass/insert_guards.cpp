@@ -19,7 +19,7 @@ bool filled_with_zeros(const Program& p, TensorId t) {
   const std::vector<BlockId> writers = writers_of(p, t);
   return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) {
     const Block& b = p.block(w);
-    return b.tile && (b.tile->via == Via::bulk_tensor || (!b.combiner && !p[t].fragment.empty()));
+    return (b.tile && (b.tile->via == Via::bulk_tensor || b.tile->via == Via::cp_async)) || (!b.combiner && b.writes.size() == 1 && (!p[t].fragment.empty() || p[t].panel));
   });
 }
 
@@ -48,6 +48,10 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
     }
     return std::vector<Expr>{};
   }
+  const std::vector<TensorId> from = read_buffers(b);
+  const bool from_zeros = b.predicate.empty() && !from.empty() && std::all_of(from.begin(), from.end(), [&](TensorId t) { return p[t].scope == Scope::shared && filled_with_zeros(p, t); });
+  if (from_zeros && !b.combiner && !p[b.writes[0].buffer].fragment.empty()) return std::vector<Expr>{};  // the copy of zeros is zero
+  if (via == Via::ldmatrix) return refuse(Code::tile_form, b.name, "what lies outside of '" + p[from[0]].name + "' is not filled with zeros, and ldmatrix leaves nothing out");
   const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_global(p, b) && !is_multiplied(p, b);
   return stays_inside ? std::vector<Expr>{} : guards;
 }

@@ -154,6 +154,15 @@ bool has_thread(const Program& p, StmtId at, const Block& b, const Expr& e) {
 void order_cuts(const Buffer& b, Storage& st) {
   std::int64_t stride = 1;
   if (!b.fragment.empty()) {  // registers as an instruction wants them, then what repeats it
+    for (const Buffer::Fragment& f : b.fragment) {
+      std::vector<Storage::Cut>& cuts = st.dims[static_cast<std::size_t>(f.dim)].cuts;
+      for (std::size_t n = 0; n < cuts.size(); ++n)
+        if (cuts[n].unit == f.unit && cuts[n].count > f.count && cuts[n].count % f.count == 0) {  // the digit goes on outside of the instruction
+          cuts.insert(cuts.begin() + static_cast<std::ptrdiff_t>(n), {f.unit * f.count, cuts[n].count / f.count, 1});
+          cuts[n + 1].count = f.count;
+          break;
+        }
+    }
     std::vector<Storage::Cut*> given;
     for (const Buffer::Fragment& f : b.fragment)
       for (Storage::Cut& c : st.dims[static_cast<std::size_t>(f.dim)].cuts)

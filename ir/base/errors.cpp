@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <mutex>
+#include <tuple>
 #include <unordered_set>
 
 namespace tecc {
@@ -33,6 +34,21 @@ std::string_view line_of(const std::string& text, std::uint32_t line) {
     begin = end + 1;
   }
   return std::string_view(text).substr(begin, text.find('\n', begin) - begin);
+}
+
+/// "\n  the line\n     ^" of a text, or nothing where it has no such line.
+std::string excerpt(const std::string& text, CallSite at) {
+  const std::string_view line = at.line ? line_of(text, at.line) : std::string_view();
+  if (line.empty()) return {};
+  constexpr std::size_t widest = 160;  // a generated line may be megabytes long
+  const std::size_t column = at.column ? at.column - 1 : 0;
+  const std::size_t first = column > widest / 2 ? column - widest / 2 : 0;
+  std::string shown(line.substr(std::min(first, line.size()), widest));
+  for (char& c : shown)
+    if (c == '\t') c = ' ';
+  std::string out = fmt::format("\n  {}", shown);
+  if (at.column) out += fmt::format("\n  {}^", std::string(column - first, ' '));
+  return out;
 }
 
 }  // namespace
@@ -72,19 +88,20 @@ std::string render(const Refusal& why) {
   return fmt::format("{}error {}: {}", place, number(why.code), message(why));
 }
 
+CallSite written_at(CallSite place, const Source& source) {
+  if (!place.file || std::string_view(place.file) != source.name || source.origins.empty()) return place;
+  CallSite out = source.origins.front().at;
+  for (const Source::Origin& o : source.origins)  // the last part that begins at or before the place
+    if (std::tie(o.in_text.line, o.in_text.column) <= std::tie(place.line, place.column)) out = o.at;
+  return out;
+}
+
 std::string render(const Refusal& why, const Source& source) {
-  std::string out = render(why);
-  if (!why.at.file || !why.at.line || std::string_view(why.at.file) != source.name) return out;
-  const std::string_view line = line_of(source.text, why.at.line);
-  if (line.empty()) return out;
-  constexpr std::size_t widest = 160;  // a generated line may be megabytes long
-  const std::size_t column = why.at.column ? why.at.column - 1 : 0;
-  const std::size_t first = column > widest / 2 ? column - widest / 2 : 0;
-  std::string shown(line.substr(std::min(first, line.size()), widest));
-  for (char& c : shown)
-    if (c == '\t') c = ' ';
-  out += fmt::format("\n  {}", shown);
-  if (why.at.column) out += fmt::format("\n  {}^", std::string(column - first, ' '));
+  Refusal shown = why;
+  shown.at = written_at(why.at, source);
+  std::string out = render(shown);
+  if (const auto file = source.files.find(shown.at.file ? shown.at.file : ""); file != source.files.end()) out += excerpt(file->second, shown.at);
+  if (why.at.file && std::string_view(why.at.file) == source.name) out += excerpt(source.text, why.at);
   return out;
 }
 

@@ -1,8 +1,10 @@
 #pragma once
 #include <concepts>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/base/result.h"
 
@@ -12,7 +14,16 @@ namespace tecc {
 struct Source {
   const char* name;  // interned; what the user calls it
   std::string text;
+  /// A text that a C++ program printed: the lines that made its parts, in order of the text. Errors then show the C++ line, and
+  /// the printed text below it.
+  struct Origin {
+    CallSite in_text, at;
+  };
+  std::vector<Origin> origins = {};
+  std::map<std::string, std::string> files = {};  // the texts of those lines' files, where they could be read
 };
+/// What the user wrote at a place of the text: a line of the C++ program for a text that one printed, else the place itself.
+CallSite written_at(CallSite place, const Source& source);
 
 /// "E0303" (or "B0901" for our own bugs).
 std::string number(Code code);

@@ -43,6 +43,12 @@ inline Refusal at(CallSite site, Refusal why) {
 
 std::string render(const Refusal& why);
 
+/// What or_throw() throws: the rendered refusal, with the refusal itself for whoever can say more about it.
+struct Refused : std::runtime_error {
+  explicit Refused(Refusal refusal) : std::runtime_error(render(refusal)), why(std::move(refusal)) {}
+  Refusal why;
+};
+
 /// A value or the reason why there is none.
 template <class T>
 class [[nodiscard]] Result {
@@ -58,7 +64,7 @@ class [[nodiscard]] Result {
   const Refusal& error() const { return std::get<1>(u_); }
   /// The one throw of the project: for examples, tests and main().
   T or_throw() && {
-    if (!*this) throw std::runtime_error(render(error()));
+    if (!*this) throw Refused(error());
     return std::get<0>(std::move(u_));
   }
 

@@ -27,6 +27,8 @@ constexpr Instruction table[] = {
     {"mma.m16n8k32.s32.s8.s8",     Via::mma_sync, DType::i8,   DType::i8,   DType::i32, 32, 16, 8, 8, 32, true, false, false, false, "sm_80"},
     {"mma.m16n8k32.s32.u8.u8",     Via::mma_sync, DType::u8,   DType::u8,   DType::i32, 32, 16, 8, 8, 32, true, false, false, false, "sm_80"},
     {"mma.m16n8k32.f32.e4m3.e4m3", Via::mma_sync, DType::e4m3, DType::e4m3, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
+    {"mma.m16n8k32.f32.e4m3.e5m2", Via::mma_sync, DType::e4m3, DType::e5m2, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
+    {"mma.m16n8k32.f32.e5m2.e4m3", Via::mma_sync, DType::e5m2, DType::e4m3, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
     {"mma.m16n8k32.f32.e5m2.e5m2", Via::mma_sync, DType::e5m2, DType::e5m2, DType::f32, 32, 16, 8, 8, 32, true, false, false, false, "sm_89"},
 };
 // clang-format on

@@ -418,7 +418,7 @@ bool stays_below(const Program& p, const Block& b, const Iter& i) {
 std::vector<Expr> guards_of(const Program& p, const Block& b) {
   std::vector<Expr> out = b.predicate;
   for (const Iter& i : b.iters) {
-    if (b.ahead && depends_on(p, i.binding, b.ahead->loop)) {  // one iteration further than ranges know
+    if (b.ahead && b.ahead->by > 0 && depends_on(p, i.binding, b.ahead->loop)) {  // further than ranges know
       out.push_back(make(Binary{BinOp::less, var(i.var), i.upper}, DType::boolean));
       continue;
     }

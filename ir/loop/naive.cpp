@@ -99,13 +99,19 @@ Program naive(const te::Lifted& lifted) {
         b.shape[n] = dims(extent);
       });
     }
+  const auto hand_over = [&](TensorId t, Role role) {
+    p.buffers.edit(t, [&](Buffer& b) {
+      b.role = role;
+      if (const auto given = lifted.bindings.align.find(b.name); given != lifted.bindings.align.end()) b.alignment = given->second;
+    });
+  };
   for (TensorId t : k.inputs) {
     p.inputs.push_back(t);
-    p.buffers.edit(t, [](Buffer& b) { b.role = Role::input; });
+    hand_over(t, Role::input);
   }
   for (TensorId t : k.outputs) {
     p.outputs.push_back(t);
-    p.buffers.edit(t, [](Buffer& b) { b.role = Role::output; });
+    hand_over(t, Role::output);
   }
   for (const te::LiftedStage& s : lifted.stages) add_stage(p, lifted, s, dims);
   return p;

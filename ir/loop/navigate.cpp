@@ -195,7 +195,10 @@ VarId add_var(Program& p, std::string name) { return p.vars.add({std::move(name)
 
 LoopId add_loop(Program& p, StmtId parent, std::size_t position, std::string name, Expr extent, CallSite at) {
   const VarId v = add_var(p, std::move(name));
-  return add_stmt(p, parent, position, Stmt{parent, {}, Loop{v, std::move(extent), LoopKind::serial, Group::none, {}}, at});
+  Loop loop;
+  loop.var = v;
+  loop.extent = std::move(extent);
+  return add_stmt(p, parent, position, Stmt{parent, {}, std::move(loop), at});
 }
 
 std::vector<LoopId> grid_of(const Program& p, StmtId root) {

@@ -160,7 +160,9 @@ struct Event {
 ///   commit_bulk             closes a group of bulk stores; one thread of `group`, the one that issued them
 ///   await_bulk_read         until at most `count` groups of bulk stores have yet to read shared memory; the same thread
 ///   await_bulk              until at most `count` groups of bulk stores have yet to be visible; the same thread
-///   commit_copies, await_copies   cp.async groups of each thread
+///   commit_copies   closes a group of the cp.async of each thread. Of a skewed loop it runs in every round, whatever its stage: at the end groups
+///                   are empty, and counts hold
+///   await_copies    until at most `count` of these groups are running
 ///   await_turn, pass_turn   take_turns: one warpgroup at a time passes between them, in order of their numbers, `count` in all; turns
 ///                           begin with the first
 struct Sync {
@@ -277,7 +279,7 @@ struct CrossThread {
 ///   mbarrier   a full and an empty barrier a slot: bulk copies or another role's threads on one side
 ///   ahead      bulk copies, issued by one of the threads that use the slot, slots - 1 iterations before them
 ///   bulk_store the same threads write, bulk copies take the slot out
-///   cp_async   the same threads copy ahead in groups
+///   cp_async   the same threads copy slots - 1 iterations ahead, a group an iteration: the copies have stage 0 of the loop, the rest lags
 struct Channel {
   enum class How : std::uint8_t { open, registers, mbarrier, ahead, bulk_store, cp_async };
   LoopId loop;

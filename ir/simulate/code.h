@@ -100,7 +100,7 @@ struct Op {
   StmtId stmt;
   std::size_t other = 0;  // of grid, loop, threads: behind the end; of the ends: the beginning; of block and tile: the statement
   std::uint32_t stages = 0;        // of a loop with statements that lag: how many iterations
-  std::optional<LoopId> skewed;    // such a loop around
+  std::optional<LoopId> skewed = {};  // such a loop around
   std::uint32_t runs = 1;          // bits: the stages of what stands inside
 };
 

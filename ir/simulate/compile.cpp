@@ -342,6 +342,7 @@ class Compiler {
     const std::size_t begin = r.code.size();
     const std::optional<LoopId> around = skewed_;
     TECC_CHECK(printed(s, r));
+    if (const auto* y = p_[s].as<Sync>(); y && y->op == Sync::Op::commit_copies) return Ok{};  // in every round
     for (std::size_t n = begin; around && n < r.code.size(); ++n)
       if (r.code[n].stmt == s || n == begin) {
         r.code[n].skewed = around;

@@ -330,11 +330,11 @@ void Machine::instance(Thread& t, const Statement& st) {
     for (NodeId c : st.predicate) exists = exists && eval(c, t).integer;
     if (exists != guarded) return fail(at(k_.p->stmts[st.id].at, refuse(Code::bug_program, k_.p->name, b.name, "is guarded by other conditions than its domain")));
   }
-  if (!guarded && !failed_ && !b.combiner && b.writes.size() == 1 && !(*k_.p)[b.writes[0].buffer].fragment.empty())
-    return store(k_.places[st.writes[0].place], t, Scalar{});  // registers that an instruction multiplies hold zeros beyond the tensor
+  if (const Buffer& to = (*k_.p)[b.writes[0].buffer]; !guarded && !failed_ && st.via != Via::cp_async && !b.combiner && b.writes.size() == 1 && (!to.fragment.empty() || to.panel))
+    return store(k_.places[st.writes[0].place], t, Scalar{});  // what an instruction multiplies is zero beyond the tensor
+  if (st.via == Via::cp_async && !failed_) return copy_async(t, st, guarded);
   if (!guarded || failed_) return;
   ++counts_.instances;
-  if (st.via == Via::cp_async) return copy_async(t, st);
   Scalar made[2];
   for (std::size_t n = 0; n < st.writes.size() && n < 2; ++n) made[n] = eval(st.writes[n].value, t);
   if (failed_) return;

@@ -189,7 +189,7 @@ struct Machine {
 
   // ---- transfer.cpp ----
   void bulk(Warp& w, const Statement& st);
-  void copy_async(Thread& t, const Statement& st);
+  void copy_async(Thread& t, const Statement& st, bool exists);
   void convert_copies(Warp& w, std::size_t group);
 
   // ---- product.cpp ----
@@ -199,6 +199,7 @@ struct Machine {
   bool is_issued(const Warp& w, TensorId sums) const;
   void multiply_at_once(Warp& w, const Statement& st);
   bool stores_as_table(Thread& t, Frame& frame, const Statement& st);
+  bool loads_as_table(Thread& t, Frame& frame, const Statement& st);
 
   // ---- report.cpp ----
   void fail(Refusal why) {

@@ -248,6 +248,7 @@ class Multiplier {
       if (!i_) return;
       zero_ = of.w_.members[0].frame;
       std::fill(zero_.counters.begin(), zero_.counters.end(), 0);
+      base_ = zero_;
       std::int64_t n = 1;  // columns of one execution
       for (std::size_t l = 0; l < of.st_.tile.size(); ++l) {
         const LoopId loop = of.st_.tile[l];
@@ -267,7 +268,7 @@ class Multiplier {
       for (int side = 0; side < 2; ++side)
         for (std::size_t n : x_.plan_.iters[side]) {
           const Digits& d = x_.k_.digits[x_.st_.iters[n]];
-          at[side] += x_.m_.value(d, zero_, own) - d.offset;
+          at[side] += x_.m_.value(d, zero_, own) - x_.m_.value(d, base_, 0);
         }
       std::int64_t thread = 0, reg = 0;
       for (const Piece& p : layout_) (p.of == Piece::Of::thread ? thread : reg) += at[p.dim] / p.stride % p.count * p.div;
@@ -282,7 +283,7 @@ class Multiplier {
     const Instruction* i_;
     FragmentLayout layout_;
     std::vector<LoopId> atom_;
-    Frame zero_;
+    Frame zero_, base_;  // at the first iteration of all but the atom's loops, and of these, too
     std::size_t first_ = 0;
   };
 
@@ -374,7 +375,7 @@ bool Machine::tile(Warp& w, const Statement& st) {
   for (int lane = 0; lane < 32 && !failed_; ++lane) {
     Thread t{w, frame, lane, w.thread(lane), iters_, &st, actor(w, lane, st.id)};
     for_each(st.tile, 0, frame, t.number, [&] {
-      if (st.via != Via::stmatrix || stores_as_table(t, frame, st)) instance(t, st);
+      if ((st.via != Via::stmatrix || stores_as_table(t, frame, st)) && (st.via != Via::ldmatrix || loads_as_table(t, frame, st))) instance(t, st);
     });
   }
   return true;
@@ -420,6 +421,36 @@ bool Machine::stores_as_table(Thread& t, Frame& frame, const Statement& st) {
   at[0] %= 16;
   fail_form(st.id, fmt::format("{} has element ({}, {}) of a tile of 16 rows in register {} of thread {}; stmatrix has it in register {} of thread {}", said(st.id.n), at[0], at[1], reg, t.number % threads, wanted, thread));
   return false;
+}
+
+/// ldmatrix leaves in each lane four bytes of each of up to four matrices, of eight rows of 16 bytes that begin at multiples of 16 bytes; or of
+/// 16-bit elements, transposed. Its loops must say the same: of the register's bits the fastest are those inside of the four bytes.
+bool Machine::loads_as_table(Thread& t, Frame& frame, const Statement& st) {
+  const Place& from = k_.places[k_.nodes[st.writes[0].value].index];
+  const BufferInfo& info = k_.buffers[from.buffer.n];
+  const auto wrong = [&](const std::string& what) { return fail_form(st.id, fmt::format("ldmatrix of {} {}", said(st.id.n), what)), false; };
+  Frame first = frame;  // of the pair that holds the element
+  std::int64_t pair = 0, elements = 1;
+  for (std::size_t l = st.tile.size(); l-- > 0 && st.in_atom[l];) {
+    if (k_.p->loop(st.tile[l]).group != Group::none || elements * info.bytes >= 4) continue;
+    pair += frame.counters[st.tile[l].n] * elements;
+    elements *= *constant_extent(*k_.p, st.tile[l]);
+    first.counters[st.tile[l].n] = 0;
+  }
+  if (elements * info.bytes != 4) return wrong(fmt::format("has {} bytes of a matrix in a lane, not 4", elements * info.bytes));
+  const auto byte_at = [&](const Frame& f, std::int64_t number) -> std::int64_t {
+    Thread own{t.warp, f, t.lane, number, iters_, &st, t.actor};
+    iterations(own, st);
+    const auto a = address(from, own);
+    return a ? static_cast<std::int64_t>(a->at % granules_) * k_.granule : -1;
+  };
+  const std::int64_t lane = t.number % 32, warp = t.number - lane, own = byte_at(frame, t.number);
+  // Lanes 4r to 4r + 3 have row r. Transposed, lane 4c + q has of column c what rows 2q and 2q + 1 have.
+  const std::int64_t row = byte_at(first, warp + lane / 4 * 4), line = byte_at(frame, warp + lane % 4);
+  if (failed_) return false;
+  if (row % 16 == 0 && own - row == lane % 4 * 4 + pair * info.bytes) return true;
+  if (info.bytes == 2 && line % 16 == 0 && own - line == lane / 4 * 2) return true;
+  return wrong(fmt::format("has the element at byte {} of shared memory in element {} of lane {}; eight lanes share no row of 16 bytes there", own, pair, lane));
 }
 
 void Machine::issue_product(Warp& w, const Statement& st) {

@@ -68,6 +68,7 @@ void Machine::bulk(Warp& w, const Statement& st) {
   Thread t{w, frame, 0, w.thread(0), iters_, &st, {{agent, 0, false, w.clock[agent], st.id.n, id_}, &clock, first_id_, true}};
   const auto misaligned = [&](const std::string& what) { fail_form(st.id, fmt::format("the bulk copy {} {}", said(st.id.n), what)); };
   if (st.via == Via::bulk_tensor) {
+    if (global.row->alignment % 16) return misaligned(fmt::format("goes to or from '{}', whose pointer is {}-byte aligned; legal: 16", global.row->name, global.row->alignment));
     std::int64_t stride = global.bytes;
     for (std::size_t d = global.shape.size(); d-- > 1;)
       if (stride *= global.shape[d]; stride % 16) return misaligned(fmt::format("goes to or from '{}', whose rows are {} bytes apart; legal: a multiple of 16", global.row->name, stride));
@@ -181,13 +182,17 @@ void Machine::bulk(Warp& w, const Statement& st) {
   }
 }
 
-void Machine::copy_async(Thread& t, const Statement& st) {
+/// What a guard leaves out is filled with zeros.
+void Machine::copy_async(Thread& t, const Statement& st, bool exists) {
+  ++counts_.instances;
   const Place& to = k_.places[st.writes[0].place];
   const Place& from = k_.places[k_.nodes[st.writes[0].value].index];
   const auto source = address(from, t);
   const auto target = address(to, t);
   if (!source || !target || failed_) return;
-  if (!source->inside) {
+  if (!exists) {
+    // nothing is read
+  } else if (!source->inside) {
     if (!from.otherwise) return fail(at(k_.p->stmts[st.id].at, refuse(Code::sim_outside, k_.name, said(st.id.n), element(from, *source), "the tensor")));
     if (const Scalar fill = eval(*from.otherwise, t); fill.integer != 0) return fail_form(st.id, fmt::format("{} fills with another value than zero, cp.async does not", said(st.id.n)));
   } else if (!note_read(from, *source, t.actor)) {
@@ -206,7 +211,7 @@ void Machine::copy_async(Thread& t, const Statement& st) {
   auto op = std::make_unique<CopyAsync>();
   op->site = st.id;
   op->global = from.buffer;
-  op->from = source->inside ? source->at : nowhere;
+  op->from = exists && source->inside ? source->at : nowhere;
   op->to = target->at;
   op->warp = &w;
   op->group = w.copies.size() - 1;

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "ir/base/nearest.h"
 #include "ir/te/bounds.h"
@@ -32,6 +33,7 @@ class Binder {
     TECC_CHECK(inputs(elaborate));
     for (Stage& s : out_.kernel.stages) TECC_CHECK(stage(s, elaborate));
     TECC_CHECK(outputs());
+    TECC_CHECK(alignments());
     out_.kernel.type_parameters.clear();
     out_.kernel.integers.clear();
     std::erase_if(out_.kernel.dims, [&](VarId v) { return !out_.runtime.count(v); });
@@ -174,6 +176,23 @@ class Binder {
             return at(written.axes[d].extent->at,
                       refuse(Code::output_ragged, source_[s.axes[d].var].name, source_[id].name,
                              print(written.axes[d].extent, names_of(source_))));
+    }
+    return Ok{};
+  }
+
+  /// Pointers that the caller hands over. 256 bytes are what every allocator of device memory gives.
+  Check alignments() {
+    constexpr std::int64_t most = 256;
+    std::map<std::string, const Tensor*> known;
+    std::vector<std::string> names;
+    for (const auto* list : {&out_.kernel.inputs, &out_.kernel.outputs})
+      for (const TensorId id : *list)
+        if (const Tensor& t = out_.kernel[id]; !t.by_value) known[t.name] = &t, names.push_back(t.name);
+    for (const auto& [name, bytes] : bindings_.align) {
+      const auto t = known.find(name);
+      if (t == known.end()) return at(source_.at, refuse(Code::alignment_tensor, source_.name, name, did_you_mean(name, names)));
+      const std::int64_t element = bytes_of(t->second->type.concrete());
+      if (bytes < element || bytes > most || (bytes & (bytes - 1)) != 0) return at(t->second->at, refuse(Code::alignment_bytes, name, bytes, element, most));
     }
     return Ok{};
   }

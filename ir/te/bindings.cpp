@@ -76,4 +76,13 @@ Result<std::map<std::string, DType>> parse_type_bindings(const std::string& text
   return out;
 }
 
+Result<std::map<std::string, std::int64_t>> parse_alignments(const std::string& text) {
+  std::map<std::string, std::int64_t> out;
+  TECC_CHECK(each_pair(text, Code::alignments_text, [&](const std::string& name, std::string_view value) {
+    const auto bytes = integer(value);
+    return bytes && out.emplace(name, *bytes).second;
+  }));
+  return out;
+}
+
 }  // namespace tecc::te

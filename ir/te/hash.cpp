@@ -80,17 +80,22 @@ std::string canonical(const LiftedStage& stage, DType type, const Numbering& num
 std::string hash(const Lifted& lifted) {
   const Kernel& k = lifted.kernel;
   const Numbering numbers{[](VarId v) { return v.n; }, [](TensorId t) { return t.n; }};  // lift() numbers by first use
+  // What was tuned for pointers aligned as usual need not be possible with less.
+  const auto align = [&](TensorId t) {
+    const auto given = lifted.bindings.align.find(k[t].name);
+    return given == lifted.bindings.align.end() || given->second == 16 ? "" : fmt::format(" align {}", given->second);
+  };
   std::string text = "tecc 1\n";
   for (const auto& [v, r] : lifted.runtime)
     text += fmt::format("dim v{} {}..{}:{}\n", v.n, r.min, r.max, r.multiple_of);
   for (const TensorId t : k.inputs) {
     text += fmt::format("in t{} {}{}", t.n, name(k[t].type.concrete()), k[t].by_value ? " value" : "");
     for (const Expr& extent : k[t].shape) append_canonical(text, extent, numbers);
-    text += '\n';
+    text += align(t) + '\n';
   }
   for (const LiftedStage& s : lifted.stages)
     text += fmt::format("t{} {}\n", s.tensor.n, canonical(s, k[s.tensor].type.concrete(), numbers));
-  for (const TensorId t : k.outputs) text += fmt::format("out t{}\n", t.n);
+  for (const TensorId t : k.outputs) text += fmt::format("out t{}{}\n", t.n, align(t));
   return sha256(text);
 }
 

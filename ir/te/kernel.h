@@ -71,10 +71,12 @@ struct DimRange {
 struct Bindings {
   std::map<std::string, DimRange> dims;  // dims and integer parameters
   std::map<std::string, DType> types;
+  std::map<std::string, std::int64_t> align = {};  // bytes that the caller promises of an input's or output's pointer; else 16
 };
-/// "M=4096,N=1..65536:8" and "T=bf16"; E0201, E0202 for text that is not that.
+/// "M=4096,N=1..65536:8", "T=bf16" and "X=4"; E0201, E0202, E0209 for text that is not that.
 Result<std::map<std::string, DimRange>> parse_dims(const std::string& text);
 Result<std::map<std::string, DType>> parse_type_bindings(const std::string& text);
+Result<std::map<std::string, std::int64_t>> parse_alignments(const std::string& text);
 
 /// A kernel whose types are concrete, whose nodes are typed, whose lets, integers and fixed dims are folded into literals.
 /// Runtime dims stay variables of kind dim with a range. Reductions may still stand anywhere in bodies.
@@ -126,7 +128,7 @@ std::string print(const Lifted& lifted);
 Expr neutral(Reducer op, DType type);
 
 /// Name-free, order-free canonical hash of the lifted expression and of the types (dims included only as structure; fixed
-/// dims by value). Equal for renamed kernels and reordered independent stages. 64 hex digits (SHA-256).
+/// dims by value), and of alignments other than 16. Equal for renamed kernels and reordered independent stages. 64 hex digits (SHA-256).
 std::string hash(const Lifted& lifted);
 
 }  // namespace tecc::te

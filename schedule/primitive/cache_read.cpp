@@ -94,41 +94,23 @@ Applied apply(const State& state, const CacheRead& step) {
     });
   }
 
-  Buffer copy;
-  copy.name = p[tensor].name + "." + (step.scope == Scope::shared ? "shared" : step.scope == Scope::reg ? "register" : "local");
-  copy.type = p[tensor].type;
-  copy.shape = p[tensor].shape;
-  copy.scope = step.scope;
-  const TensorId buffer = p.buffers.add(copy);
-
-  Block b;
-  b.name = copy.name;
-  std::vector<RegionAxis> axes;
-  std::vector<Expr> index;
-  for (std::size_t d = 0; d < copy.shape.size(); ++d) {
-    const std::string name = std::string("x") + std::to_string(d);
-    Iter i{loop::add_var(p, name), IterKind::spatial, 0, copy.shape[d], {}};
+  Copy copy = make_copy(p, tensor, step.scope == Scope::shared ? "shared" : step.scope == Scope::reg ? "register" : "local", step.scope, regions);
+  const TensorId buffer = copy.buffer;
+  for (std::size_t d = 0; d < copy.axes.size(); ++d) {
+    Iter& i = copy.block.iters[d];
     if (const Iter* defined = defined_by(p, tensor, d)) {  // a copy of a copy that holds a fill holds it, too
       i.lower = defined->lower;
       i.upper = defined->upper;
     }
-    if (fill && step.scope != Scope::global && (reach[d].low < 0 || reach[d].high >= loop::largest(p, copy.shape[d]))) {
+    if (fill && step.scope != Scope::global && (reach[d].low < 0 || reach[d].high >= loop::largest(p, p[tensor].shape[d]))) {
       i.lower = reach[d].low;
       i.upper = index_literal(reach[d].high + 1);
     }
-    Region r = regions[d];
-    if (r.whole && i.lower < 0) r = Region{{{}, i.lower}, {}, *constant_of(i.upper) - i.lower, false, false};
-    axes.push_back({name, r, i.upper});
-    index.push_back(var(i.var));
-    b.iters.push_back(std::move(i));
+    copy.axes[d].extent = i.upper;
+    if (regions[d].whole && i.lower < 0) copy.axes[d].region = Region{{{}, i.lower}, {}, *constant_of(i.upper) - i.lower, false, false};
   }
-  const RegionNest nest = make_nest(p, l, position, axes, p[l].at);
-  for (std::size_t d = 0; d < b.iters.size(); ++d) {
-    b.iters[d].binding = nest.bindings[d];
-    b.axes.push_back(nest.loops[d].value_or(StmtId{}));
-  }
-  b.writes = {{buffer, index, make(tecc::Read{tensor, index, fill}, copy.type)}};
-  const BlockId id = loop::add_stmt(p, nest.innermost, nest.innermost == l ? position : 0, Stmt{{}, {}, std::move(b), p[l].at});
+  const Expr element = make(tecc::Read{tensor, copy.index, fill}, p[tensor].type);
+  const BlockId id = place_copy(p, std::move(copy), buffer, element, l, position);
 
   for (BlockId r : readers)
     p.stmts.edit(r, [&](Stmt& s) {

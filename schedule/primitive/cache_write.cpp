@@ -58,32 +58,12 @@ Applied apply(const State& state, const CacheWrite& step) {
   const LoopId l = *loop_of(state, step.at);
   const std::vector<Region> regions = written(p, p.block(id), tensor, fixed_around(p, l));
 
-  Buffer copy;
-  copy.name = p[tensor].name + "." + (step.scope == Scope::shared ? "shared" : "local");
-  copy.type = p[tensor].type;
-  copy.shape = p[tensor].shape;
-  copy.scope = step.scope;
-  const TensorId buffer = p.buffers.add(copy);
-
-  Block b;
-  b.name = p[tensor].name + ".store";
-  std::vector<RegionAxis> axes;
-  std::vector<Expr> index;
-  for (std::size_t d = 0; d < copy.shape.size(); ++d) {
-    const std::string name = std::string("x") + std::to_string(d);
-    Iter i{loop::add_var(p, name), IterKind::spatial, 0, copy.shape[d], {}};
-    axes.push_back({name, regions[d], copy.shape[d]});
-    index.push_back(var(i.var));
-    b.iters.push_back(std::move(i));
-  }
+  Copy copy = make_copy(p, tensor, step.scope == Scope::shared ? "shared" : "local", step.scope, regions);
+  const TensorId buffer = copy.buffer;
+  copy.block.name = p[tensor].name + ".store";
   const std::size_t position = loop::position_in_parent(p, loop::child_towards(p, l, id)) + 1;
-  const RegionNest nest = make_nest(p, l, position, axes, p[l].at);
-  for (std::size_t d = 0; d < b.iters.size(); ++d) {
-    b.iters[d].binding = nest.bindings[d];
-    b.axes.push_back(nest.loops[d].value_or(StmtId{}));
-  }
-  b.writes = {{tensor, index, make(tecc::Read{buffer, index, Expr()}, copy.type)}};
-  const BlockId store = loop::add_stmt(p, nest.innermost, nest.innermost == l ? position : 0, Stmt{{}, {}, std::move(b), p[l].at});
+  const Expr element = make(tecc::Read{buffer, copy.index, Expr()}, p[tensor].type);
+  const BlockId store = place_copy(p, std::move(copy), tensor, element, l, position);
   p.stmts.edit(id, [&](Stmt& s) {
     for (Write& w : std::get<Block>(s.node).writes)
       if (w.buffer == tensor) w.buffer = buffer;

@@ -62,6 +62,53 @@ RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std:
   return nest;
 }
 
+RegionAxis own_axis(const Program& p, const Block& b, std::size_t n, Region region) {
+  RegionAxis axis{p.vars[b.iters[n].var].name, std::move(region), b.iters[n].upper};
+  for (const Iter& i : b.iters)
+    if (uses(axis.extent, i.var)) axis.extent = index_literal(loop::largest(p, axis.extent));
+  return axis;
+}
+
+std::vector<std::optional<LoopId>> move_into_nest(Program& p, BlockId id, Stmt row, LoopId l, std::size_t position, const std::vector<RegionAxis>& axes) {
+  const RegionNest nest = make_nest(p, l, position, axes, row.at);
+  Block& b = std::get<Block>(row.node);
+  for (std::size_t d = 0; d < b.iters.size(); ++d) {
+    b.iters[d].binding = nest.bindings[d];
+    b.axes[d] = nest.loops[d].value_or(StmtId{});
+  }
+  p.stmts.set(id, std::move(row));
+  loop::insert_child(p, nest.innermost, nest.innermost == l ? position : 0, id);
+  return nest.loops;
+}
+
+Copy make_copy(Program& p, TensorId tensor, const std::string& word, Scope scope, const std::vector<Region>& regions) {
+  Buffer buffer;
+  buffer.name = p[tensor].name + "." + word;
+  buffer.type = p[tensor].type;
+  buffer.shape = p[tensor].shape;
+  buffer.scope = scope;
+  Copy out{p.buffers.add(buffer), {}, {}, {}};
+  out.block.name = buffer.name;
+  for (std::size_t d = 0; d < buffer.shape.size(); ++d) {
+    const std::string name = "x" + std::to_string(d);
+    const VarId v = loop::add_var(p, name);
+    out.block.iters.push_back({v, IterKind::spatial, 0, buffer.shape[d], {}});
+    out.axes.push_back({name, regions[d], buffer.shape[d]});
+    out.index.push_back(var(v));
+  }
+  return out;
+}
+
+BlockId place_copy(Program& p, Copy copy, TensorId to, Expr value, LoopId l, std::size_t position) {
+  const RegionNest nest = make_nest(p, l, position, copy.axes, p[l].at);
+  for (std::size_t d = 0; d < copy.axes.size(); ++d) {
+    copy.block.iters[d].binding = nest.bindings[d];
+    copy.block.axes.push_back(nest.loops[d].value_or(StmtId{}));
+  }
+  copy.block.writes = {{to, copy.index, std::move(value)}};
+  return loop::add_stmt(p, nest.innermost, nest.innermost == l ? position : 0, Stmt{{}, {}, std::move(copy.block), p[l].at});
+}
+
 std::function<bool(LoopId)> fixed_around(const Program& p, StmtId place) {
   std::vector<LoopId> around = loop::loops_around(p, place);
   if (p[place].as<Loop>()) around.push_back(place);

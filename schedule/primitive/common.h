@@ -49,6 +49,24 @@ struct RegionAxis {
 };
 RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std::vector<RegionAxis>& axes, CallSite at);
 
+/// The n-th iteration of a block over a region of its own. The whole of a ragged axis has an extent that follows the block's earlier
+/// iterations: here it runs to its largest value, and a guard cuts the rest.
+RegionAxis own_axis(const Program& p, const Block& b, std::size_t n, Region region);
+/// Gives a detached block (its row, with the loops that it had) a nest of these axes under `l` at `position`. Returns its loops.
+std::vector<std::optional<LoopId>> move_into_nest(Program& p, BlockId id, Stmt row, LoopId l, std::size_t position, const std::vector<RegionAxis>& axes);
+
+/// A block that copies a tensor, one iteration a dimension, and the buffer on the other side of it.
+struct Copy {
+  TensorId buffer;
+  Block block;                   // without its write
+  std::vector<RegionAxis> axes;  // what it runs over, one a dimension
+  std::vector<Expr> index;       // of an element, in both
+};
+/// The buffer is called after the tensor and the word; the block too, until the caller names it.
+Copy make_copy(Program& p, TensorId tensor, const std::string& word, Scope scope, const std::vector<Region>& regions);
+/// Puts the block, with this value written to `to`, into a nest under `l` at `position`.
+BlockId place_copy(Program& p, Copy copy, TensorId to, Expr value, LoopId l, std::size_t position);
+
 /// True while the loops around (and including) `place` hold still.
 std::function<bool(LoopId)> fixed_around(const Program& p, StmtId place);
 

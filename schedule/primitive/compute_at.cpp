@@ -90,8 +90,8 @@ Result<std::vector<BlockId>> moves(const Program& p, BlockId id, LoopId l, int d
 /// Moves one block; returns its new loops.
 std::vector<std::optional<LoopId>> move(Program& p, BlockId id, LoopId l) {
   const std::vector<Region> regions = required(p, id, l);
-  Stmt row = p[id];
-  Block& b = std::get<Block>(row.node);
+  const Stmt row = p[id];
+  const Block& b = *row.as<Block>();
   std::size_t position = p[l].children.size();
   loop::detach(p, id);
   position = std::min(position, p[l].children.size());
@@ -104,20 +104,9 @@ std::vector<std::optional<LoopId>> move(Program& p, BlockId id, LoopId l) {
     Region r;
     if (b.iters[d].kind != IterKind::reduce) r = regions[dim_of(b, b.iters[d])];
     if (b.iters[d].kind == IterKind::reduce || b.iters[d].kind == IterKind::scan) r = Region{{}, {}, 1, false, true};
-    axes.push_back({p.vars[b.iters[d].var].name, r, b.iters[d].upper});
+    axes.push_back(own_axis(p, b, d, std::move(r)));
   }
-  // The whole of a ragged axis: its extent over loops follows the earlier axes' loops, here by its largest value and a guard.
-  for (RegionAxis& a : axes)
-    for (const Iter& i : b.iters)
-      if (uses(a.extent, i.var)) a.extent = index_literal(loop::largest(p, a.extent));
-  const RegionNest nest = make_nest(p, l, position, axes, row.at);
-  for (std::size_t d = 0; d < b.iters.size(); ++d) {
-    b.iters[d].binding = nest.bindings[d];
-    b.axes[d] = nest.loops[d].value_or(StmtId{});
-  }
-  p.stmts.set(id, row);
-  loop::insert_child(p, nest.innermost, nest.innermost == l ? position : 0, id);
-  return nest.loops;
+  return move_into_nest(p, id, row, l, position, axes);
 }
 
 }  // namespace

@@ -119,13 +119,10 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
         return refuse(Code::carries, say(p, m), "the reduction", b.name, "bound or parallel; legal: a place inside of loops that run in order");
   }
   for (std::size_t n = 0; n < b.iters.size(); ++n) {
-    RegionAxis axis{p.vars[b.iters[n].var].name, region[n].value_or(Region{{}, {}, 1, false, true}), b.iters[n].upper};
-    for (const Iter& i : b.iters)
-      if (uses(axis.extent, i.var)) axis.extent = index_literal(loop::largest(p, axis.extent));
     // Of a scan all parts must run in order: only a loop outside of the whole scan will do.
     if (b.iters[n].kind == IterKind::scan && region[n] && !region[n]->whole && !region[n]->fixed.digits.empty())
       return refuse(Code::repeats, b.name, say(p, l), "it would cut a scan");
-    out.axes.push_back(std::move(axis));
+    out.axes.push_back(own_axis(p, b, n, region[n].value_or(Region{{}, {}, 1, false, true})));
   }
   // Everything it reads must be complete there. (A scan's element is, as soon as it is written.)
   for (TensorId t : loop::read_buffers(b)) {
@@ -178,18 +175,10 @@ Applied apply(const State& state, const ReverseComputeAt& step) {
   const BlockId id = *block_of(state, step.block);
   const LoopId l = *loop_of(state, step.loop);
   const Plan plan_ = *plan(state, step);
-  Stmt row = p[id];
-  Block& b = std::get<Block>(row.node);
+  const Stmt row = p[id];
   loop::detach(p, id);
-  std::size_t position = loop::position_in_parent(p, loop::child_towards(p, l, plan_.producer)) + 1;
-  const RegionNest nest = make_nest(p, l, position, plan_.axes, row.at);
-  for (std::size_t n = 0; n < b.iters.size(); ++n) {
-    b.iters[n].binding = nest.bindings[n];
-    b.axes[n] = nest.loops[n].value_or(StmtId{});
-  }
-  p.stmts.set(id, row);
-  loop::insert_child(p, nest.innermost, nest.innermost == l ? position : 0, id);
-  out.results = loop_handles(nest.loops);
+  const std::size_t position = loop::position_in_parent(p, loop::child_towards(p, l, plan_.producer)) + 1;
+  out.results = loop_handles(move_into_nest(p, id, row, l, position, plan_.axes));
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <random>
 #include <set>
 
+#include "codegen/build.h"
 #include "codegen/llvm/emit.h"
 #include "codegen/llvm/jit.h"
 #include "compiler/pass/passes.h"
@@ -24,33 +25,17 @@ struct Operator {
   std::map<std::string, std::int64_t> runtime = {};  // values of runtime dims
 };
 
-inline std::int64_t evaluate(const Expr& e, const std::function<std::int64_t(VarId)>& value) {
-  if (const auto* l = e.as<Literal>()) return l->integer;
-  if (const auto* v = e.as<Var>()) return value(v->id);
-  const auto* x = e.as<Binary>();
-  REQUIRE(x);
-  const std::int64_t a = evaluate(x->a, value), b = evaluate(x->b, value);
-  switch (x->op) {
-    case BinOp::add: return a + b;
-    case BinOp::sub: return a - b;
-    case BinOp::mul: return a * b;
-    case BinOp::div: return floor_div(a, b);
-    case BinOp::mod: return floor_mod(a, b);
-    case BinOp::min: return std::min(a, b);
-    case BinOp::max: return std::max(a, b);
-    default: FAIL("no formula"); return 0;
-  }
-}
-
 /// Everything about one operator, up to the lowered program.
 struct Prepared {
   te::Lifted lifted;
   loop::Program naive, scheduled, lowered;
   std::map<std::string, std::int64_t> runtime;
-  std::function<std::int64_t(VarId)> dim;  // of `naive`
+
+  /// A formula of dims, as whoever launches the program would evaluate it.
+  std::int64_t value(const Expr& formula) const { return require(evaluate(codegen::formula_of(lowered, formula), Env(runtime.begin(), runtime.end()))); }
 };
 inline Prepared prepare(const Operator& op) {
-  Prepared out{te::lift(bind(op.text, op.dims, op.types)), {}, {}, {}, op.runtime, {}};
+  Prepared out{te::lift(bind(op.text, op.dims, op.types)), {}, {}, {}, op.runtime};
   out.naive = loop::naive(out.lifted);
   const schedule::Trace trace = require(schedule::parse({intern("test.schedule"), op.schedule}, out.naive));
   out.scheduled = require(schedule::replay(out.naive, trace)).program;
@@ -58,8 +43,6 @@ inline Prepared prepare(const Operator& op) {
   const schedule::Trace again = require(schedule::parse({intern("test.schedule"), schedule::print(trace, out.naive)}, out.naive));
   CHECK(print(require(schedule::replay(out.naive, again)).program) == print(out.scheduled));
   out.lowered = require(compiler::lower(out.scheduled, compiler::Limits{.gpu = false}));
-  const loop::Program names = out.naive;
-  out.dim = [names, runtime = op.runtime](VarId v) { return runtime.at(names.vars[v].name); };
   return out;
 }
 
@@ -70,7 +53,7 @@ inline std::vector<Array> random_inputs(const Prepared& p, unsigned seed = 1) {
   for (TensorId t : p.naive.inputs) {
     const loop::Buffer& b = p.naive[t];
     std::vector<std::int64_t> shape;
-    for (const Expr& e : b.shape) shape.push_back(evaluate(e, p.dim));
+    for (const Expr& e : b.shape) shape.push_back(p.value(e));
     Array a(b.type, b.by_value ? std::vector<std::int64_t>{} : shape);
     for (std::int64_t n = 0; n < a.size(); ++n) {
       if (is_float(b.type)) a.set(n, std::normal_distribution<double>()(random));
@@ -116,21 +99,21 @@ inline std::vector<Array> run_cpu(const Prepared& p, const std::vector<Array>& i
   std::vector<Array> outputs;
   for (TensorId t : p.lowered.outputs) {
     std::vector<std::int64_t> shape;
-    for (const Expr& e : p.lowered[t].shape) shape.push_back(evaluate(e, p.dim));
+    for (const Expr& e : p.lowered[t].shape) shape.push_back(p.value(e));
     outputs.push_back(Array(p.lowered[t].type, shape));
     Guarded& m = memory.emplace_back(static_cast<std::int64_t>(outputs.back().data.size()));
     std::memset(m.data(), 0xff, outputs.back().data.size());  // NaN, or -1
   }
-  Guarded& workspace = memory.emplace_back(evaluate(module.workspace_bytes, p.dim));
-  std::memset(workspace.data(), 0xff, static_cast<std::size_t>(evaluate(module.workspace_bytes, p.dim)));
+  Guarded& workspace = memory.emplace_back(p.value(module.workspace_bytes));
+  std::memset(workspace.data(), 0xff, static_cast<std::size_t>(p.value(module.workspace_bytes)));
   std::vector<void*> pointers;
   for (Guarded& m : memory) pointers.push_back(m.data());
   std::vector<std::int64_t> dims;
-  for (const auto& [v, range] : p.lowered.dims) dims.push_back(p.dim(v));
+  for (const auto& [v, range] : p.lowered.dims) dims.push_back(p.runtime.at(p.lowered.vars[v].name));
   for (const codegen::cpu::Kernel& k : module.kernels) {
     const auto function = jit.function(k.name);
     REQUIRE(function);
-    const std::int64_t tasks = evaluate(k.tasks, p.dim);
+    const std::int64_t tasks = p.value(k.tasks);
     for (std::int64_t n = tasks; n-- > 0;) CHECK(function(pointers.data(), dims.data(), n) == 0);  // any order is allowed
   }
   for (std::size_t n = 0; n < memory.size(); ++n) {

@@ -104,6 +104,23 @@ inline std::vector<Mutant> mutants(const loop::Program& p) {
       if (p.channels[c].slots + by > 0) make(name + " slots" + how, [&](Program& q) { q.channels[c].slots += by; });
       for (TensorId t : p.channels[c].buffers)
         if (p[t].slots + by > 0) make("'" + p[t].name + "' slots" + how, [&](Program& q) { q.buffers.edit(t, [&](Buffer& b) { b.slots += by; }); });
+      if (p.channels[c].how == Channel::How::cp_async)
+        make(name + (by < 0 ? " copies one iteration less ahead" : " copies one iteration more ahead"), [&](Program& q) {
+          const LoopId l = q.channels[c].loop;
+          const std::uint32_t stage = q.loop(l).stages;
+          q.stmts.edit(l, [&](Stmt& row) { std::get<Loop>(row.node).stages += static_cast<std::uint32_t>(by); });
+          const std::function<void(StmtId)> move = [&](StmtId at) {
+            for (StmtId child : q[at].children) {
+              if (q[child].stage == stage)
+                q.stmts.edit(child, [&](Stmt& row) {
+                  row.stage += static_cast<std::uint32_t>(by);
+                  if (auto* b = std::get_if<Block>(&row.node); b && b->ahead) b->ahead->by -= by;
+                });
+              move(child);
+            }
+          };
+          move(l);
+        });
       if (p.channels[c].how != Channel::How::mbarrier) continue;
       if (p.channels[c].full_arrivals + by > 0) make(name + " full arrivals" + how, [&](Program& q) { q.channels[c].full_arrivals += by; });
       if (p.channels[c].empty_arrivals + by > 0) make(name + " empty arrivals" + how, [&](Program& q) { q.channels[c].empty_arrivals += by; });

@@ -52,16 +52,16 @@ TEST_CASE("cubin: what its sections say is what ptxas says") {
   }
 }
 
-TEST_CASE("cubin: E0620 what is none") {
+TEST_CASE("cubin: E0624 what is none") {
   const auto says = [](const std::string& bytes) {
     const auto r = read_cubin(bytes, "x.cubin");
     return r ? std::string() : render(r.error());
   };
-  CHECK(says("") == "error E0620: 'x.cubin' is no cubin: it ends before byte 4");
-  CHECK(says("text, and some more") == "error E0620: 'x.cubin' is no cubin: it is no ELF file");
+  CHECK(says("") == "error E0624: 'x.cubin' is no cubin: it ends before byte 4");
+  CHECK(says("text, and some more") == "error E0624: 'x.cubin' is no cubin: it is no ELF file");
   std::string other = "\x7f" "ELF\1\1\1";
   other.resize(200);
-  CHECK(says(other) == "error E0620: 'x.cubin' is no cubin: it is an ELF file of another machine");
+  CHECK(says(other) == "error E0624: 'x.cubin' is no cubin: it is an ELF file of another machine");
   if (!nvrtc_available()) return;
   // Cut off anywhere, it is refused and never read beyond its end.
   const std::string whole = compile(kernels, "two.cu", "sm_90a").or_throw().cubin;

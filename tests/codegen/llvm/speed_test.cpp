@@ -23,13 +23,13 @@ TEST_CASE("cpu: speed of a matrix product on one core", "[.][speed]") {
   const auto jit = test::require(codegen::cpu::Jit::make(module));
   std::vector<std::vector<float>> memory;
   for (int b = 0; b < 3; ++b) memory.emplace_back(static_cast<std::size_t>(n * n), 0.5f);
-  std::vector<float> workspace(static_cast<std::size_t>(test::evaluate(module.workspace_bytes, p.dim) / 4 + 1));
+  std::vector<float> workspace(static_cast<std::size_t>(p.value(module.workspace_bytes) / 4 + 1));
   void* buffers[] = {memory[0].data(), memory[1].data(), memory[2].data(), workspace.data()};
   double best = 1e9;
   for (int round = 0; round < 10; ++round) {
     const auto begin = std::chrono::steady_clock::now();
     for (const auto& k : module.kernels)
-      for (std::int64_t t = 0; t < test::evaluate(k.tasks, p.dim); ++t) jit.function(k.name)(buffers, nullptr, t);
+      for (std::int64_t t = 0; t < p.value(k.tasks); ++t) jit.function(k.name)(buffers, nullptr, t);
     best = std::min(best, std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   }
   std::cerr << 2e-9 * static_cast<double>(n * n * n) / best << " GFLOP/s\n";

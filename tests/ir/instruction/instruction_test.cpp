@@ -81,3 +81,15 @@ TEST_CASE("instructions: an accumulator, packed, is the rows operand of the next
       }
   }
 }
+
+TEST_CASE("instructions: four matrices of ldmatrix are the rows operand of a product of 16-bit types") {
+  const FragmentLayout a = a_fragment_of(*find_instruction("mma.m16n8k16.f32.bf16.bf16")), m = matrix_move(4).fragment;
+  for (std::int64_t t = 0; t < 32; ++t)
+    for (std::int64_t r = 0; r < 8; ++r) {
+      std::int64_t x[2] = {0, 0}, y[2] = {0, 0};
+      for (const Piece& p : a) x[p.dim] += (p.of == Piece::Of::thread ? t : r) / p.div % p.count * p.stride;
+      for (const Piece& p : m) y[p.dim] += (p.of == Piece::Of::thread ? t : r) / p.div % p.count * p.stride;
+      CHECK(x[0] == y[0]);
+      CHECK(x[1] == y[1]);
+    }
+}

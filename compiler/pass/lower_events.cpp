@@ -1,0 +1,94 @@
+#include <algorithm>
+
+#include "compiler/pass/passes.h"
+
+/// Events of channels become operations on barriers and on groups of asynchronous work.
+namespace tecc::compiler {
+
+using namespace loop;
+
+Result<Program> lower_events(Program p, const Limits& limits) {
+  if (!limits.gpu) return p;
+  const auto bytes_of_slot = [&](const Channel& c) {
+    std::int64_t bytes = 0;
+    for (TensorId t : c.buffers) bytes += p[t].storage->elements * bytes_of(p[t].type);
+    return bytes;
+  };
+  const std::function<void(StmtId)> visit = [&](StmtId parent) {
+    for (std::size_t n = 0; n < p[parent].children.size(); ++n) {
+      const StmtId s = p[parent].children[n];
+      if (!p[s].as<Event>()) {
+        visit(s);
+        continue;
+      }
+      const Event e = *p[s].as<Event>();
+      const Channel& c = p.channels[e.channel];
+      std::vector<std::variant<Sync, Barrier>> into;
+      using Op = Sync::Op;
+      const auto sync = [&](Op op, Group group, std::int64_t count = 0) { into.push_back(Sync{op, e.channel, e.lag, count, group, e.not_first}); };
+      if (c.how == Channel::How::ahead) {
+        if (e.kind == Event::Kind::acquire) sync(Op::expect, c.owner, bytes_of_slot(c));
+        if (e.kind == Event::Kind::wait) sync(Op::wait_full, c.owner);
+      } else if (c.how == Channel::How::mbarrier) {
+        const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
+        const bool bulk = tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor), groups = tile && tile->via == Via::cp_async;
+        switch (e.kind) {
+          case Event::Kind::acquire:
+            sync(Op::wait_empty, c.owner);
+            if (bulk) sync(Op::expect, c.owner, bytes_of_slot(c));
+            break;
+          case Event::Kind::commit:
+            if (bulk) break;  // the copies themselves arrive
+            if (groups && e.lag) into.push_back(Sync{Op::commit_copies, e.channel, 0, 0, c.owner, {}});  // behind the loop nothing is new
+            if (groups) into.push_back(Sync{Op::await_copies, e.channel, 0, e.lag, c.owner, {}});
+            into.push_back(Sync{Op::fence_async, e.channel, 0, 0, c.owner, {}}), into.push_back(Barrier{c.owner});
+            sync(Op::arrive_full, c.owner);
+            break;
+          case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
+          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup, c.cluster); break;
+        }
+      } else if (c.how == Channel::How::cp_async) {
+        // Each thread awaits its own copies, then all meet: what the others copied is there, and the slot before is free.
+        if (e.kind == Event::Kind::wait) sync(Op::await_copies, c.owner, c.slots - 2), into.push_back(Barrier{c.owner});
+        if (e.kind == Event::Kind::commit) sync(Op::commit_copies, c.owner);
+      } else {
+        switch (e.kind) {
+          case Event::Kind::acquire: sync(Op::await_bulk_read, c.owner, c.slots - 1), into.push_back(Barrier{c.owner}); break;
+          case Event::Kind::commit: sync(Op::fence_async, c.owner), into.push_back(Barrier{c.owner}); break;
+          case Event::Kind::wait: break;
+          case Event::Kind::release: sync(Op::commit_bulk, c.owner); break;
+        }
+      }
+      const std::uint32_t role = p[s].role, stage = p[s].stage;
+      const CallSite at = p[s].at;
+      p.stmts.edit(parent, [&](Stmt& row) { std::erase(row.children, s); });
+      for (const auto& op : into) {
+        Stmt made{{}, {}, Barrier{}, at};
+        if (const auto* b = std::get_if<Barrier>(&op)) made.node = *b;
+        else made.node = std::get<Sync>(op);
+        made.role = role;
+        made.stage = stage;
+        add_stmt(p, parent, n++, std::move(made));
+      }
+      --n;
+    }
+  };
+  for (StmtId root : p.kernels) {
+    visit(root);
+    // What bulk stores have yet to read and write must be done before the block ends and its shared memory goes.
+    std::vector<std::pair<std::uint32_t, Group>> stores;
+    for (const Channel& c : p.channels)
+      if ((c.how == Channel::How::bulk_store || c.how == Channel::How::ahead) && root_of(p, c.loop) == root) {
+        const std::pair<std::uint32_t, Group> one{p[writers_of(p, c.buffers[0])[0]].role, c.owner};
+        if (std::find(stores.begin(), stores.end(), one) == stores.end()) stores.push_back(one);
+      }
+    for (const auto& [role, group] : stores) {
+      Stmt end{{}, {}, Sync{Sync::Op::await_bulk, 0, 0, 0, group, {}}, p[root].at};
+      end.role = role;
+      add_stmt(p, root, p[root].children.size(), std::move(end));
+    }
+  }
+  return p;
+}
+
+}  // namespace tecc::compiler
