@@ -259,6 +259,7 @@ class Multiplier {
       }
       if (atom_.empty()) i_ = nullptr;
       else layout_ = accumulator_of(*i_, 4 * n);  // four neighbours share a row of eight columns
+      for (int side = 0; i_ && side < 2; ++side) weigh(side);
     }
     void sum(const Thread& t, std::size_t place) {
       if (!i_ || x_.m_.failed()) return;
@@ -268,7 +269,7 @@ class Multiplier {
       for (int side = 0; side < 2; ++side)
         for (std::size_t n : x_.plan_.iters[side]) {
           const Digits& d = x_.k_.digits[x_.st_.iters[n]];
-          at[side] += x_.m_.value(d, zero_, own) - x_.m_.value(d, base_, 0);
+          at[side] += (x_.m_.value(d, zero_, own) - x_.m_.value(d, base_, 0)) * weight_[side][n];
         }
       std::int64_t thread = 0, reg = 0;
       for (const Piece& p : layout_) (p.of == Piece::Of::thread ? thread : reg) += at[p.dim] / p.stride % p.count * p.div;
@@ -279,9 +280,27 @@ class Multiplier {
     }
 
    private:
+    /// A row's number counts its axes as the operand has them in memory.
+    void weigh(int side) {
+      const std::vector<std::size_t>& iters = x_.plan_.iters[side];
+      for (std::size_t n : iters) weight_[side][n] = 1;
+      const auto product = product_of(*x_.st_.block);
+      if (iters.size() < 2 || !product) return;
+      const tecc::Read& read = *product->factor[(side == 1) != x_.st_.block->tile->swap].read;
+      const Buffer& b = (*x_.k_.p)[read.tensor];
+      std::int64_t weight = 1;
+      for (std::size_t d = read.index.size(); d-- > 0;)
+        for (std::size_t n : iters) {
+          if (!uses(read.index[d], x_.st_.block->iters[n].var)) continue;
+          weight_[side][n] = weight;
+          if (b.storage) weight *= b.storage->dims[d].extent();
+        }
+    }
+
     Multiplier& x_;
     const Instruction* i_;
     FragmentLayout layout_;
+    std::map<std::size_t, std::int64_t> weight_[2];
     std::vector<LoopId> atom_;
     Frame zero_, base_;  // at the first iteration of all but the atom's loops, and of these, too
     std::size_t first_ = 0;
