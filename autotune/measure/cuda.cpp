@@ -12,11 +12,11 @@
 namespace tecc::autotune {
 namespace {
 
-/// Compiles in parallel threads of this process; the runner alone touches the device.
+/// Compiles in parallel, each thread in a process of its own, since ptxas may take minutes for a candidate; the runner alone touches the device.
 class CudaMeasurer final : public Measurer {
  public:
   CudaMeasurer(const codegen::Workload& w, const codegen::Target& t, const MeasureOptions& o, Injector injector, Message prepare)
-      : workload_(w), target_(t), injector_(injector), runner_(o, std::move(prepare), w.kernel.name),
+      : workload_(w), target_(t), options_(o), injector_(injector), runner_(o, std::move(prepare), w.kernel.name),
         threads_(o.compile_threads ? o.compile_threads : thread_count()) {}
 
   Check ready() { return runner_.ready(); }
@@ -31,6 +31,7 @@ class CudaMeasurer final : public Measurer {
     bool stopping = false;
     std::vector<std::thread> threads;
     const auto work = [&] {
+      RunnerProcess compiler(command());
       for (;;) {
         std::size_t n = 0;
         {
@@ -38,7 +39,7 @@ class CudaMeasurer final : public Measurer {
           if (stopping || next == candidates.size()) return;
           n = next++;
         }
-        Result<Message> one = compile(candidates[n]);
+        Result<Message> one = compile(candidates[n], compiler);
         const std::lock_guard lock(mutex);
         compiled[n] = std::move(one);
         finished.notify_one();
@@ -54,6 +55,15 @@ class CudaMeasurer final : public Measurer {
       lock.unlock();
       if (!candidate) {
         done(n, failed(Phase::compile, candidate.error()));
+        continue;
+      }
+      if (candidate->contains("failed")) {
+        auto why = outcome_of(*candidate);
+        if (!why) {
+          result = why.error();
+          break;
+        }
+        done(n, *std::move(why));
         continue;
       }
       auto outcome = runner_.time(*candidate, best_us, injector_.fault_of(schedule::hash(candidates[n])));
@@ -77,29 +87,40 @@ class CudaMeasurer final : public Measurer {
     std::optional<Refusal> why;
     std::mutex mutex;
     run_tasks(static_cast<std::int64_t>(candidates.size()), [&](std::int64_t n) {
-      auto one = compile(candidates[static_cast<std::size_t>(n)]);
+      RunnerProcess compiler(command());
+      auto one = compile(candidates[static_cast<std::size_t>(n)], compiler);
       const std::lock_guard lock(mutex);
-      if (one) all[static_cast<std::size_t>(n)] = *std::move(one);
-      else why = one.error();
+      if (!one) why = one.error();
+      else if (one->contains("failed")) why = refuse(Code::runner_words, one->dump().substr(0, 200));
+      else all[static_cast<std::size_t>(n)] = *std::move(one);
     });
     if (why) return *why;
     return runner_.finals(all, seed);
   }
 
  private:
-  Result<Message> compile(const schedule::Trace& trace) const {
+  std::vector<std::string> command() const { return options_.runner.empty() ? RunnerProcess::own_command() : options_.runner; }
+
+  Result<Message> compile(const schedule::Trace& trace, RunnerProcess& compiler) const {
     if (injector_.fault_of(schedule::hash(trace)) == Fault::compile) return refuse(Code::injected, "compile");
     codegen::Emit emit{};
-    emit.ptx = emit.header = emit.json = emit.object = false;
+    emit.cubin = emit.ptx = emit.header = emit.json = emit.object = false;
+    emit.cuda = true;
     TECC_TRY(const codegen::Built built, codegen::build(workload_, {{target_, trace}}, emit));
     Message m{{"contract", to_json(built.contract)}, {"images", Message::object()}};
-    for (const auto& [file, bytes] : built.files)
-      if (file.ends_with(".cubin")) m["images"][file] = pack(bytes);
+    for (const auto& [file, text] : built.files) {
+      if (!file.ends_with(".cu")) continue;
+      const Message question{{"op", "compile"}, {"source", text}, {"name", workload_.kernel.name}, {"arch", target_.arch}};
+      TECC_TRY(const Message answer, compiler.ask(question, options_.compile_limit_ms, "it compiled"));
+      if (!answer.contains("cubin")) return answer;  // why it failed
+      m["images"][file.substr(0, file.size() - 3) + ".cubin"] = answer.at("cubin");
+    }
     return m;
   }
 
   const codegen::Workload& workload_;
   codegen::Target target_;
+  MeasureOptions options_;
   Injector injector_;
   Runner runner_;
   int threads_;

@@ -35,6 +35,7 @@ struct MeasureOptions {
   int device = 0;
   std::uint64_t seed = 0;              // of the inputs
   std::int64_t candidate_limit_ms = 10'000;  // of checking and timing one candidate, then SIGKILL
+  std::int64_t compile_limit_ms = 20'000;    // of one candidate
   std::int64_t prepare_limit_ms = 300'000;   // of the inputs and the reference
   int compile_threads = 0;             // 0: thread_count()
   std::vector<std::string> runner;     // command; empty: this program's __runner

@@ -9,6 +9,7 @@
 
 #include "autotune/measure/measurer.h"
 #include "autotune/measure/process.h"
+#include "codegen/cuda/nvrtc.h"
 
 namespace tecc::autotune {
 namespace {
@@ -44,6 +45,13 @@ Message time_one(Bench& bench, const Message& m) {
   auto all = (*loaded)->time_us(1, runs);
   if (!all) return failure(Phase::run, all.error());
   return {{"us", *all}};
+}
+
+/// NVRTC, where it can be stopped.
+Message compiled(const Message& m) {
+  const auto image = compile(m.at("source").get<std::string>(), m.at("name").get<std::string>(), m.at("arch").get<std::string>(), {{}, false});
+  if (!image) return failure(Phase::compile, image.error());
+  return {{"cubin", pack(image->cubin)}};
 }
 
 Message finals(Bench& bench, const Message& m) {
@@ -92,6 +100,8 @@ int serve(int fd) {
         bench = question->at("kind") == "cuda" ? cuda_bench() : cpu_bench();
         const auto device = bench->prepare(*question);
         answer = device ? Message{{"device", *device}} : failure(Phase::load, device.error());
+      } else if (op == "compile") {
+        answer = compiled(*question);
       } else if (!bench) {
         answer = failure(Phase::load, refuse(Code::runner_words, "a question before 'prepare'"));
       } else if (op == "time") {
