@@ -105,6 +105,13 @@ struct CacheRead {
   TECC_STEP("cache_read", Field{"readers", &CacheRead::readers}, Field{"tensor", &CacheRead::tensor},
             Field{"scope", &CacheRead::scope}, Field{"at", &CacheRead::at})
 };
+struct Pad {
+  std::vector<Ref> readers;
+  Ref tensor;
+  std::int64_t multiple = 8;
+  bool operator==(const Pad&) const = default;
+  TECC_STEP("pad", Field{"readers", &Pad::readers}, Field{"tensor", &Pad::tensor}, Field{"multiple", &Pad::multiple})
+};
 struct CacheWrite {
   Ref block, tensor;
   loop::Scope scope = loop::Scope::local;
@@ -256,7 +263,7 @@ struct Cluster {
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
                           Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster,
-                          SplitReduction>;
+                          SplitReduction, Pad>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -325,6 +332,7 @@ TECC_PRIMITIVE(Reverse)
 TECC_PRIMITIVE(Partition)
 TECC_PRIMITIVE(Cluster)
 TECC_PRIMITIVE(SplitReduction)
+TECC_PRIMITIVE(Pad)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

@@ -38,6 +38,9 @@ std::optional<Ref> Builder::tensor(TensorId t) const {
     if (p.inputs[n] == t) return Ref{Ref::Base::input, n, 0, {}};
   for (std::uint32_t n = 0; n < p.stages.size(); ++n)
     if (p.stmts.has(p.stages[n].block) && loop::writes(p.block(p.stages[n].block), t)) return stage(n);
+  for (std::uint32_t n = 0; n < state_.results.size(); ++n)
+    for (std::uint32_t r = 0; r < state_.results[n].size(); ++r)
+      if (const auto* b = std::get_if<schedule::BufferHandle>(&state_.results[n][r]); b && b->id == t) return Ref{Ref::Base::step, n, r, {}};
   return std::nullopt;
 }
 

@@ -21,7 +21,7 @@ struct Side {
 };
 
 struct Shape {
-  Product product;
+  TensorId operand[2];
   Side rows, columns;      // of the first and of the second factor
   std::vector<Ref> batch;  // further spatial loops
   Ref depth;
@@ -46,7 +46,7 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
   const Block& b = c.block(s);
   const auto product = product_of(b);
   if (!product || b.combiner != Reducer::sum) return std::nullopt;
-  Shape out{*product, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
+  Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
   const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
   if (a.tensor == w.tensor || !boxes_reach(p, a) || !boxes_reach(p, w)) return std::nullopt;
   VarId depth{};
@@ -89,7 +89,7 @@ std::optional<Shape> convolution_of(const Context& c, std::uint32_t s) {
   const Block& b = c.block(s);
   const auto product = product_of(b);
   if (!product || b.combiner != Reducer::sum || !feeds_tensor_cores(c.target.limits)) return std::nullopt;
-  Shape out{*product, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
+  Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
   const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
   const Buffer& x = p[a.tensor];
   if (a.tensor == w.tensor || !boxes_reach(p, w) || x.scope != Scope::global || x.shape.size() > 5 || x.alignment % box_bytes) return std::nullopt;
@@ -233,8 +233,8 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   constexpr std::int64_t rest = 2048;  // barriers, alignment
   d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return n * stage + panels + rest <= c.target.limits.shared_bytes; }), 8);
   const bool clusters = c.target.limits.has("cluster") && c.target.limits.has("multicast");
-  d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {
-                                return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : ceil_div(columns.extent, d.columns) >= -n));
+  d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {  // blocks share out a box by its rows, of which one of pixels has few
+                                return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : shape.pixels.empty() && ceil_div(columns.extent, d.columns) >= -n));
                               }), 1);
   d.band = c.choose.choose(name + " band", {1, 2, 4, 8, 16, 32}, 8);
   d.persist = c.choose.choose(name + " persist", {1, 0}, 1) == 1;
@@ -454,7 +454,9 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   std::vector<Ref> loaded, copies;
   const std::string tags[] = {"a", "b"};
   for (int f = 0; f < 2; ++f) {
-    const auto tensor = c.build.tensor(shape.product.factor[f].read->tensor);
+    const TensorId operand = shape.operand[f];
+    const auto tensor = c.build.tensor(operand);
+    if (!tensor) return refuse(Code::not_reader, name, c.program()[operand].name, "none");
     TECC_TRY(const auto copy, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.k0}, {tags[f] + "s", tags[f] + "l"}));
     loaded.push_back(copy[0]);
     copies.push_back(copy[1]);
@@ -500,12 +502,46 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   return Ok{};
 }
 
+
+/// Operands whose rows bulk copies cannot take get copies whose rows they can.
+Check pad_operands(Context& c, std::uint32_t s) {
+  const Block product_block = c.block(s);  // steps replace it
+  const auto product = product_of(product_block);
+  if (!product || !feeds_tensor_cores(c.target.limits) || !instruction_for(c, product_block, *product, true)) return Ok{};
+  for (const Iter& i : product_block.iters)
+    if (i.kind == IterKind::spatial && loop::largest(c.program(), i.upper) < 16) return Ok{};  // few rows: reading it again costs as much as the product
+  for (const Product::Factor& f : product->factor) {
+    const tecc::Read& read = *f.read;
+    const Buffer b = c.program()[read.tensor];
+    const std::int64_t element = bytes_of(b.type), most = box_bytes / element;
+    if (b.scope != Scope::global || b.by_value || read.otherwise || b.shape.size() > 5 || known_divisor(c.program(), b.shape.back()) % most == 0) continue;
+    const auto tensor = c.build.tensor(read.tensor);
+    if (!tensor) continue;
+    auto copy = c.build.add(Pad{{Builder::stage(s)}, *tensor, most});
+    if (!copy) continue;
+    std::optional<Ref> all;
+    for (std::size_t d = 0; d < b.shape.size(); ++d) {
+      const Ref axis = Builder::axis((*copy)[1], d);
+      if (!all) { all = axis; continue; }
+      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
+      all = fused[0];
+    }
+    const std::int64_t width = c.choose.choose(product_block.name + " pad vector " + b.name, those({1, 2, 4, 8}, [&](std::int64_t w) { return w <= most; }), most);
+    TECC_TRY(const auto parts, c.build.add(Split{*all, {256, width}}));
+    TECC_CHECK(c.build.add(Bind{{parts[0]}, Group::block}));
+    TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
+    if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Check matrix_products(Context& c) {
   if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
   for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
     if (c.done[s] || !c.alive(s)) continue;
+    TECC_CHECK(pad_operands(c, s));
     auto shape = shape_of(c, s);
     if (!shape) shape = convolution_of(c, s);
     if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)

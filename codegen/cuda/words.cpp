@@ -35,7 +35,7 @@ constexpr OperatorText operators[] = {
 constexpr std::string_view reserved[] = {"asm", "auto", "bool", "break", "case", "char", "class", "const", "continue", "default", "delete", "do",
     "double", "else", "enum", "extern", "false", "float", "for", "goto", "if", "inline", "int", "long", "new", "operator", "private", "public",
     "register", "return", "short", "signed", "sizeof", "static", "struct", "switch", "template", "this", "true", "typedef", "union", "unsigned",
-    "using", "virtual", "void", "volatile", "while", "min", "max", "tid", "bid", "threadIdx", "blockIdx", "exp", "log", "abs", "floor", "ceil"};
+    "using", "and", "or", "not", "xor", "bitand", "bitor", "compl", "catch", "concept", "export", "friend", "mutable", "namespace", "requires", "throw", "try", "typename", "virtual", "void", "volatile", "while", "min", "max", "tid", "bid", "threadIdx", "blockIdx", "exp", "log", "abs", "floor", "ceil"};
 // clang-format on
 
 }  // namespace
