@@ -143,16 +143,16 @@ Check schedule_cascade(Context& c, const Cascade& f) {
   for (std::uint32_t s : f.between) c.done[s] = 1;
   c.done[f.score] = c.done[*f.follower] = 1;
 
-  const std::int64_t groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return g == 1 || 64 * (g - 1) < rows; }), width > 64 ? 2 : 3);
+  const std::int64_t groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return g == 1 || 64 * (g - 1) < rows; }), 2);
   const std::int64_t room = share_of(groups).consumer - 24;  // both accumulators, and the weights as the next product takes them
-  const std::int64_t part = c.choose.choose(name + " part", those({64, 80, 96, 112, 128, 160, 176, 192}, [&](std::int64_t n) { return n / 2 + n / 4 + ceil_div(width, 8) * 4 <= room && (n == 64 || n <= length); }), width > 64 ? 128 : 128);
+  const std::int64_t part = c.choose.choose(name + " part", those({64, 80, 96, 112, 128, 160, 176, 192}, [&](std::int64_t n) { return n / 2 + n / 4 + ceil_div(width, 8) * 4 <= room && (n == 64 || n <= length); }), 128);
   const std::int64_t depth = c.build.extent(Builder::axis(score, f.score_depth));
   const std::int64_t fixed = 2 * 64 * groups * (depth + width) + 4096;  // queries, results, barriers
   const std::int64_t slots = c.choose.choose(name + " slots", those({1, 2, 3, 4}, [&](std::int64_t n) { return n * 2 * part * (depth + width) + fixed <= c.target.limits.shared_bytes; }), 2);
   const std::int64_t band = c.choose.choose(name + " band", {8, 1, 2, 4, 16}, 8);
   const bool skewed = c.choose.choose(name + " skew", {1, 0}, 1) == 1;
   const bool turns = skewed && groups > 1 && c.choose.choose(name + " turns", {1, 0}, 1) == 1;
-  const bool persist = c.choose.choose(name + " persist", {1, 0}, 1) == 1;
+  const bool persist = c.choose.choose(name + " persist", {1, 0}, f.ragged ? 0 : 1) == 1;  // of uneven work the hardware hands out the next best
   const bool longest_first = f.ragged && c.choose.choose(name + " longest first", {1, 0}, 1) == 1;
 
   // The second product's nest; what else there is moves into it.

@@ -185,7 +185,7 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
   for (const std::int64_t groups : {2, 1})
     for (const std::int64_t n : {256, 192, 160, 128, 96, 64, 32, 16})
       for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
-        if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 160)) continue;
+        if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 128)) continue;
         if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
         const auto width = static_cast<double>(n), rows_of = 64.0 * static_cast<double>(groups);
         const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, 64 * groups) * ceil_div(columns.extent, n));

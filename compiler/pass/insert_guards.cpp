@@ -29,6 +29,23 @@ bool is_multiplied(const Program& p, const Block& b) {
   return std::any_of(readers.begin(), readers.end(), [&](BlockId r) { return p.block(r).tile && p.block(r).tile->instruction; });
 }
 
+/// True if where the condition does not hold an operand is zero: it is `index < extent` of a copy that is filled with zeros from there on.
+bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) {
+  const auto* less = condition.as<Binary>();
+  const auto* upper = less && less->op == BinOp::less ? less->b.as<Literal>() : nullptr;
+  bool found = false;
+  if (upper)
+    walk(b.writes[0].value, [&](const Expr& e) {
+      const auto* r = e.as<Read>();
+      for (std::size_t d = 0; r && d < r->index.size(); ++d) {
+        const auto extent = constant_of(p[r->tensor].shape[d]);
+        found |= extent && *extent <= upper->integer && same_value(r->index[d], less->a) && filled_with_zeros(p, r->tensor);
+      }
+      return !found;
+    });
+  return found;
+}
+
 /// The guards that the statement needs where it runs. A tile instruction cannot leave out elements; it need not where the surplus does no
 /// harm: bulk copies clip and fill by themselves, sums of products add zeros, and what a tile makes beyond its tensor stays in the tile.
 Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
@@ -37,7 +54,8 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   if (!b.tile || guards.empty()) return guards;
   const Via via = b.tile->via;
   const bool whole = via == Via::wgmma || via == Via::mma_sync || via == Via::bulk || via == Via::bulk_tensor;
-  if (whole && !b.predicate.empty()) return refuse(Code::tile_form, b.name, "a condition leaves out some of its elements");
+  const bool product = via == Via::wgmma || via == Via::mma_sync;
+  if (whole && !std::all_of(b.predicate.begin(), b.predicate.end(), [&](const Expr& e) { return product && left_out_by_zeros(p, b, e); })) return refuse(Code::tile_form, b.name, "a condition leaves out some of its elements");
   if (via == Via::bulk || via == Via::bulk_tensor) return std::vector<Expr>{};
   if (via == Via::wgmma || via == Via::mma_sync) {
     for (const Iter& i : b.iters) {

@@ -282,8 +282,11 @@ class Multiplier {
    private:
     /// A row's number counts its axes as the operand has them in memory.
     void weigh(int side) {
-      const std::vector<std::size_t>& iters = x_.plan_.iters[side];
-      for (std::size_t n : iters) weight_[side][n] = 1;
+      std::vector<std::size_t> iters;  // that move within one execution
+      for (std::size_t n : x_.plan_.iters[side]) {
+        weight_[side][n] = 1;
+        if (std::any_of(atom_.begin(), atom_.end(), [&](LoopId l) { return depends_on(*x_.k_.p, x_.st_.block->iters[n].binding, l); })) iters.push_back(n);
+      }
       const auto product = product_of(*x_.st_.block);
       if (iters.size() < 2 || !product) return;
       const tecc::Read& read = *product->factor[(side == 1) != x_.st_.block->tile->swap].read;

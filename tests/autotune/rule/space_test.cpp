@@ -72,7 +72,7 @@ TEST_CASE("space: points of products are right in the simulator") {
       {"bmm.te", "B=3,M=136,N=72,K=80", "T=bf16", "wgmma"},
       {"conv2d_nhwc.te", "N=3,H=9,W=10,C=32,R=3,S=3,stride=1,pad=1,O=72", "T=f16", "wgmma"},
   };
-  for (const Case& c : cases) CHECK(check_points(c, 4, 24) <= 8);
+  for (const Case& c : cases) CHECK(check_points(c, 4, 24) <= 12);
 }
 
 TEST_CASE("space: points of cascades are right in the simulator") {

@@ -161,12 +161,12 @@ TEST_CASE("products by warps: refusals") {
     return test::lowering_refused({text, "M=64,N=64,K=64", types, schedule}, on(arch));
   };
   const std::string stores = "copy_with([am, bm], ldmatrix); cs, cl = cache_write(C, C, shared, at=j0); e = blockize(o); copy_with(e, stmatrix)";
-  CHECK(why(tiled({}, stores), "sm_89") == "error E0428: 'C' cannot be done with stmatrix on sm_89: it came with sm_90");
-  CHECK(why(tiled({}), "sm_75") == "error E0416: no mma.sync instruction multiplies bf16 by bf16 into f32 here");
+  CHECK(why(tiled({}, stores), "sm_89") == "test.te:1:104: error E0430: 'C' needs the instruction stmatrix, which this sm_89 does not have; legal: no copy_with: threads store");
+  CHECK(why(tiled({}), "sm_75") == "test.te:1:69: error E0430: 'A.shared' needs the instruction cp_async, which this sm_75 does not have; legal: no copy_with: threads copy through registers");
   CHECK(why("k0, k1 = split(x.k, 16); reorder(k0, x.i, x.j, k1); as, al = cache_read(x, A, shared, at=k0); copy_with(al, cp_async); pipeline(k0, as, slots=3)", "sm_75") ==
-        "error E0428: 'A.shared' cannot be done with cp_async on sm_75: it came with sm_80");
+        "test.te:1:69: error E0430: 'A.shared' needs the instruction cp_async, which this sm_75 does not have; legal: no copy_with: threads copy through registers");
   const std::string eight = tiled({32, 32, 16, 32, 1, 32, 3});
-  CHECK(why(eight, "sm_86", "T=e4m3", product("f32", "bf16(x[i, j])")) == "error E0416: no mma.sync instruction multiplies e4m3 by e4m3 into f32 here");
+  CHECK(why(eight, "sm_86", "T=e4m3", product("f32", "bf16(x[i, j])")) == "test.te:1:65: error E0430: 'x' needs the instruction mma.m16n8k32.f32.e4m3.e4m3, which this sm_86 does not have; legal: other types, or no tensorize: plain loops");
   CHECK(why(eight, "sm_89", "T=e4m3", product("f32", "bf16(x[i, j])")).empty());
   CHECK(why(tiled({32, 32, 16, 32, 1, 32, 3}), "sm_80", "T=i8", product("i32", "x[i, j] + 1", "", false, true)) ==
         "error E0420: 'A.shared.register' cannot be copied by ldmatrix: the depth is not contiguous in 'A.shared', and elements of 8 bits are not transposed on the way; legal: plain");
