@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <ctime>
 #include <fstream>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <unordered_set>
 
+#include "autotune/feature/feature.h"
 #include "autotune/search/space.h"
 
 // How fast the searcher's loop is: a random trace of a fused product + bias + activation, step by step through its legality tests, every
@@ -28,7 +30,7 @@ struct Operator {
   const char *name, *text, *dims, *types;
 };
 constexpr Operator operators[] = {
-    {"bf16", "kernel fused(A: T[M, K], B: T[N, K], b: T[N]) -> (C: T) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = gelu_tanh(x[i, j] + b[j]) }",
+    {"bf16", "kernel fused<T>(A: T[M, K], B: T[N, K], b: T[N]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = T(max(x[i, j] + f32(b[j]), 0)) }",
      "M=4096,N=4096,K=4096", "T=bf16"},
     {"f32", "kernel fused(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C) { x[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) C[i: M, j: N] = max(x[i, j] + b[j], 0) }",
      "M=2048,N=2048,K=1024", ""},
@@ -57,6 +59,24 @@ Rng rng_of(std::uint64_t seed, std::uint64_t index) {
 /// FNV-1a over the bytes.
 void mix(std::uint64_t& sum, const void* data, std::size_t size) {
   for (std::size_t n = 0; n < size; ++n) sum = (sum ^ static_cast<const unsigned char*>(data)[n]) * 0x100000001b3u;
+}
+
+/// The rules' choices at random, and one to three loops more that are unrolled: the rules alone have some hundred thousand traces, too few
+/// for a million draws.
+Result<Candidate> draw(const codegen::Workload& workload, const codegen::Target& target, Rng& rng) {
+  TECC_TRY(Candidate c, propose(workload.naive, target, Chooser({}, &rng)));
+  std::vector<schedule::Ref> loops;
+  for (std::uint32_t n = 0; n < c.state.results.size(); ++n)
+    for (std::uint32_t k = 0; k < c.state.results[n].size(); ++k)
+      if (const schedule::Ref r{schedule::Ref::Base::step, n, k, {}}; schedule::loop_of(c.state, r)) loops.push_back(r);
+  std::shuffle(loops.begin(), loops.end(), rng);
+  loops.resize(std::min<std::size_t>(loops.size(), 1 + rng() % 3));
+  for (const schedule::Ref& l : loops) {
+    const schedule::Step step = schedule::Unroll{{l}};
+    TECC_CHECK(schedule::run(c.state, step));
+    c.trace.push_back({step, {}, {}});
+  }
+  return c;
 }
 
 codegen::Workload workload_of(const Operator& op) {
@@ -105,7 +125,8 @@ int main(int argc, char** argv) {
     const double done = most ? static_cast<double>(candidates) / static_cast<double>(most) : (now - begin) / seconds;
     if (!early_kb && std::max(done, (now - begin) / seconds) >= 0.1) early_kb = resident_kb();
     Rng rng = rng_of(seed, draws);
-    const auto point = space.make(Chooser({}, &rng));
+    auto candidate = draw(workload, target, rng);
+    const auto point = candidate ? space.point(*std::move(candidate)) : Result<Point>(candidate.error());
     if (!point) {
       ++refused[number(point.error().code)];
       continue;
@@ -132,7 +153,7 @@ int main(int argc, char** argv) {
   std::uint64_t replayed = 0;
   for (const auto& [index, features] : again) {
     Rng rng = rng_of(seed, index);
-    auto candidate = propose(workload.naive, target, Chooser({}, &rng)).or_throw();
+    const Candidate candidate = draw(workload, target, rng).or_throw();
     const auto state = schedule::replay(workload.naive, schedule::parse({intern("bench"), schedule::print(candidate.trace, workload.naive)}, workload.naive).or_throw());
     if (!state) std::cerr << "draw " << index << " does not replay: " << render(state.error()) << "\n";
     const auto lowered = state ? compiler::lower(state->program, target.limits) : Result<loop::Program>(state.error());

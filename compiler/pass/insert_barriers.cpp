@@ -32,6 +32,7 @@ class Inserter {
       for (const Write& w : p.block(b).writes)
         if (p[w.buffer].channel) continue;  // events order it
         else if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && readable(w.buffer, root))) handed_.insert(w.buffer);
+    if (handed_.empty()) return;
     Pending start;
     sequence(root, start, true);
   }
@@ -40,6 +41,7 @@ class Inserter {
   Program& p_;
   std::uint32_t role_;
   std::set<TensorId> handed_;  // what threads hand to each other through memory
+  std::map<StmtId, bool> matters_;  // what is known of statements: a barrier changes none
   std::optional<LoopId> owner_;  // of what is looked at now: loops bound to warps or warpgroups have buffers of their own
 
   std::vector<BlockId> mine_under(StmtId s) const {
@@ -117,6 +119,19 @@ class Inserter {
     return out;
   }
 
+  /// False for a loop in which nothing is handed over and nobody meets: it leaves what is pending as it was. Loops are walked several times
+  /// a level, so most of a tree should be passed by.
+  bool matters(StmtId s) {
+    if (const auto known = matters_.find(s); known != matters_.end()) return known->second;
+    bool yes = p_[s].as<Barrier>() || p_[s].as<Combine>();
+    if (const auto* b = p_[s].as<Block>(); b && p_[s].role == role_) {
+      yes = std::any_of(b->writes.begin(), b->writes.end(), [&](const Write& w) { return handed_.count(w.buffer) > 0; });
+      for (TensorId t : read_buffers(*b)) yes |= handed_.count(t) > 0;
+    }
+    for (StmtId c : p_[s].children) yes |= matters(c);
+    return matters_[s] = yes;
+  }
+
   /// Walks the statements of `parent` with what is pending before them; inserts barriers, or only counts them.
   int sequence(StmtId parent, Pending& state, bool insert) {
     int barriers = 0;
@@ -131,7 +146,7 @@ class Inserter {
     };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {
       const StmtId s = p_[parent].children[n];
-      if (p_[s].as<Event>() || p_[s].as<Sync>()) continue;
+      if (p_[s].as<Event>() || p_[s].as<Sync>() || !matters(s)) continue;
       if (p_[s].as<Barrier>()) {
         state = {};
       } else if (const auto* c = p_[s].as<Combine>()) {

@@ -136,7 +136,7 @@ Result<std::pair<Case, Trace>> read_failure(const std::string& path) {
   }
   TECC_TRY(Case c, make_case(e, seed));
   TECC_TRY(std::string text, read_file(path + ".schedule"));
-  TECC_TRY(Trace trace, parse({intern(path + ".schedule"), text}, c.workload.naive));
+  TECC_TRY(Trace trace, parse({intern("case.schedule"), text}, c.workload.naive));
   return std::pair(std::move(c), std::move(trace));
 }
 
