@@ -128,6 +128,35 @@ Check check_pointers(const Program& p, const Block& b) {
   return Ok{};
 }
 
+/// A block that adds to what is in memory, or writes it along with another, must do so once: not in every thread of a nest, or block of a
+/// grid, that it does not follow.
+Check check_repeated(const Program& p, StmtId root, BlockId id) {
+  const Block& b = p.block(id);
+  const Scope scope = p[b.writes[0].buffer].scope;
+  if (scope != Scope::global && scope != Scope::shared) return Ok{};
+  const auto writers = writers_of(p, b.writes[0].buffer);
+  const bool again = b.combiner || std::any_of(writers.begin(), writers.end(), [&](BlockId w) { return w != id && root_of(p, w) == root; });
+  if (!again) return Ok{};
+  const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == id; });
+  const auto repeats = [&](LoopId l) {
+    return constant_extent(p, l).value_or(2) > 1 && !feeds(p, l, b, IterKind::spatial) && !(covered && feeds(p, l, b, IterKind::reduce));
+  };
+  if (scope == Scope::global)
+    for (LoopId l : grid_of(p, root))
+      if (repeats(l)) return refuse(Code::repeated_reduction, loop_name(p, l), "blocks", b.name, "set_scope(…, shared) or a kernel of its own");
+  const auto nest = thread_nest(p, id);
+  std::vector<StmtId> stack;
+  if (nest && (!b.tile || b.tile->via == Via::plain)) stack.push_back(*nest);
+  while (!stack.empty()) {
+    const StmtId s = stack.back();
+    stack.pop_back();
+    if (p[s].as<Loop>() && is_thread_group(p.loop(s).group) && repeats(s))
+      return refuse(Code::repeated_reduction, loop_name(p, s), "threads", b.name, "set_scope(…, local), or a loop of '" + b.name + "' bound to as many threads");
+    stack.insert(stack.end(), p[s].children.begin(), p[s].children.end());
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<Program> check_groups(Program p, const Limits& limits) {
@@ -143,6 +172,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
         const Group group = p.loop(l).group;
         if ((group == Group::block || group == Group::cluster) && !is_inside(p, s, l)) return refuse(Code::block_loops, name);
       }
+      TECC_CHECK(check_repeated(p, root, b));
       for (LoopId l : thread_loops(p, b)) {
         if (!constant_extent(p, l)) return refuse(Code::thread_extent, loop_name(p, l), print(p.loop(l).extent, names_of(p)));
         const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == b; });

@@ -13,11 +13,13 @@ struct Settings {
   Witnesses witnesses;
   std::string folder;                 // where failures go; "": nowhere
   std::size_t failures = 20;          // enough
+  double shrink = 20;                 // seconds a failure
 };
 struct Report {
   std::uint64_t cases = 0, pairs = 0, agreed = 0, steps = 0;  // pairs: of cases that could be made
   std::uint64_t by_llvm = 0, by_simulator = 0, by_all = 0, rounding = 0;
   std::map<std::string, std::uint64_t> kinds, primitives, refused;  // refused: by lowering for a GPU
+  std::map<std::string, double> seconds;  // by kind of expression
   struct Kept {
     std::string name, fault, text, schedule, command;
   };

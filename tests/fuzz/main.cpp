@@ -40,6 +40,7 @@ int main(int argc, char** argv) {
   app.add_option("--witness", witnesses, "interpreter, llvm, simulator")->delimiter(',')->check(CLI::IsMember({"interpreter", "llvm", "simulator"}));
   app.add_option("--folder", s.folder, "failures go there, each a .te and a .schedule");
   app.add_option("--failures", s.failures, "stop after so many");
+  app.add_option("--shrink", s.shrink, "seconds to make a failure small");
   app.add_option("--replay", replay_path, "run the pair PATH.te and PATH.schedule again");
   app.add_flag("--json", json);
   app.add_flag("--quiet", quiet, "no progress");
