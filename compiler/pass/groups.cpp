@@ -166,6 +166,11 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     // Below the chain of loops bound to blocks none may remain.
     const std::vector<LoopId> grid = grid_of(p, root);
     const StmtId s = grid.empty() ? root : grid.back();
+    for (LoopId l : grid)
+      if (p.loop(l).persistent && l != s) return refuse(Code::block_loops, name);
+    for (const Channel& c : p.channels)
+      if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent)
+        return refuse(Code::channel_form, p[c.buffers[0]].name, fmt::format("loop '{}' is bound to blocks and does not run in one of them; legal: persist", loop_name(p, c.loop)));
     for (BlockId b : blocks_under(p, root)) {
       TECC_CHECK(check_pointers(p, p.block(b)));
       for (LoopId l : loops_around(p, b)) {

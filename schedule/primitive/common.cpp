@@ -37,7 +37,13 @@ RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std:
       // A single varying loop whose extent is symbolic keeps its symbolic extent.
       const Loop& only = p.loop(r.varying[0].loop);
       const bool same = r.varying.size() == 1 && r.varying[0].div == 1 && r.varying[0].mod == 0 && !only.retired;
-      count = same ? only.extent : index_literal(total);
+      // .. but for what it follows inside of the old place.
+      const auto fixed = fixed_around(p, nest.innermost);
+      const std::function<bool(LoopId)> inside = [&](LoopId l) {
+        const auto& retired = p.loop(l).retired;
+        return retired ? std::any_of(retired->digits.begin(), retired->digits.end(), [&](const Digit& d) { return inside(d.loop); }) : !fixed(l);
+      };
+      count = same ? loop::relaxed(p, only.extent, inside) : index_literal(total);
     }
     if (const auto c = constant_of(*count); c && *c == 1) {
       nest.loops.push_back(std::nullopt);

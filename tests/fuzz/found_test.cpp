@@ -13,7 +13,7 @@ const test::Subject window{"kernel w(X: f32[N, N]) -> (Y) { a[i: N, j: N] = X[i,
 
 TEST_CASE("cache_read: the copy for a loop with a tail reads elements that nobody computed") {
   CHECK(window.refused("compute_at(a, Y.r); s0, s1, s2 = split(Y.s, [16, 1]); cache_read([Y], a, local, s0)") ==
-        "s:1:53: error E0321: block 'a copy for Y' reads 'a', which is not complete at that place");
+        "s:1:55: error E0321: block 'a copy for Y' reads 'a', which is not complete at that place");
   test::replayed(window.with("compute_at(a, Y.r)\ns0, s1 = split(Y.s, 2)\ncache_read([Y], a, local, s0)"), false);  // no tail
   test::replayed(window.with("s0, s1, s2 = split(Y.s, [16, 1])\ncache_read([Y], a, local, s0)"), false);             // complete before
 }
@@ -44,7 +44,7 @@ TEST_CASE("a step takes away a statement that specialize or skew names") {
   const std::string first = "compute_at(b, Y.i); ";
   CHECK(test::chain.refused(first + "specialize([role([b]), role([Y])])").find("E0360") == std::string::npos);
   CHECK(test::chain.refused("compute_at(a, Y.i); compute_at(b, Y.i); specialize([role([a, b]), role([Y])]); inline(b)") ==
-        "s:1:79: error E0375: the step would take away or add to what specialize names: 'b'; legal: the step before specialize");
+        "s:1:80: error E0375: the step would take away or add to what specialize names: 'b'; legal: the step before specialize");
   CHECK(test::chain.refused("compute_at(a, Y.i); compute_at(b, Y.i); specialize([role([a, b]), role([Y])]); cache_read([b], a, local, Y.i)").find("E0360: no role runs block") != std::string::npos);
 }
 
@@ -53,4 +53,20 @@ TEST_CASE("wgmma reads shared memory that threads wrote, without a fence") {
                          "k0, k1 = split(x.k, 16)\ni0, i1 = split(x.i, 64)\nw, i2 = split(i1, 64)\nj0, j1 = split(x.j, 16)\nreorder(i0, j0, k0, w, i2, j1, k1)\nbind(w, warpgroup)\n"
                          "set_scope(x, register)\nc0, c1 = reverse_compute_at(C, j0)\nas, al = cache_read(x, A, shared, k0)\nbs, bl = cache_read(x, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\n"
                          "v, o = split(c0, 64)\nbind(v, warpgroup)"}, 2);
+}
+
+TEST_CASE("reverse_compute_at: a block that reads its producer along two axes runs on the diagonal alone") {
+  const test::Subject square{"kernel q(X: f32[M, K]) -> (Y) { s[i: M, j: M] = sum[k: K](X[i, k] * X[j, k]) Y[i: M, j: M] = sum[k: M](s[i, k] * s[j, k]) }", "M=5,K=3"};
+  CHECK(square.refused("reverse_compute_at(Y, s.i)").find("error E0319: ") != std::string::npos);
+}
+
+TEST_CASE("compute_at: the new loops of a triangle's producer follow a loop that is not around them") {
+  test::replayed({"kernel t(X: f32[N, N]) -> (Y) { a[i: N, j: N] = X[i, j] * 2 Y[i: N] = sum[j: i + 1](X[i, j] * a[j, i]) }", "N=9", "", "i0, i1 = split(Y.i, 4)\ncompute_at(a, i0)"}, false);
+}
+
+TEST_CASE("a grid or a pipeline that no block can run is refused") {
+  CHECK(window.refused("raster(a.i, a.j, group=1); persist(a.i)").find("error E0359: loop 'a.i' belongs to a raster with 'a.j'") != std::string::npos);
+  CHECK(test::lowering_refused(weighted.with("bind([Y.i, Y.j], block)\npersist(Y.i)")) == "error E0408: kernel 'w' has statements outside of its loops bound to blocks");
+  CHECK(test::lowering_refused(weighted.with("s, c = cache_read([l], X, shared, l.i)\npipeline(l.i, s)\nbind(l.i, block)")) ==
+        "error E0421: the pipeline of 'X.shared' cannot be carried out: loop 'l.i' is bound to blocks and does not run in one of them; legal: persist");
 }

@@ -202,7 +202,7 @@ std::string Oracle::fault(const Program& p, const std::set<BlockId>& again) cons
     const Map own(ctx, "{ " + t.runs(b) + " }"), want(ctx, in_->wants.at(b));
     const Map seen = own.reversed().then(own);  // S -> S: the identity where it runs
     if (!want.within(seen)) return fmt::format("block '{}' does not run {}", p.block(b).name, want.minus(seen).sample());
-    if (!again.count(b)) {
+    if (p.block(b).combiner && !again.count(b)) {
       const Map twice = own.then(own.reversed()).minus(Map(ctx, fmt::format("{{ {0} -> {0} }}", t.execution(b))));
       if (!twice.empty()) return fmt::format("block '{}' runs twice what it runs in {}", p.block(b).name, twice.sample());
     }

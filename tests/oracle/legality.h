@@ -19,7 +19,8 @@ class Oracle {
   Oracle& operator=(const Oracle&) = delete;
 
   /// What is wrong with a program that steps made of it; "" if nothing is:
-  ///   an instance that does not run, or (of a block that is not in `again`: those that were moved to where they are used) runs twice;
+  ///   an instance that does not run, or (of a sum or scan that is not in `again`: those that were moved to where they are used) runs twice;
+///   other blocks may, as they store the same again;
   ///   an instance that runs before one that it depends on, or at the same time, in another iteration of a loop that is parallel;
   ///   steps of one sum in several iterations of such a loop. Loops bound to threads may share out a sum, as a later step combines them.
   /// The text has the instances.

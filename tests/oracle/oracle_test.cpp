@@ -128,7 +128,7 @@ Counts check_steps(std::uint64_t seed, std::int64_t most) {
       if (!done) {
         ++out.refused;
         const auto made = made_anyway(state, step, done.error().code);
-        const std::string rule = made ? oracle::outside_of_fragment(state.program) : number(done.error().code);
+        const std::string rule = !made ? number(done.error().code) : again.empty() ? oracle::outside_of_fragment(state.program) : "after compute_at, whose sums may run again";
         if (!made || !rule.empty()) {
           ++out.outside[made ? rule : name + " " + rule];
           continue;
