@@ -169,6 +169,9 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     for (LoopId l : grid)
       if (p.loop(l).persistent && l != s) return refuse(Code::block_loops, name);
     for (const Channel& c : p.channels)
+      for (TensorId t : c.buffers)
+        if (p[t].scope != Scope::shared) return refuse(Code::channel_form, p[t].name, "its slots lie in shared memory; legal: set_scope(…, shared)");
+    for (const Channel& c : p.channels)
       if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent)
         return refuse(Code::channel_form, p[c.buffers[0]].name, fmt::format("loop '{}' is bound to blocks and does not run in one of them; legal: persist", loop_name(p, c.loop)));
     for (BlockId b : blocks_under(p, root)) {
@@ -177,12 +180,12 @@ Result<Program> check_groups(Program p, const Limits& limits) {
         const Group group = p.loop(l).group;
         if ((group == Group::block || group == Group::cluster) && !is_inside(p, s, l)) return refuse(Code::block_loops, name);
       }
-      TECC_CHECK(check_repeated(p, root, b));
       for (LoopId l : thread_loops(p, b)) {
         if (!constant_extent(p, l)) return refuse(Code::thread_extent, loop_name(p, l), print(p.loop(l).extent, names_of(p)));
         const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == b; });
         if (feeds(p, l, p.block(b), IterKind::reduce) && !covered) return refuse(Code::uncovered_reduction, loop_name(p, l), p.block(b).name);
       }
+      TECC_CHECK(check_repeated(p, root, b));
     }
     if (const std::int64_t threads = threads_of(p, root); threads > limits.threads_per_block)
       return refuse(Code::too_many_threads, name, threads, limits.threads_per_block);

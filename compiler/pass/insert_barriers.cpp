@@ -188,14 +188,14 @@ class Inserter {
         const Pending now = uses_of(s);
         if (conflict(state, now)) barrier(n, s);
         state.merge(now);
-      } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block) {
+      } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block && !l->persistent) {
         barriers += sequence(s, state, insert);  // its iterations run in different blocks of threads
       } else {
         // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
         // that saves a barrier in every round.
         Pending round;
         sequence(s, round, false);
-        Pending carried = range_of(p_, s).high > 0 ? next_iteration(round, s) : Pending{};
+        Pending carried = l->persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : Pending{};
         Pending in = carried, alone = carried;
         in.merge(state);
         Pending with = in;

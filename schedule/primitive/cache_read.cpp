@@ -24,11 +24,10 @@ const Iter* defined_by(const Program& p, TensorId tensor, std::size_t d) {
 }
 
 /// True if a copy of what `reader` reads under `l` would also read elements of a tensor that is computed part by part, and not this one:
-/// iterations of the reader beyond its domain read nothing, but the copy is made for the box around all of them.
+/// the copy is made for the box around all that the loops can reach, also beyond the reader's domain.
 bool copies_too_much(const Program& p, BlockId reader, TensorId tensor, LoopId l) {
   const Block& b = p.block(reader);
   const bool within = std::all_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return loop::stays_below(p, b, i); });
-  if (within) return false;
   const std::vector<Region> copied = read_region(p, reader, tensor, fixed_around(p, l));
   for (BlockId w : loop::writers_of(p, tensor)) {
     if (loop::root_of(p, w) != loop::root_of(p, reader)) continue;
@@ -39,6 +38,8 @@ bool copies_too_much(const Program& p, BlockId reader, TensorId tensor, LoopId l
         const Region have = loop::region_of(p, p.block(w), made.index[d], fixed_around(p, meet));
         const Region want = copied[d];
         if (!have.whole && have.fixed.digits.empty() && have.fixed.offset <= 0 && have.fixed.offset + have.span >= extent) continue;
+        if (want.whole) return true;  // an index that is no sum of digits: all of the dimension would be copied
+        if (within) continue;
         // The varying part of the copy moves along with loops below the meeting point; those count as varying here.
         Binding fixed = want.fixed;
         std::int64_t high = want.span;
