@@ -186,7 +186,7 @@ Oracle::Oracle(const Program& naive) : in_(std::make_unique<Inside>()) {
 
 Oracle::~Oracle() = default;
 
-std::string Oracle::fault(const Program& p, const std::set<BlockId>& again) const {
+std::string Oracle::fault(const Program& p, const std::set<BlockId>& again, Runs how) const {
   isl_ctx* ctx = in_->ctx;
   const Text t{p};
   std::size_t depth = 0;
@@ -202,7 +202,7 @@ std::string Oracle::fault(const Program& p, const std::set<BlockId>& again) cons
     const Map own(ctx, "{ " + t.runs(b) + " }"), want(ctx, in_->wants.at(b));
     const Map seen = own.reversed().then(own);  // S -> S: the identity where it runs
     if (!want.within(seen)) return fmt::format("block '{}' does not run {}", p.block(b).name, want.minus(seen).sample());
-    if (p.block(b).combiner && !again.count(b)) {
+    if ((how == Runs::once || p.block(b).combiner) && !again.count(b)) {
       const Map twice = own.then(own.reversed()).minus(Map(ctx, fmt::format("{{ {0} -> {0} }}", t.execution(b))));
       if (!twice.empty()) return fmt::format("block '{}' runs twice what it runs in {}", p.block(b).name, twice.sample());
     }
@@ -224,7 +224,8 @@ std::string Oracle::fault(const Program& p, const std::set<BlockId>& again) cons
         other.push_back(fmt::format("y{}", l.n));
         if (std::find(around.begin(), around.end(), l) == around.end() || !at_once(p.loop(l))) continue;
         same.push_back(fmt::format("x{0} = y{0}", l.n));
-        if (p.loop(l).group != Group::thread && p.loop(l).group != Group::warp) differ.push_back(fmt::format("x{0} != y{0}", l.n));
+        const bool threads = (p.loop(l).group == Group::thread || p.loop(l).group == Group::warp) && (p.loop(l).kind == LoopKind::serial || p.loop(l).kind == LoopKind::unrolled);
+        if (!threads) differ.push_back(fmt::format("x{0} != y{0}", l.n));
       }
       const std::string pair = fmt::format("{} -> T{}[{}]", t.execution(x), y.n, joined(other, ", "));
       together += pair + (same.empty() ? "" : " : " + joined(same, " and ")) + "; ";
