@@ -20,28 +20,6 @@ std::vector<Region> written(const Program& p, const Block& b, TensorId tensor, c
   return out;
 }
 
-/// A ragged block leaves elements of its box unwritten: the copy must not touch them.
-void follow_ragged(const Block& b, TensorId tensor, Copy& copy) {
-  const auto write = std::find_if(b.writes.begin(), b.writes.end(), [&](const Write& w) { return w.buffer == tensor; });
-  std::map<VarId, std::size_t> dim;
-  for (std::size_t d = 0; d < write->index.size(); ++d)
-    if (const auto* v = write->index[d].as<Var>()) dim[v->id] = d;
-  for (const Iter& i : b.iters) {
-    const auto own = dim.find(i.var);
-    if (own == dim.end() || std::none_of(dim.begin(), dim.end(), [&](const auto& other) { return uses(i.upper, other.first); })) continue;
-    bool earlier = true;
-    const Expr upper = rewrite(i.upper, [&](const Expr& e) {
-      const auto* v = e.as<Var>();
-      const auto other = v ? dim.find(v->id) : dim.end();
-      if (other == dim.end()) return e;
-      earlier &= other->second < own->second;
-      return copy.index[other->second];
-    });
-    if (earlier) copy.block.iters[own->second].upper = upper;
-    else copy.block.predicate.push_back(make(Binary{BinOp::less, copy.index[own->second], upper}, DType::boolean));
-  }
-}
-
 }  // namespace
 
 Check check(const State& state, const CacheWrite& step) {

@@ -24,6 +24,15 @@ TEST_CASE("cache_write: the store of a triangle copies what was not computed") {
   test::replayed({text, "M=5", "", "reorder(Y.j, Y.i)\ncache_write(Y, Y, local, Y.j)"}, false);
 }
 
+TEST_CASE("cache_read: the copy of a triangle reads what was not computed") {
+  const std::string text = "kernel t(X: f32[M, M]) -> (Z) { Y[i: M, j: i + 1] = X[i, j] * X[j, i] Z[i: M] = sum[j: i + 1](Y[i, j]) }";
+  test::replayed({text, "M=5", "", "i0, i1 = split(Z.i, 2)\ncache_read([Z], Y, local, i0)"}, false);
+}
+
+TEST_CASE("compute_at: a tile that is moved keeps the loop at which it began") {
+  test::replayed({"kernel m(X: f32[M, N]) -> (Y) { a[i: M] = max[j: N](X[i, j]) Y[i: M] = a[i] * 2 }", "M=3,N=5", "", "f = fuse(a.i, a.j)\nblockize(f)\nsplit(f, 4)\ncompute_at(a, Y.i)"}, false);
+}
+
 TEST_CASE("raster: its loops can be changed apart once a statement stands between them") {
   CHECK(window.refused("raster(a.i, a.j, group=3); cache_write(a, a, local, a.i); split(a.i, [4, 3])").find("E0359") != std::string::npos);
 }
