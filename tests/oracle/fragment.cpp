@@ -11,6 +11,8 @@ std::string outside_of_fragment(const loop::Program& p) {
       if (!extent) return "an extent that is no constant";
       if (*extent < 2) return "a loop that runs once";
     }
+    for (loop::LoopId l : loop::loops_around(p, id))
+      if (loop::feeds(p, l, b, loop::IterKind::scan) && loop::feeds(p, l, b, loop::IterKind::spatial)) return "a loop that carries a scan and another axis";
     for (const loop::Iter& i : b.iters)
       if (!constant_of(i.upper)) return "an extent that is no constant";
     for (const loop::Write& w : b.writes) {

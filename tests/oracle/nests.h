@@ -13,6 +13,7 @@ fuzz::Expression random_nest(fuzz::Random& r);
 ///   extents   constant, at least 2; no loop that runs once
 ///   indices   affine in the block's iterations, which are digits of loops
 ///   regions   boxes: what a block reads or writes while outer loops hold still
+///   scans     no loop carries parts of the scan and of another axis (fused loops, also once they are cut again)
 ///   instances each runs once: a split whose surplus would run some again is refused, though it may do no harm (E0352)
 /// Why a program lies outside of it; "" for a program inside.
 std::string outside_of_fragment(const loop::Program& p);
