@@ -166,8 +166,9 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     // Below the chain of loops bound to blocks none may remain.
     const std::vector<LoopId> grid = grid_of(p, root);
     const StmtId s = grid.empty() ? root : grid.back();
-    for (LoopId l : grid)
-      if (p.loop(l).persistent && l != s) return refuse(Code::block_loops, name);
+    for (std::size_t n = 0; n < grid.size(); ++n)  // ranks of a cluster may stand inside
+      if (p.loop(grid[n]).persistent && std::any_of(grid.begin() + static_cast<std::ptrdiff_t>(n) + 1, grid.end(), [&](LoopId l) { return p.loop(l).group == Group::block; }))
+        return refuse(Code::block_loops, name);
     for (const Channel& c : p.channels)
       for (TensorId t : c.buffers)
         if (p[t].scope != Scope::shared) return refuse(Code::channel_form, p[t].name, "its slots lie in shared memory; legal: set_scope(…, shared)");

@@ -79,3 +79,13 @@ TEST_CASE("a grid or a pipeline that no block can run is refused") {
   CHECK(test::lowering_refused(weighted.with("s, c = cache_read([l], X, shared, l.i)\npipeline(l.i, s)\nbind(l.i, block)")) ==
         "error E0421: the pipeline of 'X.shared' cannot be carried out: loop 'l.i' is bound to blocks and does not run in one of them; legal: persist");
 }
+
+TEST_CASE("cross_thread_reduce: the result is read before the threads have combined it") {
+  CHECK(weighted.refused("compute_at(l, Y.i); bind(l.k, thread); i0, i1, i2 = split(Y.i, [5, 3]); cross_thread_reduce(l, i1)").find("error E0343: ") != std::string::npos);
+  test::check_simulated(weighted.with("compute_at(l, Y.i)\nset_scope(l, local)\nbind(l.k, thread)\ncross_thread_reduce(l, Y.i)"));
+}
+
+TEST_CASE("a copy by vectors leaves out what nobody has brought to shared memory") {
+  test::check_simulated({"kernel c(X: f64[K, K]) -> (Y) { Y[i: K, j: K] = X[i, j] }", "K=2", "",
+                         "yl, ys = cache_write(Y, Y, local, Y.j)\nf = fuse(Y.i, Y.j)\ncopy_with(Y, vector)\nf0, f1 = split(f, 7)\ncache_read([Y], X, shared, f0)"});
+}
