@@ -407,7 +407,10 @@ struct Shown {
     if (!r.axis) return base;
     if (r.base == Ref::Base::stage) {
       const Block& b = naive.block(naive.stages[r.index].block);
-      if (*r.axis < b.axes.size()) return base + "." + naive.vars[naive.loop(b.axes[*r.axis]).var].name;
+      const auto name = [&](std::size_t n) { return naive.vars[naive.loop(b.axes[n]).var].name; };
+      bool first = *r.axis < b.axes.size();  // two axes may have one name: the second goes by its number
+      for (std::size_t n = 0; first && n < *r.axis; ++n) first = name(n) != name(*r.axis);
+      if (first) return base + "." + name(*r.axis);
     }
     return fmt::format("{}.{}", base, *r.axis);
   }

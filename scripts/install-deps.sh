@@ -14,6 +14,7 @@ packages=(
   libsqlite3-dev                           # tuning records
   libxgboost-dev                           # the cost model
   catch2                                   # the tests
+  libisl-dev                               # the tests: judges the legality of steps
 )
 
 if ! command -v dpkg-query >/dev/null; then

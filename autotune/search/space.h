@@ -31,9 +31,10 @@ class ScheduleSpace final : public Space {
   ScheduleSpace(const codegen::Workload& workload, const codegen::Target& target) : workload_(workload), target_(target) {}
   Result<Point> make(Chooser choose) const override;
   Result<Point> preferred() const override;
+  /// Lowers a candidate and states its features: what make() does with what the rules propose.
+  Result<Point> point(Candidate c) const;
 
  private:
-  Result<Point> point(Candidate c) const;
   const codegen::Workload& workload_;
   codegen::Target target_;
 };

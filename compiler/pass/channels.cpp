@@ -311,6 +311,14 @@ class Realiser {
   }
 };
 
+/// True if channels keep what the block reads in shared memory until it was read; else nothing may touch it before the block is done.
+bool handed_over(const Program& p, const Block& b) {
+  const std::vector<TensorId> from = read_buffers(b);
+  return std::all_of(from.begin(), from.end(), [&](TensorId t) {
+    return p[t].scope != Scope::shared || std::any_of(p.channels.begin(), p.channels.end(), [&](const Channel& c) { return std::find(c.buffers.begin(), c.buffers.end(), t) != c.buffers.end(); });
+  });
+}
+
 /// A wgmma statement is a group that goes on while its warpgroup does. It is awaited before anything else touches its accumulator; if
 /// nothing in the loop does, because the loop adds up, one iteration later, and after the loop. Returns what waits for each.
 std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
@@ -345,7 +353,7 @@ std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
     }
     if (user) {
       out[id] = await(*user, false, issued, id, p[id].stage, {});
-    } else if (p[loop].as<Loop>() && !is_thread_group(p.loop(loop).group)) {
+    } else if (p[loop].as<Loop>() && !is_thread_group(p.loop(loop).group) && handed_over(p, b)) {
       std::int64_t all = 0;
       for (BlockId other : blocks_under(p, loop)) all += p[other].role == p[id].role && via_of(p.block(other)) == Via::wgmma;
       out[id] = await(tile, true, all, id, p[id].stage, loop);

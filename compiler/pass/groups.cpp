@@ -117,6 +117,35 @@ Check check_pointers(const Program& p, const Block& b) {
   return Ok{};
 }
 
+/// A block that adds to what is in memory, or writes it along with another, must do so once: not in every thread of a nest, or block of a
+/// grid, that it does not follow.
+Check check_repeated(const Program& p, StmtId root, BlockId id) {
+  const Block& b = p.block(id);
+  const Scope scope = p[b.writes[0].buffer].scope;
+  if (scope != Scope::global && scope != Scope::shared) return Ok{};
+  const auto writers = writers_of(p, b.writes[0].buffer);
+  const bool again = b.combiner || std::any_of(writers.begin(), writers.end(), [&](BlockId w) { return w != id && root_of(p, w) == root; });
+  if (!again) return Ok{};
+  const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == id; });
+  const auto repeats = [&](LoopId l) {
+    return constant_extent(p, l).value_or(2) > 1 && !feeds(p, l, b, IterKind::spatial) && !(covered && feeds(p, l, b, IterKind::reduce));
+  };
+  if (scope == Scope::global)
+    for (LoopId l : grid_of(p, root))
+      if (repeats(l)) return refuse(Code::repeated_reduction, loop_name(p, l), "blocks", b.name, "set_scope(…, shared) or a kernel of its own");
+  const auto nest = thread_nest(p, id);
+  std::vector<StmtId> stack;
+  if (nest && (!b.tile || b.tile->via == Via::plain)) stack.push_back(*nest);
+  while (!stack.empty()) {
+    const StmtId s = stack.back();
+    stack.pop_back();
+    if (p[s].as<Loop>() && is_thread_group(p.loop(s).group) && repeats(s))
+      return refuse(Code::repeated_reduction, loop_name(p, s), "threads", b.name, "set_scope(…, local), or a loop of '" + b.name + "' bound to as many threads");
+    stack.insert(stack.end(), p[s].children.begin(), p[s].children.end());
+  }
+  return Ok{};
+}
+
 }  // namespace
 
 Result<Program> check_groups(Program p, const Limits& limits) {
@@ -126,6 +155,15 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     // Below the chain of loops bound to blocks none may remain.
     const std::vector<LoopId> grid = grid_of(p, root);
     const StmtId s = grid.empty() ? root : grid.back();
+    for (std::size_t n = 0; n < grid.size(); ++n)  // ranks of a cluster may stand inside
+      if (p.loop(grid[n]).persistent && std::any_of(grid.begin() + static_cast<std::ptrdiff_t>(n) + 1, grid.end(), [&](LoopId l) { return p.loop(l).group == Group::block; }))
+        return refuse(Code::block_loops, name);
+    for (const Channel& c : p.channels)
+      for (TensorId t : c.buffers)
+        if (p[t].scope != Scope::shared) return refuse(Code::channel_form, p[t].name, "its slots lie in shared memory; legal: set_scope(…, shared)");
+    for (const Channel& c : p.channels)
+      if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent)
+        return refuse(Code::channel_form, p[c.buffers[0]].name, fmt::format("loop '{}' is bound to blocks and does not run in one of them; legal: persist", loop_name(p, c.loop)));
     for (BlockId b : blocks_under(p, root)) {
       TECC_CHECK(check_pointers(p, p.block(b)));
       for (LoopId l : loops_around(p, b)) {
@@ -137,6 +175,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
         const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == b; });
         if (feeds(p, l, p.block(b), IterKind::reduce) && !covered) return refuse(Code::uncovered_reduction, loop_name(p, l), p.block(b).name);
       }
+      TECC_CHECK(check_repeated(p, root, b));
     }
     if (const std::int64_t threads = threads_of(p, root); threads > limits.threads_per_block)
       return refuse(Code::too_many_threads, name, threads, limits.threads_per_block);

@@ -31,7 +31,9 @@ class Inserter {
     for (BlockId b : mine_under(root))
       for (const Write& w : p.block(b).writes)
         if (p[w.buffer].channel) continue;  // events order it
-        else if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && readable(w.buffer, root))) handed_.insert(w.buffer);
+        else if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && (readable(w.buffer, root) || rewritten(w.buffer, root)))) handed_.insert(w.buffer);
+    if (handed_.empty()) return;
+    fences_ = crosses_proxies(root);
     Pending start;
     sequence(root, start, true);
   }
@@ -40,6 +42,8 @@ class Inserter {
   Program& p_;
   std::uint32_t role_;
   std::set<TensorId> handed_;  // what threads hand to each other through memory
+  bool fences_ = false;  // barriers come with a fence before them
+  std::map<StmtId, bool> matters_;  // what is known of statements: a barrier changes none
   std::optional<LoopId> owner_;  // of what is looked at now: loops bound to warps or warpgroups have buffers of their own
 
   std::vector<BlockId> mine_under(StmtId s) const {
@@ -51,6 +55,30 @@ class Inserter {
   bool readable(TensorId b, StmtId root) const {
     const auto blocks = mine_under(root);
     return std::any_of(blocks.begin(), blocks.end(), [&](BlockId x) { return reads(p_.block(x), b); });
+  }
+
+  /// True if the identity of a reduction is stored by a block of its own, say, perhaps by other threads than those that add to it.
+  bool rewritten(TensorId b, StmtId root) const {
+    const auto blocks = mine_under(root);
+    return std::count_if(blocks.begin(), blocks.end(), [&](BlockId x) { return writes(p_.block(x), b); }) > 1;
+  }
+
+  /// True if bulk copies or wgmma read shared memory that threads wrote: they see it behind a fence of the writers and a barrier. Which
+  /// barrier that is depends on what stands between; a fence before each costs little.
+  bool crosses_proxies(StmtId root) const {
+    const auto blocks = mine_under(root);
+    const auto by_threads = [&](BlockId w) {
+      const auto& t = p_.block(w).tile;
+      return !t || (t->via != Via::bulk && t->via != Via::bulk_tensor);
+    };
+    return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) {
+      const auto& t = p_.block(b).tile;
+      if (!t || (t->via != Via::wgmma && t->via != Via::bulk && t->via != Via::bulk_tensor)) return false;
+      const auto from = read_buffers(p_.block(b));
+      return std::any_of(from.begin(), from.end(), [&](TensorId x) {
+        return p_[x].scope == Scope::shared && handed_.count(x) && std::any_of(blocks.begin(), blocks.end(), [&](BlockId w) { return by_threads(w) && writes(p_.block(w), x); });
+      });
+    });
   }
 
   /// A statement that all threads pass as one: a nest bound to threads, or a block outside of any.
@@ -117,6 +145,19 @@ class Inserter {
     return out;
   }
 
+  /// False for a loop in which nothing is handed over and nobody meets: it leaves what is pending as it was. Loops are walked several times
+  /// a level, so most of a tree should be passed by.
+  bool matters(StmtId s) {
+    if (const auto known = matters_.find(s); known != matters_.end()) return known->second;
+    bool yes = p_[s].as<Barrier>() || p_[s].as<Combine>();
+    if (const auto* b = p_[s].as<Block>(); b && p_[s].role == role_) {
+      yes = std::any_of(b->writes.begin(), b->writes.end(), [&](const Write& w) { return handed_.count(w.buffer) > 0; });
+      for (TensorId t : read_buffers(*b)) yes |= handed_.count(t) > 0;
+    }
+    for (StmtId c : p_[s].children) yes |= matters(c);
+    return matters_[s] = yes;
+  }
+
   /// Walks the statements of `parent` with what is pending before them; inserts barriers, or only counts them.
   int sequence(StmtId parent, Pending& state, bool insert) {
     int barriers = 0;
@@ -124,6 +165,12 @@ class Inserter {
       ++barriers;
       state = {};
       if (!insert) return;
+      if (fences_) {
+        Stmt fence{{}, {}, Sync{Sync::Op::fence_async}, p_[before].at};
+        fence.role = role_;
+        fence.stage = p_[before].stage;
+        add_stmt(p_, parent, n++, std::move(fence));
+      }
       Stmt made{{}, {}, Barrier{owner_ ? p_.loop(*owner_).group : Group::block}, p_[before].at};
       made.role = role_;
       made.stage = p_[before].stage;
@@ -131,24 +178,24 @@ class Inserter {
     };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {
       const StmtId s = p_[parent].children[n];
-      if (p_[s].as<Event>() || p_[s].as<Sync>()) continue;
+      if (p_[s].as<Event>() || p_[s].as<Sync>() || !matters(s)) continue;
       if (p_[s].as<Barrier>()) {
-        state = {};
+        if (!fences_) state = {};
       } else if (const auto* c = p_[s].as<Combine>()) {
-        if (needs_scratch(*c)) state = {};  // it has barriers of its own
+        if (needs_scratch(*c) && !fences_) state = {};  // it has barriers of its own
       } else if (is_unit(s)) {
         if (insert && has_owned(s)) inside(s);
         const Pending now = uses_of(s);
         if (conflict(state, now)) barrier(n, s);
         state.merge(now);
-      } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block) {
+      } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block && !l->persistent) {
         barriers += sequence(s, state, insert);  // its iterations run in different blocks of threads
       } else {
         // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
         // that saves a barrier in every round.
         Pending round;
         sequence(s, round, false);
-        Pending carried = range_of(p_, s).high > 0 ? next_iteration(round, s) : Pending{};
+        Pending carried = l->persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : Pending{};
         Pending in = carried, alone = carried;
         in.merge(state);
         Pending with = in;

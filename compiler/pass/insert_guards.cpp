@@ -9,9 +9,9 @@ using namespace loop;
 
 namespace {
 
-bool reads_global(const Program& p, const Block& b) {
+bool reads_memory(const Program& p, const Block& b) {
   const std::vector<TensorId> read = read_buffers(b);
-  return std::any_of(read.begin(), read.end(), [&](TensorId t) { return p[t].scope == Scope::global && !p[t].by_value; });
+  return std::any_of(read.begin(), read.end(), [&](TensorId t) { return (p[t].scope == Scope::global || p[t].scope == Scope::shared) && !p[t].by_value; });
 }
 
 /// Copies that fill what lies outside of the tensor with zeros.
@@ -70,7 +70,7 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const bool from_zeros = b.predicate.empty() && !from.empty() && std::all_of(from.begin(), from.end(), [&](TensorId t) { return p[t].scope == Scope::shared && filled_with_zeros(p, t); });
   if (from_zeros && !b.combiner && !p[b.writes[0].buffer].fragment.empty()) return std::vector<Expr>{};  // the copy of zeros is zero
   if (via == Via::ldmatrix) return refuse(Code::tile_form, b.name, "what lies outside of '" + p[from[0]].name + "' is not filled with zeros, and ldmatrix leaves nothing out");
-  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_global(p, b) && !is_multiplied(p, b);
+  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_memory(p, b) && !is_multiplied(p, b);
   return stays_inside ? std::vector<Expr>{} : guards;
 }
 

@@ -216,11 +216,13 @@ std::vector<LoopId> grid_of(const Program& p, StmtId root) {
 
 std::optional<LoopId> raster_partner(const Program& p, LoopId l) {
   if (p.loop(l).raster) return p.loop(l).raster->outer;
-  StmtId s = l;
-  while (p[s].children.size() == 1 && p[p[s].children[0]].as<Loop>()) {
-    s = p[s].children[0];
-    if (p.loop(s).raster && p.loop(s).raster->outer == l) return s;
-    if (p.loop(s).group != Group::cluster) break;
+  // Directly inside, but for ranks of a cluster and for statements that came between the two later.
+  for (StmtId c : p[l].children) {
+    if (!p[c].as<Loop>()) continue;
+    if (p.loop(c).raster && p.loop(c).raster->outer == l) return c;
+    if (p.loop(c).group == Group::cluster)
+      for (StmtId below : p[c].children)
+        if (p[below].as<Loop>() && p.loop(below).raster && p.loop(below).raster->outer == l) return below;
   }
   return std::nullopt;
 }

@@ -23,6 +23,39 @@ const Iter* defined_by(const Program& p, TensorId tensor, std::size_t d) {
   return i && constant_of(i->upper) ? i : nullptr;
 }
 
+/// True if a copy of what `reader` reads under `l` would also read elements of a tensor that is computed part by part, and not this one:
+/// the copy is made for the box around all that the loops can reach, also beyond the reader's domain.
+bool copies_too_much(const Program& p, BlockId reader, TensorId tensor, LoopId l) {
+  const Block& b = p.block(reader);
+  const bool within = std::all_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return loop::stays_below(p, b, i); });
+  const std::vector<Region> copied = read_region(p, reader, tensor, fixed_around(p, l));
+  for (BlockId w : loop::writers_of(p, tensor)) {
+    if (loop::root_of(p, w) != loop::root_of(p, reader)) continue;
+    const StmtId meet = loop::common_ancestor(p, w, l);
+    for (const Write& made : p.block(w).writes)
+      for (std::size_t d = 0; made.buffer == tensor && d < copied.size(); ++d) {
+        const std::int64_t extent = loop::largest(p, p[tensor].shape[d]);
+        const Region have = loop::region_of(p, p.block(w), made.index[d], fixed_around(p, meet));
+        const Region want = copied[d];
+        if (!have.whole && have.fixed.digits.empty() && have.fixed.offset <= 0 && have.fixed.offset + have.span >= extent) continue;
+        if (want.whole) return true;  // an index that is no sum of digits: all of the dimension would be copied
+        if (within) continue;
+        // The varying part of the copy moves along with loops below the meeting point; those count as varying here.
+        Binding fixed = want.fixed;
+        std::int64_t high = want.span;
+        std::erase_if(fixed.digits, [&](const loop::Digit& x) {
+          if (std::find(have.fixed.digits.begin(), have.fixed.digits.end(), x) != have.fixed.digits.end()) return false;
+          high += loop::range_of(p, x).high;
+          return true;
+        });
+        const bool inside = !have.whole && !want.whole && fixed.digits == have.fixed.digits && fixed.offset >= have.fixed.offset &&
+                            fixed.offset + high <= have.fixed.offset + have.span;
+        if (!inside) return true;
+      }
+  }
+  return false;
+}
+
 }  // namespace
 
 Check check(const State& state, const CacheRead& step) {
@@ -59,6 +92,8 @@ Check check(const State& state, const CacheRead& step) {
       for (BlockId r : readers)
         if (loop::child_towards(p, l, w) == loop::child_towards(p, l, r)) return refuse(Code::too_early, say_block(p, r), p[tensor].name);
     }
+  for (BlockId r : readers)
+    if (copies_too_much(p, r, tensor, l)) return refuse(Code::too_early, "a copy for " + say_block(p, r), p[tensor].name);
   return Ok{};
 }
 
@@ -109,6 +144,7 @@ Applied apply(const State& state, const CacheRead& step) {
     copy.axes[d].extent = i.upper;
     if (regions[d].whole && i.lower < 0) copy.axes[d].region = Region{{{}, i.lower}, {}, *constant_of(i.upper) - i.lower, false, false};
   }
+  if (const std::vector<BlockId> writers = loop::writers_of(p, tensor); writers.size() == 1 && !fill) follow_ragged(p.block(writers[0]), tensor, copy);
   const Expr element = make(tecc::Read{tensor, copy.index, fill}, p[tensor].type);
   const BlockId id = place_copy(p, std::move(copy), buffer, element, l, position);
 

@@ -61,6 +61,7 @@ Applied apply(const State& state, const CacheWrite& step) {
   Copy copy = make_copy(p, tensor, step.scope == Scope::shared ? "shared" : "local", step.scope, regions);
   const TensorId buffer = copy.buffer;
   copy.block.name = p[tensor].name + ".store";
+  follow_ragged(p.block(id), tensor, copy);
   const std::size_t position = loop::position_in_parent(p, loop::child_towards(p, l, id)) + 1;
   const Expr element = make(tecc::Read{buffer, copy.index, Expr()}, p[tensor].type);
   const BlockId store = place_copy(p, std::move(copy), tensor, element, l, position);

@@ -37,7 +37,13 @@ RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std:
       // A single varying loop whose extent is symbolic keeps its symbolic extent.
       const Loop& only = p.loop(r.varying[0].loop);
       const bool same = r.varying.size() == 1 && r.varying[0].div == 1 && r.varying[0].mod == 0 && !only.retired;
-      count = same ? only.extent : index_literal(total);
+      // .. but for what it follows inside of the old place.
+      const auto fixed = fixed_around(p, nest.innermost);
+      const std::function<bool(LoopId)> inside = [&](LoopId l) {
+        const auto& retired = p.loop(l).retired;
+        return retired ? std::any_of(retired->digits.begin(), retired->digits.end(), [&](const Digit& d) { return inside(d.loop); }) : !fixed(l);
+      };
+      count = same ? loop::relaxed(p, only.extent, inside) : index_literal(total);
     }
     if (const auto c = constant_of(*count); c && *c == 1) {
       nest.loops.push_back(std::nullopt);
@@ -76,6 +82,7 @@ std::vector<std::optional<LoopId>> move_into_nest(Program& p, BlockId id, Stmt r
     b.iters[d].binding = nest.bindings[d];
     b.axes[d] = nest.loops[d].value_or(StmtId{});
   }
+  if (b.tile) b.tile->top = {};  // the loop at which it began is gone
   p.stmts.set(id, std::move(row));
   loop::insert_child(p, nest.innermost, nest.innermost == l ? position : 0, id);
   return nest.loops;
@@ -97,6 +104,27 @@ Copy make_copy(Program& p, TensorId tensor, const std::string& word, Scope scope
     out.index.push_back(var(v));
   }
   return out;
+}
+
+void follow_ragged(const Block& b, TensorId tensor, Copy& copy) {
+  const auto write = std::find_if(b.writes.begin(), b.writes.end(), [&](const Write& w) { return w.buffer == tensor; });
+  std::map<VarId, std::size_t> dim;
+  for (std::size_t d = 0; d < write->index.size(); ++d)
+    if (const auto* v = write->index[d].as<Var>()) dim[v->id] = d;
+  for (const Iter& i : b.iters) {
+    const auto own = dim.find(i.var);
+    if (own == dim.end() || std::none_of(dim.begin(), dim.end(), [&](const auto& other) { return uses(i.upper, other.first); })) continue;
+    bool earlier = true;
+    const Expr upper = rewrite(i.upper, [&](const Expr& e) {
+      const auto* v = e.as<Var>();
+      const auto other = v ? dim.find(v->id) : dim.end();
+      if (other == dim.end()) return e;
+      earlier &= other->second < own->second;
+      return copy.index[other->second];
+    });
+    if (earlier) copy.block.iters[own->second].upper = upper;
+    else copy.block.predicate.push_back(make(Binary{BinOp::less, copy.index[own->second], upper}, DType::boolean));
+  }
 }
 
 BlockId place_copy(Program& p, Copy copy, TensorId to, Expr value, LoopId l, std::size_t position) {

@@ -64,6 +64,8 @@ struct Copy {
 };
 /// The buffer is called after the tensor and the word; the block too, until the caller names it.
 Copy make_copy(Program& p, TensorId tensor, const std::string& word, Scope scope, const std::vector<Region>& regions);
+/// A ragged block `b`, which writes the tensor, leaves elements of its box unwritten: the copy does not touch them.
+void follow_ragged(const Block& b, TensorId tensor, Copy& copy);
 /// Puts the block, with this value written to `to`, into a nest under `l` at `position`.
 BlockId place_copy(Program& p, Copy copy, TensorId to, Expr value, LoopId l, std::size_t position);
 

@@ -52,6 +52,9 @@ Check may_move(const Program& p, BlockId id, LoopId l, const std::vector<BlockId
       if (other != id) return refuse(Code::not_alone, b.name, say_block(p, other));
   }
   if (loop::is_inside(p, l, loop::root_of(p, id)) && !is_at(p, id, l)) return refuse(Code::no_reader, b.name, say(p, l));
+  for (const Write& w : b.writes)
+    for (BlockId other : loop::writers_of(p, w.buffer))
+      if (other != id) return refuse(Code::not_alone, b.name, say_block(p, other));
   bool read_here = false;
   for (const Write& w : b.writes) {
     if (p[w.buffer].role == loop::Role::output) return refuse(Code::is_output, b.name, p[w.buffer].name);

@@ -76,6 +76,7 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
   Plan out{*producer, {}};
   std::vector<std::optional<Region>> region(b.iters.size());
   std::optional<Refusal> why;
+  std::map<std::size_t, std::size_t> along;  // dimension of the producer -> iteration: two that differ would meet on the diagonal alone
   for_each_read(b, through, [&](const tecc::Read& r) {
     const Write* w = nullptr;
     for (const Write& candidate : made.writes)
@@ -88,6 +89,8 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
       }
       const std::size_t n = static_cast<std::size_t>(iter_of(b, v->id) - b.iters.data());
       Region one = loop::region_of(p, made, w->index[d], fixed);
+      const bool part = one.whole ? false : !one.fixed.digits.empty() || one.span < loop::largest(p, p[through].shape[d]);
+      if (part && along.try_emplace(d, n).first->second != n) why = refuse(Code::moved_read, b.name, p[through].name, print(r.index[d], loop::names_of(p)));
       if (region[n] && !(region[n]->fixed == one.fixed && region[n]->varying == one.varying))
         why = refuse(Code::moved_read, b.name, p[through].name, print(r.index[d], loop::names_of(p)));
       region[n] = std::move(one);

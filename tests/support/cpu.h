@@ -11,6 +11,7 @@
 #include "ir/interpret/loop.h"
 #include "ir/interpret/te.h"
 #include "schedule/step.h"
+#include "tests/support/guarded.h"
 #include "tests/support/reread.h"
 #include "tests/support/te.h"
 
@@ -64,26 +65,6 @@ inline std::vector<Array> random_inputs(const Prepared& p, unsigned seed = 1) {
   }
   return out;
 }
-
-/// Memory between guard zones: writes outside of a buffer show.
-class Guarded {
- public:
-  explicit Guarded(std::int64_t bytes) : size_(static_cast<std::size_t>(bytes)), memory_(2 * zone + size_ + 64, fill) {
-    start_ = zone + (64 - reinterpret_cast<std::uintptr_t>(memory_.data() + zone) % 64) % 64;
-  }
-  unsigned char* data() { return memory_.data() + start_; }
-  bool intact() const {
-    for (std::size_t n = 0; n < memory_.size(); ++n)
-      if ((n < start_ || n >= start_ + size_) && memory_[n] != fill) return false;
-    return true;
-  }
-
- private:
-  static constexpr std::size_t zone = 4096;
-  static constexpr unsigned char fill = 0xa5;
-  std::size_t size_, start_;
-  std::vector<unsigned char> memory_;
-};
 
 inline std::vector<Array> run_cpu(const Prepared& p, const std::vector<Array>& inputs, const codegen::cpu::Target& target = {}) {
   const codegen::cpu::Module module = require(codegen::cpu::emit(p.lowered, target));

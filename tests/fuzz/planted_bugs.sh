@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# Plants ten bugs, one at a time, in a copy of the sources, and asks the fuzzer to find each.
+#
+#   tests/fuzz/planted_bugs.sh FOLDER [SECONDS] [NAME..]     FOLDER gets the copy and its build; SECONDS a bug: 60
+#
+# Prints a table: the bug, how long the fuzzer took to find it, what it said. Fails if one is not found. Not part of CI.
+set -euo pipefail
+[ $# -ge 1 ] || { sed -n '2,7p' "$0"; exit 2; }
+folder=$(mkdir -p "$1" && cd "$1" && pwd)
+limit=${2:-60}
+shift $(( $# > 1 ? 2 : 1 ))
+only=("$@")
+cd "$(dirname "$0")/../.."
+mkdir -p "$folder/source"
+git ls-files -z | tar --null -T - --ignore-failed-read -c 2>/dev/null | tar -x -C "$folder/source"
+cd "$folder/source"
+export CCACHE_BASEDIR=$folder/source
+[ -e build/release/build.ninja ] || cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DTECC_DEV=ON >/dev/null
+ninja -C build/release tecc_fuzz | tail -1
+
+# Name | file | a line's text | what it becomes. The text must stand in the file once.
+bugs=$(cat <<'TABLE'
+guard reaches one too far|ir/loop/affine.cpp|if (!stays_below(p, b, i)) out.push_back(make(Binary{BinOp::less, var(i.var), i.upper}, DType::boolean));|if (!stays_below(p, b, i)) out.push_back(make(Binary{BinOp::less_equal, var(i.var), i.upper}, DType::boolean));
+stale region of two readers|schedule/primitive/common.cpp|const std::int64_t high = std::max(x.offset + a.span, y.offset + b.span);|const std::int64_t high = x.offset + a.span;
+dropped barrier|compiler/pass/insert_barriers.cpp|if (conflict(state, now)) barrier(n, s);|if (false && conflict(state, now)) barrier(n, s);
+wrong fill of a copy|schedule/primitive/cache_read.cpp|const Expr element = make(tecc::Read{tensor, copy.index, fill}, p[tensor].type);|const Expr element = make(tecc::Read{tensor, copy.index, fill ? loop::identity_of(Reducer::max, p[tensor].type) : fill}, p[tensor].type);
+wrong identity of max|ir/loop/decompose.cpp|case Reducer::argmax: return extreme(type, true);|case Reducer::argmax: return is_float(type) ? literal(0, type) : extreme(type, true);
+swapped operands|codegen/llvm/values.cpp|case BinOp::sub: out = b.CreateFSub(a, c); break;|case BinOp::sub: out = b.CreateFSub(c, a); break;
+missed tail|schedule/primitive/split.cpp|n == 0 ? ceil_div(loop.extent, index_literal(product))|n == 0 ? ceil_div(loop.extent - index_literal(product > 1), index_literal(product))
+two buffers in one place|compiler/pass/place_buffers.cpp|        shared += bytes;|        shared += bytes / 2;
+fused loop takes its inner one whole|schedule/primitive/fuse.cpp|retire(p, b, {{{f, 1, extent_b, 1}}, 0}, f);|retire(p, b, {{{f, 1, extent_b > 2 ? extent_b - 1 : extent_b, 1}}, 0}, f);
+a thread that counts too fast|compiler/pass/groups.cpp|return ThreadDigit{thread_weight(p, d.loop) * d.div, values, d.stride};|return ThreadDigit{thread_weight(p, d.loop), values, d.stride};
+TABLE
+)
+
+found=0 missed=0
+# What fails without any planted bug does not count as found.
+known=$(build/release/tecc_fuzz --seed 1 --seconds "$limit" --failures 100 --shrink 0 --folder "$folder/known" 2>&1 | grep -oE '^FAILED case [0-9]+:' || true)
+echo "without a bug: ${known:-nothing fails}"
+printf '%-40s %9s  %s\n' bug seconds 'first word of the fuzzer'
+while IFS='|' read -r name file from to; do
+  [ ${#only[@]} -eq 0 ] || [[ " ${only[*]} " == *" ${name%% *} "* ]] || continue
+  cp "$file" "$folder/saved"
+  FROM=$from TO=$to perl -0pi -e 'my $n = s/\Q$ENV{FROM}\E/$ENV{TO}/g; die "\"$ENV{FROM}\" stands there $n times, not once\n" unless $n == 1' "$file"
+  if ! ninja -C build/release tecc_fuzz >"$folder/ninja.log" 2>&1; then
+    grep -m3 error "$folder/ninja.log" || true
+    cp "$folder/saved" "$file"
+    echo "$name: does not compile"
+    missed=$((missed + 1))
+    continue
+  fi
+  begin=$(date +%s.%N)
+  rm -rf "$folder/failures"
+  said=$(build/release/tecc_fuzz --seed 1 --seconds "$limit" --failures 3 --shrink 0 --folder "$folder/failures" 2>&1 | grep -E '^FAILED|^signal' | grep -vF "${known:-FAILED nothing}" | head -1 || true)
+  seconds=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.1f", $1 - $2}')
+  if [ -n "$said" ]; then found=$((found + 1)); else missed=$((missed + 1)); seconds=-; said='not found'; fi
+  printf '%-40s %9s  %.120s\n' "$name" "$seconds" "$said"
+  cp "$folder/saved" "$file"
+done <<<"$bugs"
+echo "$found found, $missed not"
+[ "$missed" = 0 ]

@@ -1,0 +1,244 @@
+#include "tests/fuzz/schedules.h"
+
+#include <algorithm>
+
+#include "autotune/rule/rules.h"
+
+namespace tecc::fuzz {
+
+using namespace schedule;
+
+namespace {
+
+/// Every handle that names something now.
+struct Live {
+  std::vector<std::pair<Ref, loop::LoopId>> loops;
+  std::vector<std::pair<Ref, loop::BlockId>> blocks;
+  std::vector<Ref> buffers;
+};
+Live live(const State& s, const loop::Program& naive) {
+  Live out;
+  const auto add = [&](Ref r) {
+    if (const auto l = loop_of(s, r)) out.loops.emplace_back(r, *l);
+    else if (const auto b = block_of(s, r)) {
+      out.blocks.emplace_back(r, *b);
+      for (std::uint32_t n = 0; n < s.program.block(*b).axes.size(); ++n) {
+        r.axis = n;
+        if (const auto own = loop_of(s, r)) out.loops.emplace_back(r, *own);
+      }
+    } else if (buffer_of(s, r)) out.buffers.push_back(r);
+  };
+  for (std::uint32_t n = 0; n < naive.stages.size(); ++n) add({Ref::Base::stage, n, 0, {}});
+  for (std::uint32_t n = 0; n < naive.inputs.size(); ++n) out.buffers.push_back({Ref::Base::input, n, 0, {}});
+  for (std::uint32_t n = 0; n < s.results.size(); ++n)
+    for (std::uint32_t k = 0; k < s.results[n].size(); ++k) add({Ref::Base::step, n, k, {}});
+  for (const auto& [r, id] : out.blocks) out.buffers.push_back(r);
+  return out;
+}
+
+class Drawer {
+ public:
+  Drawer(const State& s, const loop::Program& naive, Random& r) : s_(s), p_(s.program), r_(r), l_(live(s, naive)) {}
+
+  Step step() {
+    const std::vector<loop::Scope> scopes = {loop::Scope::shared, loop::Scope::shared, loop::Scope::local, loop::Scope::local, loop::Scope::global};
+    switch (below(r_, 34)) {
+      case 0: case 1: case 2: case 3: {
+        std::vector<std::int64_t> factors{1 + below(r_, 5)};
+        if (one_in(r_, 6)) factors[0] = one_of<std::int64_t>(r_, {7, 8, 16});
+        if (one_in(r_, 3)) factors.push_back(1 + below(r_, 3));
+        return Split{loop(), factors, one_in(r_, 6) ? Tail::exact : Tail::guard};
+      }
+      case 4: case 5: {
+        const auto chain = path();
+        if (chain.size() < 2) return Fuse{loop(), loop()};
+        const auto at = static_cast<std::size_t>(below(r_, chain.size() - 1));
+        return Fuse{chain[at], chain[at + 1]};
+      }
+      case 6: case 7: case 8: {
+        auto some = path();
+        std::shuffle(some.begin(), some.end(), r_);
+        some.resize(std::min<std::size_t>(some.size(), 2 + static_cast<std::size_t>(below(r_, 2))));
+        return Reorder{some};
+      }
+      case 9: case 10: return Bind{some_loops(), one_of<loop::Group>(r_, {loop::Group::thread, loop::Group::thread, loop::Group::block, loop::Group::none})};
+      case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
+      case 12: return Unroll{some_loops()};
+      case 13: return Inline{{block()}};
+      case 14: case 15: case 16: return ComputeAt{block(), loop()};
+      case 17: case 18: return ReverseComputeAt{block(), loop()};
+      case 19: case 20: {
+        // Under a loop around the reader.
+        const Ref reader = block();
+        const auto around = path_to(reader);
+        std::vector<Ref> readers{reader};
+        if (one_in(r_, 4)) {
+          const Ref other = block();
+          if (!(other == reader)) readers.push_back(other);
+        }
+        return CacheRead{readers, read_by(reader), one_of(r_, scopes), around.empty() ? loop() : one_of(r_, around)};
+      }
+      case 21: {
+        const Ref b = block();
+        const auto around = path_to(b);
+        return CacheWrite{b, b, one_of(r_, scopes), around.empty() ? loop() : one_of(r_, around)};
+      }
+      case 22: return SetScope{{block()}, one_of(r_, scopes)};
+      case 23: {
+        const Ref b = buffer();
+        std::vector<std::int64_t> order;
+        if (const auto t = buffer_of(s_, b); t && one_in(r_, 2)) {
+          for (std::size_t n = 0; n < p_[*t].shape.size(); ++n) order.push_back(static_cast<std::int64_t>(n));
+          std::shuffle(order.begin(), order.end(), r_);
+        }
+        return SetLayout{b, order, below(r_, 3)};
+      }
+      case 24: return DecomposeReduction{block(), around_of_block()};
+      case 25: {
+        const Ref b = reduction();
+        const auto around = path_to(b);
+        return CrossThreadReduce{{b}, around.empty() ? loop() : one_of(r_, around)};
+      }
+      case 26: case 27: {
+        const Ref b = reduction();
+        const auto around = path_to(b);
+        return Rfactor{b, around.empty() ? loop() : one_of(r_, around)};
+      }
+      case 28: return SplitReduction{loop(), 2 + below(r_, 3), 1 + below(r_, 2)};
+      case 29: {
+        const Ref b = buffer();
+        return Pipeline{loop(), {b}, 2 + below(r_, 2)};
+      }
+      case 30: {
+        const auto chain = path();
+        if (chain.size() < 2) return Reverse{loop()};
+        return Raster{chain[0], chain[1], 1 + below(r_, 3), one_in(r_, 3) ? Order::longest_first : Order::forward};
+      }
+      case 31: return one_in(r_, 2) ? Step{Reverse{loop()}} : Step{Partition{loop()}};
+      case 32: return one_in(r_, 3) ? Step{Persist{loop()}} : one_in(r_, 2) ? Step{Blockize{loop()}} : Step{CopyWith{{block()}, one_of<loop::Via>(r_, {loop::Via::vector, loop::Via::cp_async})}};
+      default: {
+        // Two statements of a loop that hold several: the first runs ahead.
+        const Ref a = block(), b = block();
+        if (a == b) return Unroll{{loop()}};
+        return Skew{loop(), {{b, 1}}, {a, b}};
+      }
+    }
+  }
+
+  /// Binds each kernel's outermost loops to blocks and an inner one to threads, where that is legal.
+  std::vector<Step> bindings() {
+    std::vector<Step> out;
+    for (loop::StmtId root : p_.kernels) {
+      const auto blocks = loop::blocks_under(p_, root);
+      if (blocks.empty()) continue;
+      const auto chain = refs_of(loop::loops_around(p_, one_of(r_, blocks)));
+      if (chain.empty()) continue;
+      if (one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::block});
+      if (chain.size() > 1) out.push_back(Bind{{chain[1 + static_cast<std::size_t>(below(r_, chain.size() - 1))]}, loop::Group::thread});
+      else if (out.empty() || one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::thread});
+    }
+    return out;
+  }
+
+ private:
+  const State& s_;
+  const loop::Program& p_;
+  Random& r_;
+  Live l_;
+
+  Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
+  Ref block() { return l_.blocks.empty() ? Ref{} : one_of(r_, l_.blocks).first; }
+  Ref buffer() { return one_of(r_, l_.buffers); }
+  Ref reduction() {
+    std::vector<Ref> out;
+    for (const auto& [ref, id] : l_.blocks)
+      if (p_.block(id).combiner) out.push_back(ref);
+    return out.empty() ? block() : one_of(r_, out);
+  }
+  std::vector<Ref> refs_of(const std::vector<loop::LoopId>& ids) const {
+    std::vector<Ref> out;
+    for (loop::LoopId id : ids)
+      for (const auto& [ref, l] : l_.loops)
+        if (l == id) {
+          out.push_back(ref);
+          break;
+        }
+    return out;
+  }
+  std::vector<Ref> path_to(const Ref& b) const {
+    const auto id = block_of(s_, b);
+    return id ? refs_of(loop::loops_around(p_, *id)) : std::vector<Ref>{};
+  }
+  std::vector<Ref> path() { return path_to(block()); }
+  Ref around_of_block() {
+    const auto around = path();
+    return around.empty() ? loop() : one_of(r_, around);
+  }
+  std::vector<Ref> some_loops() {
+    std::vector<Ref> out{loop()};
+    if (one_in(r_, 3)) out.push_back(loop());
+    return out;
+  }
+  /// A tensor that the block reads.
+  Ref read_by(const Ref& reader) {
+    const auto id = block_of(s_, reader);
+    if (!id) return buffer();
+    const auto tensors = loop::read_buffers(p_.block(*id));
+    std::vector<Ref> out;
+    for (const Ref& b : l_.buffers)
+      if (const auto t = buffer_of(s_, b); t && std::find(tensors.begin(), tensors.end(), *t) != tensors.end()) out.push_back(b);
+    return out.empty() ? buffer() : one_of(r_, out);
+  }
+};
+
+/// Applies a step; true if it was accepted. What it throws is a fault.
+bool take(State& state, Drawn& out, const Step& step) {
+  try {
+    if (!run(state, step)) return false;
+    out.trace.push_back({step, {}, {}});
+    return true;
+  } catch (const std::exception& e) {
+    out.trace.push_back({step, {}, {}});
+    out.fault = std::string("exception: ") + e.what();
+    return false;
+  }
+}
+
+}  // namespace
+
+Step random_step(const State& s, const loop::Program& naive, Random& r) { return Drawer(s, naive, r).step(); }
+
+Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
+  Drawn out;
+  State state{naive, {}};
+  for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
+  if (one_in(r, 2) || !out.fault.empty()) return out;
+  for (const Step& s : Drawer(state, naive, r).bindings())
+    if (out.fault.empty()) take(state, out, s);
+  return out;
+}
+
+Drawn random_rules(const Case& c, Random& r) {
+  static const codegen::Target targets[] = {codegen::find_target("sm_90a").or_throw(), codegen::find_target("sm_80").or_throw()};
+  Drawn out;
+  autotune::Rng rng(r());
+  for (int n = 0; n < 8; ++n) {
+    try {
+      const codegen::Target& target = targets[one_in(r, 6) ? 1 : 0];
+      auto candidate = autotune::propose(c.workload.naive, target, autotune::Chooser({}, &rng));
+      if (!candidate || !compiler::lower(candidate->state.program, target.limits)) continue;
+      for (const Traced& t : candidate->trace) out.trace.push_back({t.step, {}, {}});
+      if (one_in(r, 3)) {
+        State state = std::move(candidate->state);
+        for (std::int64_t more = 1 + below(r, 3), tries = 0; more > 0 && tries < 20 && out.fault.empty(); ++tries) more -= take(state, out, random_step(state, c.workload.naive, r));
+      }
+      return out;
+    } catch (const std::exception& e) {
+      out.fault = std::string("exception in the rules: ") + e.what();
+      return out;
+    }
+  }
+  return out;
+}
+
+}  // namespace tecc::fuzz
