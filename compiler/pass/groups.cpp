@@ -161,8 +161,15 @@ Result<Program> check_groups(Program p, const Limits& limits) {
     for (const Channel& c : p.channels)
       for (TensorId t : c.buffers)
         if (p[t].scope != Scope::shared) return refuse(Code::channel_form, p[t].name, "its slots lie in shared memory; legal: set_scope(…, shared)");
+    // Between roles a slot of a loop that runs once in each block is handed over once; who copies ahead would copy another block's.
+    const auto between_roles = [&](TensorId t) {
+      std::vector<BlockId> users = writers_of(p, t);
+      const std::vector<BlockId> readers = readers_of(p, t);
+      users.insert(users.end(), readers.begin(), readers.end());
+      return !p.roles.empty() && std::any_of(users.begin(), users.end(), [&](BlockId b) { return p.block(b).tile && (p.block(b).tile->via == Via::bulk || p.block(b).tile->via == Via::bulk_tensor); });
+    };
     for (const Channel& c : p.channels)
-      if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent)
+      if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent && !std::all_of(c.buffers.begin(), c.buffers.end(), between_roles))
         return refuse(Code::channel_form, p[c.buffers[0]].name, fmt::format("loop '{}' is bound to blocks and does not run in one of them; legal: persist", loop_name(p, c.loop)));
     for (BlockId b : blocks_under(p, root)) {
       TECC_CHECK(check_pointers(p, p.block(b)));
