@@ -26,7 +26,7 @@ TEST_CASE("random schedules of random expressions agree in all witnesses", "[fuz
   const char *seed = std::getenv("TECC_FUZZ_SEED"), *seconds = std::getenv("TECC_FUZZ_SECONDS");
   Settings s;
   s.seed = seed ? std::strtoull(seed, nullptr, 10) : 1;
-  if (!seed && !seconds) s.count = 120;
+  if (!seed && !seconds) s.count = 90;
   s.seconds = seconds ? std::strtod(seconds, nullptr) : 40;
   s.failures = 3;
   WARN("TECC_FUZZ_SEED=" << s.seed);
