@@ -138,7 +138,6 @@ Check schedule_cascade(Context& c, const Cascade& f) {
   const Ref last = Builder::stage(f.last), score = Builder::stage(f.score), follower = Builder::stage(*f.follower);
   const std::int64_t length = c.build.extent(Builder::axis(last, f.along)), rows = c.build.extent(Builder::axis(last, f.row));
   const std::int64_t width = c.build.extent(Builder::axis(last, f.column));
-  const Block weights = c.block(f.between.empty() ? f.chain[0] : f.between.back());
   for (std::uint32_t s : f.chain) c.done[s] = 1;
   for (std::uint32_t s : f.between) c.done[s] = 1;
   c.done[f.score] = c.done[*f.follower] = 1;
@@ -192,16 +191,7 @@ Check schedule_cascade(Context& c, const Cascade& f) {
   // What follows, through shared memory.
   const Block out = c.block(*f.follower);
   const TensorId result = out.writes[0].buffer;
-  std::optional<std::size_t> row_at;
-  const Block product = c.block(f.last);
-  for (const tecc::Read& r : form_of(c.program(), out).reads) {
-    if (r.tensor != product.writes[0].buffer) continue;
-    for (std::size_t d = 0; d < r.index.size(); ++d) {
-      const auto mine = plain(product.writes[0].index[d]), theirs = plain(r.index[d]);
-      for (std::size_t n = 0; mine && theirs && n < out.iters.size(); ++n)
-        if (*mine == product.iters[f.row].var && out.iters[n].var == *theirs) row_at = n;
-    }
-  }
+  const auto row_at = axis_in(c, c.program().stages[f.last].block, out, f.row);
   if (!row_at) return refuse(Code::not_product, name);
   TECC_TRY(const auto follow, c.build.add(ReverseComputeAt{follower, i[0]}));
   TECC_TRY(const auto ow, c.build.add(Split{follow[*row_at], {64}}, {"v", "o1"}));

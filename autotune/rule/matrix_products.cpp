@@ -131,7 +131,7 @@ struct Decisions {
   std::int64_t rows, columns, depth;       // of the tile
   std::int64_t slots, panel, panel_slots;  // panel 0: results go to memory from registers
   std::vector<std::int64_t> box;           // pixels of a tile, axis by axis
-  std::int64_t cluster;                    // 1; 2 or 4 neighbours along rows, -2 along columns
+  std::int64_t cluster;                    // 1; 2 neighbours along rows, -2 along columns
   std::int64_t band;
   bool persist;
 };
@@ -140,6 +140,11 @@ struct Decisions {
 constexpr std::int64_t promoted_terms = 128;
 bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32; }
 
+/// The slowest axis that a box has more than one pixel along: warpgroups share it out.
+std::size_t slowest(const std::vector<std::int64_t>& box) {
+  return static_cast<std::size_t>(std::find_if(box.begin(), box.end() - 1, [](std::int64_t n) { return n > 1; }) - box.begin());
+}
+
 /// Boxes of `count` pixels, powers of two along each axis, those first that waste the least beyond the edges.
 std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels, std::int64_t count, std::int64_t groups) {
   std::vector<std::pair<double, std::vector<std::int64_t>>> all;
@@ -147,13 +152,14 @@ std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels,
   const std::function<void(std::size_t, std::int64_t)> fill = [&](std::size_t n, std::int64_t left) {
     if (n + 1 == pixels.size()) {
       box[n] = left;
-      if (left > 256 || box[0] % groups) return;
+      constexpr std::int64_t widest = 8;  // more rows of one instruction than lanes tell apart are refused (E0401) along the fastest axis
+      if (left > std::min(pixels[n].extent, widest) || box[slowest(box)] % groups) return;
       double waste = 1;
       for (std::size_t a = 0; a < box.size(); ++a) waste *= static_cast<double>(ceil_div(pixels[a].extent, box[a]) * box[a]) / static_cast<double>(pixels[a].extent);
       all.emplace_back(waste, box);
       return;
     }
-    for (std::int64_t x = 1; x <= std::min<std::int64_t>(left, 256); x *= 2) {
+    for (std::int64_t x = 1; x <= std::min(left, pixels[n].extent); x *= 2) {
       box[n] = x;
       fill(n + 1, left / x);
     }
@@ -205,8 +211,8 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
   const Preferred like = preferred_tile(c, shape, rows, columns, batch);
-  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return g == 1 || (g == 2 && !shape.pixels.empty()) || (shape.pixels.empty() && 64 * (g - 1) < rows.extent); }), like.groups);
-  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || rows.extent > 64 * d.groups; }), 64);
+  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return shape.pixels.empty() ? g == 1 || 64 * (g - 1) < rows.extent : !boxes_of(shape.pixels, 64 * g, g).empty(); }), like.groups);
+  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups).empty()); }), 64);
   d.rows = d.groups * d.group_rows;
   if (!shape.pixels.empty()) {
     const auto boxes = boxes_of(shape.pixels, d.rows, d.groups);
@@ -268,21 +274,6 @@ std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t s) {
   return found;
 }
 
-/// The loop that a follower of the sum has for an axis of the sum: by the read of its result.
-std::optional<std::size_t> axis_in(const Context& c, BlockId sum, const Block& follower, std::size_t axis) {
-  const Block& b = c.program().block(sum);
-  std::size_t dim = 0;
-  for (; dim < b.writes[0].index.size(); ++dim)
-    if (const auto* v = b.writes[0].index[dim].as<Var>(); v && v->id == b.iters[axis].var) break;
-  for (const tecc::Read& r : form_of(c.program(), follower).reads) {
-    if (r.tensor != b.writes[0].buffer || dim >= r.index.size()) continue;
-    const auto* v = r.index[dim].as<Var>();
-    for (std::size_t l = 0; v && l < follower.iters.size(); ++l)
-      if (follower.iters[l].var == v->id) return l;
-  }
-  return std::nullopt;
-}
-
 /// The kernel that adds up partial sums, and what follows them: a thread a vector.
 Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> follower) {
   const Block b = c.program().block(*schedule::block_of(c.build.state(), sum));
@@ -323,7 +314,6 @@ struct Nest {
 
 /// All pixels of a box as one loop, all boxes as another; places of the window and rounds of the depth as a third.
 Result<Nest> make_window_nest(Context& c, Nest n, const Shape& shape, const Decisions& d) {
-  if (d.box.empty()) return refuse(Code::factor_below_one, "pixels", 0);
   TECC_TRY(const auto k, c.build.add(Split{shape.depth, {d.depth}}, {"k0", "k1"}));
   TECC_TRY(const auto j, c.build.add(Split{shape.columns.loop, {d.columns}}, {"j0", "j1"}));
   std::vector<Ref> boxes, pixels, rounds = shape.window;
@@ -445,7 +435,8 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   const std::int64_t out_bytes = bytes_of(c.program()[out].type);
   const bool has_panel = shape.pixels.empty() && (out_bytes == 2 ? follower.has_value() && c.target.limits.has("stmatrix") : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
   const Decisions d = decide(c, name, shape, batch, has_panel, out_bytes);
-  const Side& rows = d.swap ? shape.columns : shape.pixels.empty() ? shape.rows : shape.pixels[0];
+  if (!shape.pixels.empty() && d.box.empty()) return refuse(Code::tile_form, name, "no box of pixels is as large as its rows");
+  const Side& rows = d.swap ? shape.columns : shape.pixels.empty() ? shape.rows : shape.pixels[slowest(d.box)];
   const Side& columns = d.swap ? shape.rows : shape.columns;
   if (follower) c.done[*follower] = 1;
 
@@ -465,7 +456,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::wgmma, d.swap}));
   std::vector<Ref> multiply = {tile[0]}, bulk = copies;
   if (is_promoted(shape)) multiply.push_back(n.adds);
-  TECC_TRY(const auto v, c.build.add(Split{results.rows, {shape.pixels.empty() ? d.group_rows : d.box[0] / d.groups}}, {"v", "o"}));
+  TECC_TRY(const auto v, c.build.add(Split{results.rows, {shape.pixels.empty() ? d.group_rows : d.box[slowest(d.box)] / d.groups}}, {"v", "o"}));
   if (d.panel) {
     TECC_TRY(const auto across, c.build.add(Split{results.columns, {d.panel}}, {"p0", "p1"}));
     TECC_CHECK(c.build.add(Reorder{{v[0], across[0], v[1], across[1]}}));

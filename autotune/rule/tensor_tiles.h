@@ -42,6 +42,21 @@ inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) {
 /// True if the device has what tiles of tensor cores live on besides their products: copies by tensor maps, barriers for them, and roles.
 inline bool feeds_tensor_cores(const compiler::Limits& l) { return l.has("bulk_tensor") && l.has("mbarrier") && l.has("setmaxnreg"); }
 
+/// The loop that a follower of the sum has for an axis of the sum: by the read of its result.
+inline std::optional<std::size_t> axis_in(const Context& c, loop::BlockId sum, const loop::Block& follower, std::size_t axis) {
+  const loop::Block& b = c.program().block(sum);
+  std::size_t dim = 0;
+  for (; dim < b.writes[0].index.size(); ++dim)
+    if (const auto* v = b.writes[0].index[dim].as<Var>(); v && v->id == b.iters[axis].var) break;
+  for (const tecc::Read& r : form_of(c.program(), follower).reads) {
+    if (r.tensor != b.writes[0].buffer || dim >= r.index.size()) continue;
+    const auto* v = r.index[dim].as<Var>();
+    for (std::size_t l = 0; v && l < follower.iters.size(); ++l)
+      if (follower.iters[l].var == v->id) return l;
+  }
+  return std::nullopt;
+}
+
 /// Registers a thread of the role that loads and of a role of `groups` warpgroups that multiply: 65536 in all, multiples of 8.
 struct Share {
   std::int64_t loader, consumer;

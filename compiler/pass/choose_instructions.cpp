@@ -127,7 +127,9 @@ Check TileCutter::operand(const Instruction& i, const Product::Factor& f, const 
     for (const TileAxis& a : rows.axes) {
       const std::size_t d = *dim(a);
       const bool last = a.iter == rows.axes.back().iter;
-      if (!b.order.empty() || depth != b.shape.size() - 1 || d + 1 != before || (!last && st.dims[d].extent() != a.extent))
+      bool next = d < before;  // what stands between is one element long
+      for (std::size_t x = d + 1; x < before; ++x) next &= st.dims[x].extent() == 1;
+      if (!b.order.empty() || depth != b.shape.size() - 1 || !next || (!last && st.dims[d].extent() != a.extent))
         return refuse(Code::tile_form, block.name, fmt::format("rows of '{}' do not follow each other in memory", b.name));
       before = d;
     }

@@ -29,21 +29,23 @@ bool is_multiplied(const Program& p, const Block& b) {
   return std::any_of(readers.begin(), readers.end(), [&](BlockId r) { return p.block(r).tile && p.block(r).tile->instruction; });
 }
 
-/// True if where the condition does not hold an operand is zero: it is `index < extent` of a copy that is filled with zeros from there on.
+/// True if where the condition does not hold the operands are zero: it is `index < extent` of copies that are filled with zeros from there on.
 bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) {
   const auto* less = condition.as<Binary>();
   const auto* upper = less && less->op == BinOp::less ? less->b.as<Literal>() : nullptr;
-  bool found = false;
-  if (upper)
-    walk(b.writes[0].value, [&](const Expr& e) {
-      const auto* r = e.as<Read>();
-      for (std::size_t d = 0; r && d < r->index.size(); ++d) {
-        const auto extent = constant_of(p[r->tensor].shape[d]);
-        found |= extent && *extent <= upper->integer && same_value(r->index[d], less->a) && filled_with_zeros(p, r->tensor);
-      }
-      return !found;
-    });
-  return found;
+  bool all = upper != nullptr;  // one alone would not do: zero times what nobody wrote may be NaN
+  walk(b.writes[0].value, [&](const Expr& e) {
+    const auto* r = e.as<Read>();
+    if (!r || !all) return all;
+    bool covered = false;
+    for (std::size_t d = 0; d < r->index.size(); ++d) {
+      const auto extent = constant_of(p[r->tensor].shape[d]);
+      covered |= extent && *extent <= upper->integer && same_value(r->index[d], less->a);
+    }
+    all = covered && filled_with_zeros(p, r->tensor);
+    return all;
+  });
+  return all;
 }
 
 /// The guards that the statement needs where it runs. A tile instruction cannot leave out elements; it need not where the surplus does no

@@ -71,8 +71,9 @@ TEST_CASE("space: points of products are right in the simulator") {
       {"gemm_e4m3.te", "M=144,N=80,K=272", "", "split_reduction"},  // sums added up apart
       {"bmm.te", "B=3,M=136,N=72,K=80", "T=bf16", "wgmma"},
       {"conv2d_nhwc.te", "N=3,H=9,W=10,C=32,R=3,S=3,stride=1,pad=1,O=72", "T=f16", "wgmma"},
+      {"conv2d_nhwc.te", "N=1,H=16,W=18,C=32,R=3,S=3,stride=1,pad=1,O=72", "T=f16", "wgmma"},  // boxes of one image
   };
-  for (const Case& c : cases) CHECK(check_points(c, 4, 24) <= 12);
+  for (const Case& c : cases) CHECK(check_points(c, 4, 24) <= 8);
 }
 
 TEST_CASE("space: points of cascades are right in the simulator") {
