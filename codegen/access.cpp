@@ -100,6 +100,7 @@ Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vec
         continue;
       }
     }
+    if (dim.extent() == 1) continue;  // whatever the index is made of: there is one place
     Binding minus;
     if (dim.relative) minus = Binding{region_of(p, b, index[d], still).fixed.digits, 0};
     for (std::size_t c = 0; c < dim.cuts.size(); ++c)

@@ -105,12 +105,14 @@ void add_workspace(Contract& c, const ContractBuffer& b) {
   c.buffers.push_back(b);
 }
 
-CudaLaunch launch_of(const Program& p, const Workspace& ws, const cuda::Kernel& k) {
+CudaLaunch launch_of(const Program& p, const Workspace& ws, const cuda::Kernel& k, const Target& t) {
   CudaLaunch launch;
   launch.kernel = k.name;
   launch.image = k.name + ".cubin";  // until the artifact has one
   launch.grid[0] = formula_of(p, k.grid);
-  const std::string at_once = k.cluster == 1 ? "sm_count" : fmt::format("sm_count / {}", k.cluster);
+  constexpr std::int64_t reserved = 1024;  // bytes of shared memory a block that the system takes
+  const std::int64_t residents = std::clamp<std::int64_t>(t.shared_per_sm / (k.shared_bytes + reserved), 1, k.residents);
+  const std::string sms = residents == 1 ? "sm_count" : fmt::format("{} * sm_count", residents), at_once = k.cluster == 1 ? sms : fmt::format("{} / {}", sms, k.cluster);
   if (k.persistent) launch.grid[0] = fmt::format("min({}, {})", launch.grid[0], at_once);
   if (k.cluster > 1) launch.grid[0] = fmt::format("{} * ({})", k.cluster, launch.grid[0]);
   launch.cluster[0] = k.cluster;
@@ -152,7 +154,7 @@ Result<CudaText> cuda_text(const Plan& plan, const Program& p, Contract contract
     b.bytes = ws.bytes;
     contract.buffers.push_back(b);
   }
-  for (const cuda::Kernel& k : module.kernels) v.launches.push_back(launch_of(p, ws, k));
+  for (const cuda::Kernel& k : module.kernels) v.launches.push_back(launch_of(p, ws, k, plan.target));
   contract.variants = {v};
   return CudaText{module.source, std::move(contract)};
 }

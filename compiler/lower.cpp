@@ -24,6 +24,7 @@ constexpr Pass gpu_passes[] = {
     {"assign_roles", assign_roles, Level::scheduled},
     {"skew_statements", skew_statements, Level::scheduled},
     {"choose_instructions", choose_instructions, Level::tiled},
+    {"scan_threads", scan_threads, Level::tiled},
     {"decompose_reductions", decompose_reductions, Level::decomposed},
     {"combine_threads", combine_threads, Level::decomposed},
     {"realise_channels", realise_channels, Level::decomposed},

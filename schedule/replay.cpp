@@ -4,18 +4,19 @@
 namespace tecc::schedule {
 namespace {
 
-/// cross_thread_reduce, pipeline, specialize, skew and take_turns leave a note that lowering acts on: what they relied on must hold after
+/// cross_thread_reduce, scan, pipeline, specialize, skew and take_turns leave a note that lowering acts on: what they relied on must hold after
 /// later steps, too.
 Check notes_hold(const loop::Program& before, const loop::Program& p) {
   for (const loop::CrossThread& c : p.cross_threads) {
+    const char* const what = before.stmts.has(c.block) && loop::is_scan(before.block(c.block)) ? "scan" : "cross_thread_reduce";
     const bool there = p.stmts.has(c.block) && p.stmts.has(c.at) && !p.loop(c.at).retired;
     if (!there || !loop::is_inside(p, c.block, c.at) || !p.block(c.block).combiner || loop::feeds(p, c.at, p.block(c.block), loop::IterKind::reduce))
       return refuse(Code::parts_threads, p.stmts.has(c.block) ? p.block(c.block).name : "?",
-                    p.stmts.has(c.at) ? loop::loop_name(p, c.at) : "?");
+                    p.stmts.has(c.at) ? loop::loop_name(p, c.at) : "?", what);
     // It is combined behind the statement that holds it: nobody may read it in there, but who rescales the parts.
     for (const loop::Write& w : p.block(c.block).writes)
       for (loop::BlockId r : loop::readers_of(p, w.buffer))
-        if (r != c.block && !loop::writes(p.block(r), w.buffer) && loop::is_inside(p, r, loop::child_towards(p, c.at, c.block))) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at));
+        if (r != c.block && !loop::writes(p.block(r), w.buffer) && loop::is_inside(p, r, loop::child_towards(p, c.at, c.block))) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at), what);
   }
   for (const loop::Channel& c : p.channels) {
     if (!p.stmts.has(c.loop) || p.loop(c.loop).retired)

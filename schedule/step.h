@@ -157,6 +157,12 @@ struct CrossThreadReduce {
   bool operator==(const CrossThreadReduce&) const = default;
   TECC_STEP("cross_thread_reduce", Field{"blocks", &CrossThreadReduce::blocks}, Field{"at", &CrossThreadReduce::at})
 };
+struct Scan {
+  std::vector<Ref> blocks;
+  Ref at;
+  bool operator==(const Scan&) const = default;
+  TECC_STEP("scan", Field{"blocks", &Scan::blocks}, Field{"at", &Scan::at})
+};
 struct Pipeline {
   Ref loop;
   std::vector<Ref> buffers;
@@ -183,6 +189,12 @@ struct CopyWith {
   loop::Via via = loop::Via::plain;
   bool operator==(const CopyWith&) const = default;
   TECC_STEP("copy_with", Field{"blocks", &CopyWith::blocks}, Field{"via", &CopyWith::via})
+};
+struct CacheHint {
+  std::vector<Ref> blocks;
+  loop::Hint hint = loop::Hint::evict_first;
+  bool operator==(const CacheHint&) const = default;
+  TECC_STEP("cache_hint", Field{"blocks", &CacheHint::blocks}, Field{"hint", &CacheHint::hint})
 };
 struct Raster {
   Ref outer, inner;
@@ -263,7 +275,7 @@ struct Cluster {
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
                           Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster,
-                          SplitReduction, Pad>;
+                          SplitReduction, Pad, Scan, CacheHint>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -333,6 +345,8 @@ TECC_PRIMITIVE(Partition)
 TECC_PRIMITIVE(Cluster)
 TECC_PRIMITIVE(SplitReduction)
 TECC_PRIMITIVE(Pad)
+TECC_PRIMITIVE(Scan)
+TECC_PRIMITIVE(CacheHint)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

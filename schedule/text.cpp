@@ -25,12 +25,15 @@ constexpr std::pair<std::string_view, Tail> tails[] = {{"guard", Tail::guard}, {
 
 constexpr std::pair<std::string_view, Order> orders[] = {{"forward", Order::forward}, {"longest_first", Order::longest_first}};
 
+constexpr std::pair<std::string_view, loop::Hint> hints[] = {{"none", loop::Hint::none}, {"evict_first", loop::Hint::evict_first}, {"evict_last", loop::Hint::evict_last}};
+
 template <class E> struct Words;
 template <> struct Words<Group> { static constexpr auto& table = groups; };
 template <> struct Words<Scope> { static constexpr auto& table = scopes; };
 template <> struct Words<Tail> { static constexpr auto& table = tails; };
 template <> struct Words<Via> { static constexpr auto& table = vias; };
 template <> struct Words<Order> { static constexpr auto& table = orders; };
+template <> struct Words<loop::Hint> { static constexpr auto& table = hints; };
 template <> struct Words<bool> { static constexpr auto& table = truths; };
 template <class E> concept Word = requires { Words<E>::table; };
 

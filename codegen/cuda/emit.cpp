@@ -30,10 +30,31 @@ KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : 
   std::sort(kernel_roles_.begin(), kernel_roles_.end());
   kernel_.threads = kernel_roles_.empty() ? compiler::threads_of(p, root) : 0;
   for (std::uint32_t r : kernel_roles_) kernel_.threads += 128 * p.roles[r].warpgroups;
+  kernel_.residents = residents();
   threads_ = kernel_.threads;
   kernel_.cluster = compiler::cluster_of(p, root);
   for (BlockId b : blocks_under(p, root))
     if (by_instruction(p.block(b))) tops_[p.block(b).tile->via == Via::cp_async ? p.block(b).tile->atom : p.block(b).tile->top] = b;  // its threads stand around
+}
+
+/// Registers that a thread starts with where an SM runs so many blocks, as ptxas hands them out.
+std::int64_t KernelEmitter::registers_at_launch(std::int64_t residents) const {
+  constexpr std::int64_t file = 65536, most_of_a_thread = 255, unit = 8;
+  return std::min(file / (residents * kernel_.threads), most_of_a_thread) / unit * unit;
+}
+
+/// Blocks that an SM has registers for at once: what the threads start with must be what the roles will take.
+std::int64_t KernelEmitter::residents() const {
+  constexpr std::int64_t threads_an_sm = 2048;
+  std::int64_t taken = 0, best = 1;
+  for (std::uint32_t r : kernel_roles_) {
+    if (p_.roles[r].registers == 0) return 1;
+    taken += p_.roles[r].warpgroups * 128 * p_.roles[r].registers;
+  }
+  if (kernel_roles_.empty()) return 1;
+  for (std::int64_t n = 2; n * kernel_.threads <= threads_an_sm; ++n)
+    if (registers_at_launch(n) * kernel_.threads >= taken) best = n;
+  return best;
 }
 
 Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& functions) {
@@ -50,8 +71,7 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   }
   if (kernel_.cluster > 1) line(call("tecc_cluster_sync") + "();");  // others may still arrive at this block's barriers
   if (why_) return *why_;
-  // Registers are handed out by role: the whole file belongs to one block.
-  const std::string bounds = kernel_roles_.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, 1", kernel_.threads);
+  const std::string bounds = kernel_roles_.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, {}", kernel_.threads, kernel_.residents);
   out += fmt::format("\nextern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n", bounds, kernel_.name, parameters_) + out_ + "}\n";
   return kernel_;
 }
@@ -184,7 +204,7 @@ void KernelEmitter::declare_channels() {
 }
 
 void KernelEmitter::roles() {
-  const std::int64_t at_launch = 65536 / kernel_.threads / 8 * 8;  // registers a thread, as ptxas gives them with one block an SM
+  const std::int64_t at_launch = registers_at_launch(kernel_.residents);
   std::int64_t first = 0;
   for (const std::uint32_t number : kernel_roles_) {
     role_ = number;

@@ -24,6 +24,7 @@ struct Kernel {
   Expr grid;  // blocks: an index expression over runtime dims
   bool persistent = false;  // no more blocks than the device runs at once: they take the rest of the grid in turn
   std::int64_t threads = 1, cluster = 1;  // a cluster: neighbouring blocks
+  std::int64_t residents = 1;  // blocks that an SM has registers for at once, where roles say how many they take
   std::int64_t shared_bytes = 0;
   std::vector<std::variant<BufferArgument, DimArgument, MapArgument>> arguments;
 };

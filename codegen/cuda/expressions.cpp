@@ -73,6 +73,8 @@ std::string KernelEmitter::element(const Address& a, TensorId t) {
 
 std::string KernelEmitter::element(BlockId id, TensorId t, const std::vector<Expr>& index) { return element(address_of(p_, id, t, index), t); }
 
+bool KernelEmitter::is_once(const Block& b, TensorId t) const { return b.hint == Hint::evict_first && p_[t].scope == Scope::global && !p_[t].by_value; }
+
 bool KernelEmitter::nonnegative(const std::optional<Interval>& r) { return r && r->low >= 0; }
 
 std::string KernelEmitter::value(const Expr& e) {
@@ -87,6 +89,7 @@ std::string KernelEmitter::value(const Expr& e) {
       [&](const Cast& c) -> std::string { return cast(value(c.a), c.a->type, c.to.concrete()); },  // tf32(x) is typed f32
       [&](const Read& r) -> std::string {
         std::string text = element(block_, r.tensor, r.index);
+        if (is_once(p_.block(block_), r.tensor)) text = fmt::format("{}<{}, 1>(&{}).lane[0]", call("tecc_load_once"), memory_type(p_[r.tensor].type), text);
         if (p_[r.tensor].type == DType::boolean) text = fmt::format("({} != 0)", text);
         if (!r.otherwise) return text;
         std::string condition;
@@ -186,7 +189,7 @@ std::string KernelEmitter::cast(const std::string& a, DType from, DType to) {
   if (to == DType::boolean) return is_narrow_float(from) ? fmt::format("(tecc_to_f32({}) != 0.0f)", a) : fmt::format("({} != 0)", a);
   if (is_float(to)) {
     if (to == DType::f64) return is_narrow_float(from) ? fmt::format("((double)tecc_to_f32({}))", a) : fmt::format("((double)({}))", a);
-    const std::string as_f32 = is_narrow_float(from) || from == DType::tf32 ? fmt::format("tecc_to_f32({})", a) : from == DType::f32 ? a : fmt::format("((float)({}))", a);
+    const std::string as_f32 = is_narrow_float(from) || from == DType::tf32 ? fmt::format("tecc_to_f32({})", a) : from == DType::i8 || from == DType::u8 ? fmt::format("tecc_to_f32(({})({}))", memory_type(from), a) : from == DType::f32 ? a : fmt::format("((float)({}))", a);
     if (to == DType::f32) return as_f32;
     return fmt::format("{}({})", cast_function(to), as_f32);
   }

@@ -27,6 +27,23 @@ template <class T, int n, int bytes> __device__ __forceinline__ tecc_vec<T, n> t
 #pragma unroll
   for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) reinterpret_cast<word*>(p)[i] = u.w[i];
 })"},
+    {"tecc_load_once", R"(// What is used once: L2 gives its place away first.
+template <class T, int n> __device__ __forceinline__ tecc_vec<T, n> tecc_load_once(const T* p) {
+  constexpr int bytes = sizeof(T) * n < 16 ? sizeof(T) * n : 16;
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) u.w[i] = __ldcs(reinterpret_cast<const word*>(p) + i);
+  return u.v;
+})"},
+    {"tecc_store_once", R"(template <class T, int n> __device__ __forceinline__ void tecc_store_once(T* p, tecc_vec<T, n> v) {
+  constexpr int bytes = sizeof(T) * n < 16 ? sizeof(T) * n : 16;
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;
+  u.v = v;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) __stcs(reinterpret_cast<word*>(p) + i, u.w[i]);
+})"},
     {"tecc_tensor_map", R"(struct alignas(64) tecc_tensor_map { unsigned long long opaque[16]; };)"},
     {"tecc_barrier_init", R"(__device__ __forceinline__ void tecc_barrier_init(unsigned b, unsigned n) { asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" :: "r"(b), "r"(n)); })"},
     {"tecc_barrier_init_fence", R"(__device__ __forceinline__ void tecc_barrier_init_fence() {
@@ -120,23 +137,23 @@ std::string list(std::int64_t first, std::int64_t count) {
 
 bool is_tensor_copy(const std::string& name) { return name.starts_with("tecc_bulk_load_") || name.starts_with("tecc_bulk_share_") || name.starts_with("tecc_bulk_store_"); }
 
-/// tecc_bulk_load_2d, tecc_bulk_share_2d (a load for several blocks of a cluster) and tecc_bulk_store_2d, for 1 to 5 dimensions.
+/// tecc_bulk_load_2d, tecc_bulk_share_2d (a load for several blocks of a cluster) and tecc_bulk_store_2d, for 1 to 5 dimensions; with `_hint`
+/// behind them they take a cache policy.
 std::string bulk_function(const std::string& name) {
-  const int rank = name[name.size() - 2] - '0';
-  const bool load = name.starts_with("tecc_bulk_load");
+  const bool hint = name.ends_with("_hint"), load = name.starts_with("tecc_bulk_load"), share = name.starts_with("tecc_bulk_share");
+  const int rank = name[name.size() - (hint ? sizeof("d_hint") : sizeof("d"))] - '0';
   std::string parameters, operands;
   for (int d = 0; d < rank; ++d) parameters += fmt::format(", int c{}", d), operands += fmt::format(", \"r\"(c{})", d);
-  if (load)
-    return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier{}) {{\n"
-                       "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {{{}}}], [%2];\" :: \"r\"(to), \"l\"(map), \"r\"(barrier){} : \"memory\"); }}\n",
-                       name, parameters, rank, list(3, rank), operands);
-  if (name.starts_with("tecc_bulk_share"))
-    return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier, unsigned short blocks{}) {{\n"
-                       "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, {{{}}}], [%2], %3;\" :: \"r\"(to), \"l\"(map), \"r\"(barrier), \"h\"(blocks){} : \"memory\"); }}\n",
-                       name, parameters, rank, list(4, rank), operands);
+  const std::int64_t first = load ? 3 : share ? 4 : 2;
+  if (hint) parameters += ", unsigned long long policy", operands += ", \"l\"(policy)";
+  const std::string suffix = hint ? ".L2::cache_hint" : "", policy = hint ? fmt::format(", %{}", first + rank) : "";
+  if (load || share)
+    return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier{}{}) {{\n"
+                       "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes{}{} [%0], [%1, {{{}}}], [%2]{}{};\" :: \"r\"(to), \"l\"(map), \"r\"(barrier){}{} : \"memory\"); }}\n",
+                       name, share ? ", unsigned short blocks" : "", parameters, rank, share ? ".multicast::cluster" : "", suffix, list(first, rank), share ? ", %3" : "", policy, share ? ", \"h\"(blocks)" : "", operands);
   return fmt::format("__device__ __forceinline__ void {}(const tecc_tensor_map* map, unsigned from{}) {{\n"
-                     "  asm volatile(\"cp.async.bulk.tensor.{}d.global.shared::cta.bulk_group [%0, {{{}}}], [%1];\" :: \"l\"(map), \"r\"(from){} : \"memory\"); }}\n",
-                     name, parameters, rank, list(2, rank), operands);
+                     "  asm volatile(\"cp.async.bulk.tensor.{}d.global.shared::cta.bulk_group{} [%0, {{{}}}], [%1]{};\" :: \"l\"(map), \"r\"(from){} : \"memory\"); }}\n",
+                     name, parameters, rank, suffix, list(first, rank), policy, operands);
 }
 
 struct TypeWord { DType type; std::string_view word; };

@@ -89,6 +89,10 @@ class KernelEmitter {
   void skewed_loop(LoopId id, const std::string& extent);
   std::optional<std::uint32_t> ring_of(LoopId l) const;
   void ring_loop(LoopId id);
+  /// True if the block asks for what it touches in this buffer to leave L2 first.
+  bool is_once(const loop::Block& b, TensorId t) const;
+  std::int64_t registers_at_launch(std::int64_t residents) const;
+  std::int64_t residents() const;
   void combine(const loop::Combine& c);
   void open_block(BlockId id, const std::string& comment);
   void close_block();
@@ -96,7 +100,6 @@ class KernelEmitter {
   std::string elect(BlockId id) const;
   std::string one_thread(loop::Group group) const;
   bool fills_with_zero(const Block& b) const;
-  static bool is_scan(const Block& b);
   std::string combined(const Block& b, DType type, const std::string& a, const std::string& x);
   std::string narrow_pair(std::string_view function, DType type, const std::string& a, const std::string& x);
   void block(BlockId id);

@@ -73,9 +73,9 @@ std::string without_nul(std::string text) {
 std::string first_errors(const std::string& log) {
   constexpr int most = 3;
   const auto is_error =
-      [](const std::string& line) {  // "f.cu(1): error: ...", "ptxas error   : ...", "ptxas fatal   : ..."
+      [](const std::string& line) {  // "f.cu(1): error: ...", "ptxas error   : ...", "ptxas fatal   : ...", "ptxas application ptx input, line 1; fatal   : ..."
         return line.find("error:") != std::string::npos || line.starts_with("ptxas error") ||
-               line.starts_with("ptxas fatal");
+               line.starts_with("ptxas fatal") || line.find("; fatal") != std::string::npos;
       };
   std::istringstream lines(log);
   std::string out, line;

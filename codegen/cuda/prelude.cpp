@@ -45,6 +45,9 @@ __device__ __forceinline__ unsigned char tecc_to_small(float x, int mantissa, in
 __device__ __forceinline__ tecc_e4m3 tecc_to_e4m3(float x) { return {tecc_to_small(x, 3, 7, 448.0f, 0x7f)}; }
 __device__ __forceinline__ tecc_e5m2 tecc_to_e5m2(float x) { return {tecc_to_small(x, 2, 15, 57344.0f, 0x7e)}; }
 #endif
+// Bytes as floats, exactly, without the slow conversion unit: 2^23 + x has x in its low bits.
+__device__ __forceinline__ float tecc_to_f32(signed char x) { return __uint_as_float(0x4b000080u ^ (unsigned char)x) - 8388736.0f; }
+__device__ __forceinline__ float tecc_to_f32(unsigned char x) { return __uint_as_float(0x4b000000u | x) - 8388608.0f; }
 // ---- numbers: floats truncate and saturate to integers, NaN gives 0 ----------------------------------------------------
 __device__ __forceinline__ long long tecc_to_i64(double x) { return x != x ? 0ll : __double2ll_rz(x); }
 __device__ __forceinline__ long long tecc_to_i64(float x) { return x != x ? 0ll : __float2ll_rz(x); }
@@ -111,13 +114,16 @@ template <bool largest, class T> __device__ __forceinline__ tecc_at<T> tecc_bett
 }
 struct tecc_op_argmax { template <class T> __device__ __forceinline__ tecc_at<T> operator()(tecc_at<T> a, tecc_at<T> b) const { return tecc_better<true>(a, b); } };
 struct tecc_op_argmin { template <class T> __device__ __forceinline__ tecc_at<T> operator()(tecc_at<T> a, tecc_at<T> b) const { return tecc_better<false>(a, b); } };
-template <class T> __device__ __forceinline__ T tecc_shuffle_xor(T x, unsigned mask, int lanes) {
+enum tecc_lane { tecc_xor, tecc_up, tecc_from };
+// The value of another lane: lane ^ n, lane - n, or lane n; in words of 32 bits.
+template <tecc_lane which, class T> __device__ __forceinline__ T tecc_shuffle(T x, unsigned mask, int n) {
   union { T value; unsigned word[(sizeof(T) + 3) / 4]; } u;
 #pragma unroll
   for (int i = 0; i < (int)((sizeof(T) + 3) / 4); ++i) u.word[i] = 0;
   u.value = x;
 #pragma unroll
-  for (int i = 0; i < (int)((sizeof(T) + 3) / 4); ++i) u.word[i] = __shfl_xor_sync(mask, u.word[i], lanes);
+  for (int i = 0; i < (int)((sizeof(T) + 3) / 4); ++i)
+    u.word[i] = which == tecc_xor ? __shfl_xor_sync(mask, u.word[i], n) : which == tecc_up ? __shfl_up_sync(mask, u.word[i], n) : __shfl_sync(mask, u.word[i], n);
   return u.value;
 }
 // x of `threads` threads, `stride` apart, in a block of `block` threads; everyone gets the whole.
@@ -129,12 +135,12 @@ template <class Op, int threads, int stride, int block, class T> __device__ __fo
   const unsigned mask = block % 32 == 0 || block - first >= 32 ? 0xffffffffu : (1u << (block - first)) - 1;
   if constexpr (neighbours) {
 #pragma unroll
-    for (int lanes = threads / 2; lanes > 0; lanes /= 2) x = op(x, tecc_shuffle_xor(x, mask, lanes));
+    for (int lanes = threads / 2; lanes > 0; lanes /= 2) x = op(x, tecc_shuffle<tecc_xor>(x, mask, lanes));
     return x;
   } else if constexpr (stride == 1 && threads % 32 == 0) {
     T* scratch = reinterpret_cast<T*>(memory);
 #pragma unroll
-    for (int lanes = 16; lanes > 0; lanes /= 2) x = op(x, tecc_shuffle_xor(x, 0xffffffffu, lanes));
+    for (int lanes = 16; lanes > 0; lanes /= 2) x = op(x, tecc_shuffle<tecc_xor>(x, mask, lanes));
     __syncthreads();
     if (tid % 32 == 0) scratch[tid / 32] = x;
     __syncthreads();
@@ -152,6 +158,53 @@ template <class Op, int threads, int stride, int block, class T> __device__ __fo
     T sum = scratch[from];
     for (int i = 1; i < threads; ++i) sum = op(sum, scratch[from + i * stride]);
     return sum;
+  }
+}
+// A scan: before = carry (+) x of the threads with smaller numbers, carry = carry (+) x of all. Every thread enters with the same carry.
+template <class Op, int threads, int stride, int block, class T> __device__ __forceinline__ void tecc_scan(T x, T& before, T& carry, void* memory) {
+  constexpr Op op{};
+  constexpr int warps = stride == 1 && threads % 32 == 0 ? threads / 32 : 0;
+  const int tid = threadIdx.x;
+  const int lane = tid % 32, first = tid - lane;
+  const unsigned mask = block % 32 == 0 || block - first >= 32 ? 0xffffffffu : (1u << (block - first)) - 1;
+  T* scratch = reinterpret_cast<T*>(memory);
+  before = carry;
+  if constexpr (stride == 1 && (threads & (threads - 1)) == 0 && threads <= 32) {
+    const int place = lane % threads, last = lane - place + threads - 1;
+#pragma unroll
+    for (int lanes = 1; lanes < threads; lanes *= 2) {
+      const T left = tecc_shuffle<tecc_up>(x, mask, lanes);
+      if (place >= lanes) x = op(left, x);
+    }
+    const T left = tecc_shuffle<tecc_up>(x, mask, 1);
+    if (place > 0) before = op(carry, left);
+    carry = op(carry, tecc_shuffle<tecc_from>(x, mask, last));
+  } else if constexpr (warps > 0) {
+#pragma unroll
+    for (int lanes = 1; lanes < 32; lanes *= 2) {
+      const T left = tecc_shuffle<tecc_up>(x, mask, lanes);
+      if (lane >= lanes) x = op(left, x);
+    }
+    __syncthreads();
+    if (lane == 31) scratch[tid / 32] = x;
+    __syncthreads();
+    const int group = tid / threads * warps;
+#pragma unroll
+    for (int i = 0; i < warps; ++i) {
+      if (group + i < tid / 32) before = op(before, scratch[group + i]);
+      carry = op(carry, scratch[group + i]);
+    }
+    const T left = tecc_shuffle<tecc_up>(x, mask, 1);
+    if (lane > 0) before = op(before, left);
+  } else {
+    __syncthreads();
+    scratch[tid] = x;
+    __syncthreads();
+    const int place = tid / stride % threads, from = tid - place * stride;
+    for (int i = 0; i < threads; ++i) {
+      if (i < place) before = op(before, scratch[from + i * stride]);
+      carry = op(carry, scratch[from + i * stride]);
+    }
   }
 }
 )cuda";

@@ -186,7 +186,8 @@ bool KernelEmitter::indexes_private(LoopId l) const {
     const Block& b = p_.block(id);
     bool found = false;
     const auto check = [&](TensorId t, const std::vector<Expr>& index) {
-      if (p_[t].storage && p_[t].storage->private_to_thread) found |= !is_uniform(p_, b, address_of(p_, id, t, index), l);
+      const std::vector<LoopId> atom = b.tile && b.tile->instruction ? atom_loops(id) : std::vector<LoopId>{};  // an instruction names its first element
+      if (p_[t].storage && p_[t].storage->private_to_thread) found |= !is_uniform(p_, b, address_of(p_, id, t, index, atom), l);
     };
     for (const Write& w : b.writes) {
       check(w.buffer, w.index);
@@ -217,6 +218,11 @@ void KernelEmitter::thread_loop(LoopId id) {
 void KernelEmitter::combine(const Combine& c) {
   const Buffer& b = p_[c.buffers[0]];
   const std::string op = fmt::format("tecc_op_{}", symbol(c.op));
+  if (c.scan) {
+    line(fmt::format("tecc_scan<{}, {}, {}, {}>({}[0], {}[0], {}[0], {});", op, c.threads, c.stride, kernel_.threads, buffer_names_[c.buffers[0]], buffer_names_[c.scan->before],
+                     buffer_names_[c.scan->carry], buffer_names_[c.scratch]));
+    return;
+  }
   const std::int64_t elements = b.storage ? b.storage->elements : 1;
   if (elements != 1) line("#pragma unroll");
   line(elements == 1 ? "{" : fmt::format("for (int tecc_e = 0; tecc_e < {}; ++tecc_e) {{", elements));
@@ -348,10 +354,6 @@ bool KernelEmitter::fills_with_zero(const Block& b) const {
   return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && (!to.fragment.empty() || to.panel);
 }
 
-bool KernelEmitter::is_scan(const Block& b) {
-  return b.combiner && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
-}
-
 std::string KernelEmitter::combined(const Block& b, DType type, const std::string& a, const std::string& x) {
   switch (*b.combiner) {
     case Reducer::sum:
@@ -404,6 +406,8 @@ void KernelEmitter::block(BlockId id) {
     std::string condition;
     for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
     line(fmt::format("{} = {} ? {} : {};", target, condition, value(w.value), value(literal(0, type))));
+  } else if (is_once(b, w.buffer)) {
+    line(fmt::format("{0}(&{1}, tecc_vec<{2}, 1>{{{{{3}}}}});", call("tecc_store_once"), target, memory_type(p_[w.buffer].type), value(w.value)));
   } else {
     line(fmt::format("{} = {};", target, value(w.value)));
   }

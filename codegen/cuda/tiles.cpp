@@ -12,6 +12,9 @@ namespace tecc::codegen::cuda {
 
 using namespace loop;
 
+/// Cache policies as createpolicy makes them (CUTLASS, TMA::CacheHintSm90).
+constexpr std::string_view evict_first = "0x12f0000000000000ull", evict_last = "0x14f0000000000000ull";
+
 /// The loops of one execution of the instruction, its threads included.
 std::vector<LoopId> KernelEmitter::atom_loops(BlockId id) const {
   std::vector<LoopId> out = loops_around(p_, id);
@@ -260,15 +263,17 @@ void KernelEmitter::bulk_copy(BlockId id) {
     }
   }
   const std::string map = map_of(id, global, shared);
+  const std::string suffix = b.hint == Hint::none ? "d" : "d_hint";
+  if (b.hint != Hint::none) coordinates += fmt::format(", {}", b.hint == Hint::evict_first ? evict_first : evict_last);
   if (!load) {
-    line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}d", index.size())), map, place, coordinates));
+    line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}{}", index.size(), suffix)), map, place, coordinates));
     return;
   }
   if (multicast) {
-    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, call(fmt::format("tecc_bulk_share_{}d", index.size())), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
+    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, call(fmt::format("tecc_bulk_share_{}{}", index.size(), suffix)), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
     return;
   }
-  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}d", index.size())), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
+  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}{}", index.size(), suffix)), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
 }
 
 // ---- order --------------------------------------------------------------------------------------------------------------

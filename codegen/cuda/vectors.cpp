@@ -66,7 +66,7 @@ bool KernelEmitter::vector_loop(LoopId v) {
   ++depth_;
   for (std::size_t n = 0; n < loads.size(); ++n) {
     const std::string from = fmt::format("{}, {}", memory_type(p_[loads[n].t].type), *extent);
-    const std::string load = narrow(loads[n].t, loads[n].word) ? fmt::format("{}<{}, {}>", call("tecc_load_words"), from, loads[n].word) : fmt::format("tecc_load<{}>", from);
+    const std::string load = narrow(loads[n].t, loads[n].word) ? fmt::format("{}<{}, {}>", call("tecc_load_words"), from, loads[n].word) : fmt::format("{}<{}>", is_once(b, loads[n].t) ? call("tecc_load_once") : "tecc_load", from);
     line(fmt::format("const auto tecc_r{} = {}(&{});", n, load, element(id, loads[n].t, loads[n].index)));
     lanes_[loads[n].node] = fmt::format("tecc_r{}.lane[tecc_lane]", n);
   }
@@ -85,7 +85,7 @@ bool KernelEmitter::vector_loop(LoopId v) {
   else line(fmt::format("{} = {};", element(id, w.buffer, w.index), value(w.value)));
   --depth_;
   line("}");
-  const std::string store = wide_store && narrow(w.buffer, *wide_store) ? fmt::format("{}<{}>", call("tecc_store_words"), *wide_store) : "tecc_store";
+  const std::string store = wide_store && narrow(w.buffer, *wide_store) ? fmt::format("{}<{}>", call("tecc_store_words"), *wide_store) : is_once(b, w.buffer) ? call("tecc_store_once") : "tecc_store";
   if (wide_store) line(fmt::format("{}(&{}, tecc_w);", store, element(id, w.buffer, w.index)));
   --depth_;
   line("}");

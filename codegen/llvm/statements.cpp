@@ -15,9 +15,6 @@ namespace {
 constexpr std::int64_t most_lanes = 64;            // as legal for `vectorize`
 constexpr std::int64_t most_unrolled = 1024;       // instances under loops that are unrolled unasked, to reach registers
 
-bool is_scan(const Block& b) {
-  return b.combiner && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
-}
 
 llvm::MDNode* loop_metadata(llvm::LLVMContext& context, std::string_view property) {
   llvm::Metadata* hint = llvm::MDNode::get(context, {llvm::MDString::get(context, {property.data(), property.size()})});

@@ -7,6 +7,16 @@ namespace tecc::compiler {
 
 using namespace loop;
 
+TensorId add_scratch(Program& p, const std::string& name, const Combine& combine, const Limits& limits) {
+  Buffer scratch;  // 8 bytes an element hold any type; one a warp where warps come first, else one a thread
+  scratch.name = name + ".scratch";
+  scratch.type = DType::i64;
+  const std::int64_t elements = !needs_scratch(combine) ? 1 : combine.stride == 1 && combine.threads % 32 == 0 ? 32 : limits.threads_per_block;
+  scratch.shape = {index_literal(elements * static_cast<std::int64_t>(combine.buffers.size()))};
+  scratch.scope = Scope::shared;
+  return p.buffers.add(std::move(scratch));
+}
+
 Result<Program> combine_threads(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (const CrossThread& c : std::vector<CrossThread>(p.cross_threads)) {
@@ -31,15 +41,9 @@ Result<Program> combine_threads(Program p, const Limits& limits) {
       threads *= d.mod;
     }
     if (threads == 1) continue;
-    Combine combine{{}, *b.combiner, threads, stride, {}};
+    Combine combine{{}, *b.combiner, threads, stride, {}, {}};
     for (const Write& w : b.writes) combine.buffers.push_back(w.buffer);
-    Buffer scratch;  // 8 bytes an element hold any type; one a warp where warps come first, else one a thread
-    scratch.name = b.name + ".scratch";
-    scratch.type = DType::i64;
-    const std::int64_t elements = !needs_scratch(combine) ? 1 : stride == 1 && threads % 32 == 0 ? 32 : limits.threads_per_block;
-    scratch.shape = {index_literal(elements * static_cast<std::int64_t>(b.writes.size()))};
-    scratch.scope = Scope::shared;
-    combine.scratch = p.buffers.add(scratch);
+    combine.scratch = add_scratch(p, b.name, combine, limits);
     const std::size_t position = position_in_parent(p, child_towards(p, c.at, c.block)) + 1;
     Stmt made{{}, {}, std::move(combine), p[c.block].at};
     made.role = p[c.block].role;

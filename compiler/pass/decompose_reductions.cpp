@@ -10,9 +10,7 @@ Result<Program> decompose_reductions(Program p, const Limits& limits) {
     const Block& b = p.block(id);
     if (!b.combiner || b.init == Init::apart || (limits.gpu && overwrites(b))) continue;
     StmtId before = id;
-    bool scans = false;
-    for (const Iter& i : b.iters) scans |= i.kind == IterKind::scan;
-    if (scans) continue;  // a scan starts itself: its first element has no predecessor
+    if (is_scan(b)) continue;  // a scan starts itself: its first element has no predecessor
     for (LoopId l : loops_around(p, id))
       if (feeds(p, l, b, IterKind::reduce)) {
         before = l;

@@ -128,7 +128,7 @@ Check check_repeated(const Program& p, StmtId root, BlockId id) {
   if (!again) return Ok{};
   const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == id; });
   const auto repeats = [&](LoopId l) {
-    return constant_extent(p, l).value_or(2) > 1 && !feeds(p, l, b, IterKind::spatial) && !(covered && feeds(p, l, b, IterKind::reduce));
+    return constant_extent(p, l).value_or(2) > 1 && !feeds(p, l, b, IterKind::spatial) && !(covered && (feeds(p, l, b, IterKind::reduce) || feeds(p, l, b, IterKind::scan)));
   };
   if (scope == Scope::global)
     for (LoopId l : grid_of(p, root))
@@ -181,6 +181,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
         if (!constant_extent(p, l)) return refuse(Code::thread_extent, loop_name(p, l), print(p.loop(l).extent, names_of(p)));
         const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == b; });
         if (feeds(p, l, p.block(b), IterKind::reduce) && !covered) return refuse(Code::uncovered_reduction, loop_name(p, l), p.block(b).name);
+        if (feeds(p, l, p.block(b), IterKind::scan) && !covered) return refuse(Code::uncovered_scan, loop_name(p, l), p.block(b).name);
       }
       TECC_CHECK(check_repeated(p, root, b));
     }

@@ -7,6 +7,18 @@ namespace tecc::compiler {
 
 using namespace loop;
 
+namespace {
+
+/// True if threads load what the channel holds, each for itself; an instruction's reads are awaited by the whole warpgroup.
+bool read_by_threads(const Program& p, const Channel& c) {
+  for (TensorId t : c.buffers)
+    for (BlockId b : readers_of(p, t))
+      if (!p.block(b).tile || !p.block(b).tile->instruction) return true;
+  return false;
+}
+
+}  // namespace
+
 Result<Program> lower_events(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   const auto bytes_of_slot = [&](const Channel& c) {
@@ -45,7 +57,10 @@ Result<Program> lower_events(Program p, const Limits& limits) {
             sync(Op::arrive_full, c.owner);
             break;
           case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
-          case Event::Kind::release: sync(Op::arrive_empty, Group::warpgroup, c.cluster); break;
+          case Event::Kind::release:  // one thread arrives for its warpgroup: what the others read themselves must be done
+            if (read_by_threads(p, c)) into.push_back(Barrier{Group::warpgroup});
+            sync(Op::arrive_empty, Group::warpgroup, c.cluster);
+            break;
         }
       } else if (c.how == Channel::How::cp_async) {
         // Each thread awaits its own copies, then all meet: what the others copied is there, and the slot before is free.

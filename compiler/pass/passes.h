@@ -46,6 +46,8 @@ struct Pass {
 
 /// Every reduction that initialises itself gets a block that stores the identity before its outermost reduction loop.
 Result<loop::Program> decompose_reductions(loop::Program p, const Limits& limits);
+/// scan: each thread scans its own elements, the threads' totals are scanned, then each adds what came before. E0446.
+Result<loop::Program> scan_threads(loop::Program p, const Limits& limits);
 /// cross_thread_reduce: partial results in registers, then a Combine statement. E0402 the loops bound to threads do not form
 /// one run of thread numbers. On a CPU nothing is left to do.
 Result<loop::Program> combine_threads(loop::Program p, const Limits& limits);
@@ -80,6 +82,9 @@ std::string print(const Stage& stage);
 Result<Stage> parse_stage(const Source& source, const Limits& limits);
 /// The passes behind the stage.
 Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump = {});
+
+/// The shared memory that threads meet in where shuffles do not reach (needs_scratch); one place where they do.
+TensorId add_scratch(loop::Program& p, const std::string& name, const loop::Combine& combine, const Limits& limits);
 
 // ---- questions about a kernel that passes and emitters share ----------------------------------------------------------
 /// Loops bound to a group on the path to `s`, outermost first.

@@ -34,8 +34,7 @@ std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
       for (const Expr& i : w.index) visit(i);
     }
     for (const Expr& c : b.predicate) visit(c);
-    const bool scans = b.combiner && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
-    if (scans && writes(b, buffer)) {  // a scan reads the element before
+    if (is_scan(b) && writes(b, buffer)) {  // a scan reads the element before
       for (const Write& w : b.writes)
         if (w.buffer == buffer) {
           std::vector<Expr> before = w.index;
@@ -48,10 +47,20 @@ std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
   return out;
 }
 
+/// The scan across threads that leaves its results in the buffer; blocks alone do not show where it is used.
+std::optional<StmtId> scan_of(const Program& p, TensorId buffer) {
+  if (p[buffer].scope != Scope::local || !p[buffer].shape.empty()) return std::nullopt;
+  for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
+    if (p.stmts.has({n}))
+      if (const auto* c = p[StmtId{n}].as<Combine>(); c && c->scan && (c->scan->before == buffer || c->scan->carry == buffer)) return StmtId{n};
+  return std::nullopt;
+}
+
 /// Where the buffer lives: the innermost loop around everything that uses it, outside of loops that carry a scan through it.
-StmtId home_of(const Program& p, const std::vector<Access>& accesses) {
+StmtId home_of(const Program& p, TensorId buffer, const std::vector<Access>& accesses) {
   StmtId at = accesses[0].block;
   for (const Access& a : accesses) at = common_ancestor(p, at, a.block);
+  if (const auto scan = scan_of(p, buffer)) at = common_ancestor(p, at, *scan);
   if (p[at].as<Block>()) at = p[at].parent;
   for (const Access& a : accesses)
     for (LoopId l : loops_around(p, a.block))
@@ -221,7 +230,7 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   for (const Access& a : accesses)
     if (const StmtId one = root_of(p, accesses[0].block), other = root_of(p, a.block); one != other)
       return refuse(Code::several_kernels, b.name, b.scope == Scope::shared ? "shared" : b.scope == Scope::reg ? "register" : "local", p.block(accesses[0].block).name, p.block(a.block).name);
-  st.at = home_of(p, accesses);
+  st.at = home_of(p, id, accesses);
   std::erase_if(accesses, [](const Access& a) { return a.collective; });
   const bool shared = b.scope == Scope::shared;
   st.private_to_thread = gpu && !shared;

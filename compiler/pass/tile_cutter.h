@@ -91,7 +91,7 @@ class TileCutter {
 
   // tile_registers.cpp
   Result<bool> spread(BlockId id);
-  Check lay_out_results(BlockId id, const Block& b, const PiecesOf& pieces);
+  Check lay_out_others(BlockId id, const Block& b, const PiecesOf& pieces);
   Result<bool> store_matrices(BlockId id, const Block& b, StmtId top, const Axes& axes, const PiecesOf& pieces, std::int64_t threads);
   Result<bool> load_matrices(BlockId id, const Block& b, StmtId top, const Axes& axes, const PiecesOf& pieces);
 

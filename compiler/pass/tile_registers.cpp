@@ -109,23 +109,32 @@ Result<bool> TileCutter::spread(BlockId id) {
     }
   const std::vector<LoopId> made = recut(id, top, nest, parts);
   set_tile(id, made.front(), made.front(), nullptr);
-  TECC_CHECK(lay_out_results(id, b, pieces));
+  TECC_CHECK(lay_out_others(id, b, pieces));
   return true;
 }
 
-/// Register buffers that the block writes take the layout of the axes that index them.
-Check TileCutter::lay_out_results(BlockId id, const Block& b, const std::map<VarId, std::vector<Piece>>& pieces) {
-  for (const Write& w : b.writes) {
-    if (p_[w.buffer].scope != Scope::reg) continue;
+/// Register buffers that the block writes, or reads and nobody has laid out (row scales of a weight that it computes), take the layout of the
+/// axes that index them; of a dimension that no such axis indexes every thread holds all.
+Check TileCutter::lay_out_others(BlockId id, const Block& b, const PiecesOf& pieces) {
+  const auto lay_out = [&](TensorId t, const std::vector<Expr>& index) -> Check {
     FragmentLayout layout;
-    for (std::size_t d = 0; d < w.index.size(); ++d)
-      if (const auto* v = w.index[d].as<Var>())
+    for (std::size_t d = 0; d < index.size(); ++d)
+      if (const auto* v = index[d].as<Var>())
         if (const auto found = pieces.find(v->id); found != pieces.end())
           for (Piece x : found->second) {
             x.dim = static_cast<int>(d);
             layout.push_back(x);
           }
-    TECC_CHECK(lay_out_registers(w.buffer, std::move(layout), id));
+    return lay_out_registers(t, std::move(layout), id);
+  };
+  for (const Write& w : b.writes) {
+    if (p_[w.buffer].scope == Scope::reg) TECC_CHECK(lay_out(w.buffer, w.index));
+    std::vector<Read> fresh;
+    walk(w.value, [&](const Expr& e) {
+      if (const auto* r = e.as<Read>(); r && p_[r->tensor].scope == Scope::reg && !layouts_.count(r->tensor)) fresh.push_back(*r);
+      return true;
+    });
+    for (const Read& r : fresh) TECC_CHECK(lay_out(r.tensor, r.index));
   }
   return Ok{};
 }

@@ -449,22 +449,41 @@ Region region_of(const Program& p, const Block& b, const Expr& e, const std::fun
     const auto* x = e.as<Binary>();
     const auto by = x ? constant_of(x->b) : std::nullopt;
     if (!x || x->op != BinOp::div || !by || *by <= 0) return unknown();
-    Region r = region_of(p, b, x->a, fixed);  // (fixed + varying) / by, where by divides what is fixed
-    if (r.whole || r.fixed.offset % *by) return unknown();
-    for (Digit& d : r.fixed.digits) {
-      if (d.stride % *by) return unknown();
+    Region r = region_of(p, b, x->a, fixed);  // (multiples of by + the rest of what is fixed + varying) / by
+    if (r.whole) return unknown();
+    Binding multiples, rest{{}, r.fixed.offset};
+    for (Digit d : r.fixed.digits) {
+      if (d.stride % *by) {
+        rest.digits.push_back(d);
+        continue;
+      }
       d.stride /= *by;
+      multiples.digits.push_back(d);
     }
-    r.fixed.offset /= *by;
-    r.span = floor_div(r.span - 1, *by) + 1;
+    // s * x + less than s, where s divides by: the quotient is a digit of x.
+    const auto leads = std::max_element(rest.digits.begin(), rest.digits.end(), [](const Digit& a, const Digit& c) { return a.stride < c.stride; });
+    if (leads != rest.digits.end() && leads->stride > 0 && *by % leads->stride == 0) {
+      const Digit d = *leads;
+      const std::int64_t steps = *by / d.stride;
+      Binding others = rest;
+      others.digits.erase(others.digits.begin() + (leads - rest.digits.begin()));
+      const Interval less = range_of(p, others);
+      if (less.low >= 0 && less.high + r.span - 1 < d.stride && d.mod % steps == 0) {
+        multiples.digits.push_back({d.loop, d.div * steps, d.mod / steps, 1});
+        return {multiples, {}, 1, true, false};
+      }
+    }
+    const Interval reach = range_of(p, rest);
+    multiples.offset = floor_div(reach.low, *by);
+    const std::int64_t span = floor_div(clamp(static_cast<__int128>(reach.high) + r.span - 1), *by) - multiples.offset + 1;
     std::vector<Digit> kept;
-    for (Digit d : r.varying) {
+    bool exact = r.exact && rest.digits.empty() && rest.offset % *by == 0;
+    for (const Digit& d : r.varying) {
       if (d.stride % *by == 0) kept.push_back({d.loop, d.div, d.mod, d.stride / *by});
-      else r.exact = false;  // several iterations share an element
+      else exact = false;  // several iterations share an element
     }
-    r.varying = std::move(kept);
-    if (!r.exact) r.varying.clear();
-    return r;
+    if (!exact) kept.clear();
+    return {multiples, kept, span, exact || span == 1, false};
   }
   const auto whole = binding_of(b, *a);
   if (!whole) return unknown();

@@ -664,6 +664,13 @@ class Parser {
     TECC_TRY(c.stride, positive("a number of threads"));
     TECC_CHECK(in_.expect("scratch"));
     TECC_TRY(c.scratch, buffer_named());
+    if (in_.accept("scan")) {
+      c.scan.emplace();
+      TECC_CHECK(in_.expect("before"));
+      TECC_TRY(c.scan->before, buffer_named());
+      TECC_CHECK(in_.expect("carry"));
+      TECC_TRY(c.scan->carry, buffer_named());
+    }
     const bool pair = c.op == Reducer::argmax || c.op == Reducer::argmin;
     if (c.buffers.size() != (pair ? 2u : 1u)) return at(op.at, refuse(Code::ir_form, fmt::format("'{}' combines {} buffers", op.text, c.buffers.size()), pair ? "two, values and positions" : "one"));
     rows_[id.n].node = std::move(c);
@@ -697,6 +704,9 @@ class Parser {
       b.ahead = a;
     }
     if (in_.accept("by")) TECC_CHECK(tile(b, id));
+    if (in_.accept("hint")) {
+      TECC_TRY(b.hint, word<Hint>(words::hints, "how long it stays in L2"));
+    }
     for (const Iter& i : b.iters) {
       const LoopId usual = usual_axis(i);
       b.axes.push_back(usual != LoopId{} && live(usual) ? usual : LoopId{});

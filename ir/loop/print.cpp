@@ -156,6 +156,7 @@ class Printer {
     } else if (const auto* c = p_[s].as<Combine>()) {
       used_.insert(c->buffers.begin(), c->buffers.end());
       used_.insert(c->scratch);
+      if (c->scan) used_.insert(c->scan->before), used_.insert(c->scan->carry);
     }
     for (StmtId c : p_[s].children) visit(c);
   }
@@ -309,6 +310,7 @@ class Printer {
       out_ += fmt::format("combine {}", symbol(c->op));
       for (TensorId b : c->buffers) out_ += " " + names_.tensor(b);
       out_ += fmt::format(" threads {} stride {} scratch {}", c->threads, c->stride, names_.tensor(c->scratch));
+      if (c->scan) out_ += fmt::format(" scan before {} carry {}", names_.tensor(c->scan->before), names_.tensor(c->scan->carry));
     } else if (const auto* e = row.as<Event>()) {
       out_ += fmt::format("{} c{}", words::of(words::events, e->kind), e->channel) + moment(e->lag, e->not_first);
     } else if (const auto* y = row.as<Sync>()) {
@@ -365,6 +367,7 @@ class Printer {
       else if (has_line(b.tile->atom)) out_ += " atom " + loop(b.tile->atom);
       if (b.tile->instruction) out_ += fmt::format(" as {}", b.tile->instruction->name);
     }
+    if (b.hint != Hint::none) out_ += fmt::format(" hint {}", words::of(words::hints, b.hint));
     out_ += axes(id, b) + " {\n";
     for (const Write& w : b.writes)
       out_ += fmt::format("{}  {}[{}] {}= {}\n", indent, names_.tensor(w.buffer), list(w.index, DType::i64), b.combiner ? symbol(*b.combiner) : "",

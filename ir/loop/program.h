@@ -105,6 +105,9 @@ struct Tile {
   bool operator==(const Tile&) const = default;
 };
 
+/// How long what a block touches in global memory should stay in L2: what is used once gives its place away first.
+enum class Hint : std::uint8_t { none, evict_first, evict_last };
+
 struct Block {
   std::string name;  // for printing: the stage, or what made the block ("C.sum", "as")
   std::vector<Iter> iters;
@@ -121,9 +124,16 @@ struct Block {
   };
   std::optional<Ahead> ahead;
   std::optional<Tile> tile;
+  Hint hint = Hint::none;
   std::vector<LoopId> axes;  // the loops made with the block, one an iteration variable (absent: none was made, row 0)
 };
 
+/// True if the block is a prefix scan: running values along one iteration.
+inline bool is_scan(const Block& b) {
+  for (const Iter& i : b.iters)
+    if (b.combiner && i.kind == IterKind::scan) return true;
+  return false;
+}
 /// True if the block's instruction can start the sum itself: its first execution overwrites what the accumulator held.
 inline bool overwrites(const Block& b) { return b.tile && b.tile->via == Via::wgmma; }
 
@@ -133,11 +143,17 @@ struct Barrier {
 };
 /// After lowering: the partial results that `threads` consecutive threads (`stride` apart) hold in a private buffer are
 /// combined; afterwards each of them holds the whole. Several buffers: argmax's value and position.
+/// With `scan` the results stay apart (all of these are private scalars):
+///   before = carry (+) the partial results of the threads with smaller numbers;   carry = carry (+) all partial results
 struct Combine {
   std::vector<TensorId> buffers;
   Reducer op;
   std::int64_t threads, stride;
   TensorId scratch;  // shared memory for what shuffles cannot reach
+  struct Scan {
+    TensorId before, carry;
+  };
+  std::optional<Scan> scan;
 };
 /// Shuffles reach 2^n neighbouring threads of a warp; more threads meet in shared memory, with barriers around.
 inline bool needs_scratch(const Combine& c) { return c.stride != 1 || c.threads > 32 || (c.threads & (c.threads - 1)) != 0; }
@@ -268,7 +284,7 @@ struct VarInfo {
   std::string name;
 };
 
-/// cross_thread_reduce(block, at): recorded by the step, realised by the pass of the same name.
+/// cross_thread_reduce(block, at) of a reduction, scan(block, at) of a scan: recorded by the step, realised by combine_threads, scan_threads.
 struct CrossThread {
   BlockId block;
   LoopId at;

@@ -42,6 +42,7 @@ class Verifier {
   std::set<StmtId> seen_;
   std::vector<BlockId> blocks_;                     // in program order
   std::map<TensorId, std::vector<BlockId>> writers_;  // in program order
+  std::map<TensorId, StmtId> scanned_;                // what a scan across threads leaves in them
 
   static Refusal wrong(const std::string& what) { return refuse(Code::bug_verify, "?", what); }
   Refusal wrong_at(StmtId s, const std::string& what) const { return at(p_[s].at, wrong(what)); }
@@ -66,6 +67,7 @@ class Verifier {
       blocks_.push_back(s);
       for (const Write& w : b->writes) writers_[w.buffer].push_back(s);
     }
+    if (const auto* c = row.as<Combine>(); c && c->scan) scanned_[c->scan->before] = s;
     for (StmtId c : row.children) TECC_CHECK(tree(c));
     return Ok{};
   }
@@ -178,8 +180,7 @@ class Verifier {
   /// Who starts a reduction.
   Check init(BlockId id, const Block& b) {
     if (!b.combiner) return Ok{};
-    const bool scans = std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
-    if (b.init == Init::fused && !scans && !overwrites(b) && level_ >= Level::decomposed) return wrong(id, "still initialises itself");
+    if (b.init == Init::fused && !is_scan(b) && !overwrites(b) && level_ >= Level::decomposed) return wrong(id, "still initialises itself");
     if (b.init == Init::apart)
       for (const Write& w : b.writes) {
         const auto& all = writers_.at(w.buffer);
@@ -194,8 +195,8 @@ class Verifier {
       const Loop& loop = p_.loop(l);
       const bool free = loop.kind == LoopKind::parallel || loop.kind == LoopKind::vectorized || loop.group != Group::none;
       if (!free) continue;
-      if (feeds(p_, l, b, IterKind::scan)) return wrong(id, fmt::format("has its scan run in parallel by '{}'", name(l)));
-      // Loops bound to threads: check_groups refuses what cross_thread_reduce does not cover, with the user's words.
+      // Loops bound to threads: check_groups refuses what cross_thread_reduce or scan does not cover, with the user's words.
+      if (feeds(p_, l, b, IterKind::scan) && loop.group != Group::thread) return wrong(id, fmt::format("has its scan run in parallel by '{}'", name(l)));
       if (feeds(p_, l, b, IterKind::reduce) && !across && loop.group == Group::none)
         return wrong(id, fmt::format("has its reduction run in parallel by '{}'", name(l)));
     }
@@ -205,6 +206,7 @@ class Verifier {
   Check produced(BlockId id, TensorId t) {
     TECC_CHECK(storage(id, t));
     if (p_[t].role == Role::input) return Ok{};
+    if (const auto scan = scanned_.find(t); scan != scanned_.end() && compare_order(p_, scan->second, id) < 0) return Ok{};
     const auto all = writers_.find(t);
     if (all == writers_.end()) return wrong(id, fmt::format("reads '{}', which no block writes", p_[t].name));
     // Copies that a pipeline runs ahead stand after their readers, in program order, too.

@@ -14,6 +14,7 @@ inline constexpr std::string_view kinds[] = {"serial", "parallel", "unrolled", "
 inline constexpr std::string_view scopes[] = {"global", "shared", "register", "local"};
 inline constexpr std::string_view iters[] = {"spatial", "reduce", "scan"};
 inline constexpr std::string_view vias[] = {"plain", "vector", "cp_async", "bulk", "bulk_tensor", "ldmatrix", "stmatrix", "mma_sync", "wgmma"};
+inline constexpr std::string_view hints[] = {"none", "evict_first", "evict_last"};
 inline constexpr std::string_view hows[] = {"open", "registers", "mbarrier", "ahead", "bulk_store", "cp_async"};
 inline constexpr std::string_view events[] = {"acquire", "commit", "wait", "release"};
 inline constexpr std::string_view syncs[] = {"wait_full", "wait_empty", "expect", "arrive_full", "arrive_empty", "fence_async", "await_mma",

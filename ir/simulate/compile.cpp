@@ -189,8 +189,10 @@ class Compiler {
       for (const Write& w : p_.block(id).writes) use(w.buffer);
     }
     const std::function<void(StmtId)> visit = [&](StmtId s) {
-      if (const auto* c = p_[s].as<Combine>())
+      if (const auto* c = p_[s].as<Combine>()) {
         for (TensorId t : c->buffers) use(t);
+        if (c->scan) use(c->scan->before), use(c->scan->carry);
+      }
       for (StmtId c : p_[s].children) visit(c);
     };
     visit(k_.root);

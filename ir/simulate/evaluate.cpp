@@ -64,6 +64,10 @@ std::uint32_t Machine::tag_of(const Place& p, Thread& t, Address& a) {
   return a.tag;
 }
 
+std::uint32_t generation(const BufferInfo& info, const Frame& frame, std::uint32_t stage, std::int64_t iteration) {
+  return mixed(mixed(1, info.generation ? frame.begins(*info.generation, stage) : 0), iteration);
+}
+
 std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
   const BufferInfo& info = k_.buffers[p.buffer.n];
   const Buffer& b = *info.row;
@@ -104,7 +108,7 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
     iteration = t.frame.counts[b.slot_loop.n] + p.ahead;
     slot = floor_mod(iteration, b.slots);
   }
-  a.generation = mixed(mixed(1, info.generation ? t.frame.begins(*info.generation, stage) : 0), iteration);
+  a.generation = generation(info, t.frame, stage, iteration);
   if (place < 0 || place >= info.elements || slot >= b.slots) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_outside, k_.name, said(t.actor.self.site), slot >= b.slots ? fmt::format("slot {} of '{}'", slot, b.name) : element(p, a),
                                                               slot >= b.slots ? fmt::format("its {} slots", b.slots) : fmt::format("its {} elements", info.elements))));

@@ -32,6 +32,10 @@ struct Frame {
   std::int64_t begins(LoopId l, std::uint32_t stage) const { return begun[l.n * stages + stage]; }
 };
 
+/// Which of a buffer's lives an element belongs to: a buffer is allocated anew in each iteration of the loop that it lives in, and has a slot
+/// for each `iteration` of its channel's loop.
+std::uint32_t generation(const BufferInfo& info, const Frame& frame, std::uint32_t stage, std::int64_t iteration = 0);
+
 struct Register {
   Scalar value;
   std::uint32_t generation = 0, tag = 0;
@@ -185,6 +189,7 @@ struct Machine {
   std::optional<std::size_t> barrier_of(const Warp& w, StmtId s, std::uint32_t channel, std::int64_t lag, std::int64_t& round, std::int64_t& slot);
   std::string barrier_name(std::size_t barrier, bool full) const;
   void combine(Warp& w, StmtId s, const std::vector<Warp*>& members);
+  void scan(const Combine& c, std::uint32_t stage, const std::vector<std::pair<std::int64_t, Warp*>>& threads);
   void finish(Warp& w);
 
   // ---- transfer.cpp ----

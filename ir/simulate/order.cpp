@@ -58,6 +58,7 @@ void Machine::combine(Warp&, StmtId s, const std::vector<Warp*>& members) {
     for (int lane = 0; lane < 32; ++lane)
       if (w->exists >> lane & 1) threads.push_back({w->thread(lane), w});
   std::sort(threads.begin(), threads.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (c.scan) return scan(c, k_.p->stmts[s].stage, threads);
   struct Sum {
     Scalar value;
     std::int64_t position = -1;
@@ -95,6 +96,25 @@ void Machine::combine(Warp&, StmtId s, const std::vector<Warp*>& members) {
       if (c.buffers.size() == 2) w->reg(k_.buffers[c.buffers[1].n].file + static_cast<std::size_t>(e), lane).value = {.integer = sum.position};
     }
   }
+}
+
+/// What came before a thread's own part, team by team in order of thread numbers; then everyone carries the whole on.
+void Machine::scan(const Combine& c, std::uint32_t stage, const std::vector<std::pair<std::int64_t, Warp*>>& threads) {
+  const DType type = k_.buffers[c.buffers[0].n].row->type;
+  const auto cell = [&](TensorId t, std::int64_t thread, Warp* w) -> Register& { return w->reg(k_.buffers[t.n].file, static_cast<int>(thread % 32)); };
+  std::map<std::int64_t, Register> running;  // by team
+  const auto team = [&](std::int64_t t) { return t / (c.stride * c.threads) * c.stride + t % c.stride; };
+  for (const auto& [t, w] : threads) {
+    Register& so_far = running.try_emplace(team(t), cell(c.scan->carry, t, w)).first->second;
+    const Register& own = cell(c.buffers[0], t, w);
+    Register& before = cell(c.scan->before, t, w);
+    before = so_far;
+    before.tag = c.scan->before.n;  // the one element of a scalar
+    before.generation = generation(k_.buffers[c.scan->before.n], w->frame, stage);
+    so_far.value = interpreter::combine(c.op, type, so_far.value, own.value);
+    so_far.written &= own.written;
+  }
+  for (const auto& [t, w] : threads) cell(c.scan->carry, t, w) = running.at(team(t));
 }
 
 // ---- barriers in shared memory --------------------------------------------------------------------------------------------

@@ -3,16 +3,16 @@
 /// bind(loops, block | thread | ...), parallel(loops), vectorize(loops), unroll(loops): how the iterations of a loop run.
 /// Results  none.
 /// Keeps    every instance, once; iterations of parallel and bound loops in any order.
-/// Refuses  E0315 the loop carries a scan, or a reduction (a reduction may be bound to threads when cross_thread_reduce
-///          follows, and unrolled); E0329 vectorize: the extent is no small constant.
+/// Refuses  E0315 the loop carries a scan, or a reduction (bound to threads both may be, when cross_thread_reduce or scan
+///          follows; a reduction may be unrolled); E0329 vectorize: the extent is no small constant.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
 namespace {
 
-Check independent(const Program& p, LoopId l, bool reduction_allowed, const std::string& how) {
+Check independent(const Program& p, LoopId l, bool reduction_allowed, const std::string& how, bool scan_allowed = false) {
   for (BlockId b : loop::blocks_under(p, l)) {
-    if (loop::feeds(p, l, p.block(b), IterKind::scan))
+    if (!scan_allowed && loop::feeds(p, l, p.block(b), IterKind::scan))
       return refuse(Code::carries, say(p, l), "a scan", say_block(p, b), how);
     if (!reduction_allowed && loop::feeds(p, l, p.block(b), IterKind::reduce))
       return refuse(Code::carries, say(p, l), "the reduction", say_block(p, b), how + "; rfactor first");
@@ -32,7 +32,7 @@ Applied change_loops(const State& state, const std::vector<Ref>& refs, Change ch
 
 Check check(const State& state, const Bind& step) {
   TECC_TRY(const std::vector<LoopId> loops, loops_of(state, step.loops));
-  for (LoopId l : loops) TECC_CHECK(independent(state.program, l, step.group == Group::thread || step.group == Group::warp, "bound"));
+  for (LoopId l : loops) TECC_CHECK(independent(state.program, l, step.group == Group::thread || step.group == Group::warp, "bound", step.group == Group::thread));
   return Ok{};
 }
 Applied apply(const State& state, const Bind& step) {

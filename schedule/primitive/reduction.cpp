@@ -9,7 +9,10 @@
 /// cross_thread_reduce(blocks, at): the loops of the reduction that are bound to threads are combined across the threads, right
 /// after the statement under `at` that holds the block; afterwards every thread has the whole. Results none.
 ///
-/// Refuses  E0325 no reduction; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
+/// scan(blocks, at): the loops of a prefix scan that are bound to threads, directly inside `at`, are shared in three phases: each thread
+/// scans its own elements, the threads' totals are scanned, each thread adds what came before its own. Results none.
+///
+/// Refuses  E0325 no reduction; E0396 no scan; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
 ///          E0323 the block is not inside `at`; E0345 cross_thread_reduce a second time; E0351 the reduction's
 ///          identity is stored by another block; E0353 rfactor over a loop whose extent follows other loops.
 #include <fmt/format.h>
@@ -26,9 +29,6 @@ std::vector<std::string> reduction_loops(const Program& p, BlockId b) {
   return names;
 }
 
-bool is_scan(const Block& b) {
-  return std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; });
-}
 bool is_sum_like(const Block& b) {
   return b.combiner && b.writes.size() == 1 && std::any_of(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::reduce; });
 }
@@ -39,7 +39,7 @@ Check check(const State& state, const DecomposeReduction& step) {
   TECC_TRY(const BlockId id, block_of(state, step.block));
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
-  if (!p.block(id).combiner || is_scan(p.block(id)) || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, say_block(p, id));
+  if (!p.block(id).combiner || loop::is_scan(p.block(id)) || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, say_block(p, id));
   if (p.block(id).init == loop::Init::apart) return refuse(Code::initialised_already, say_block(p, id));
   const LoopId first = *outermost_reduction_loop(p, id);
   if (!loop::is_inside(p, id, l) || !loop::is_inside(p, first, l))
@@ -165,14 +165,35 @@ Applied apply(const State& state, const Rfactor& step) {
   return out;
 }
 
+namespace {
+
+Check not_combined(const Program& p, BlockId id) {
+  for (const loop::CrossThread& c : p.cross_threads)
+    if (c.block == id) return refuse(Code::combined_already, p.block(id).name);
+  return Ok{};
+}
+
+/// Notes the blocks for lowering; what a thread makes of them is its own.
+Applied combined_at(const State& state, const std::vector<Ref>& blocks, const Ref& at) {
+  Applied out{state.program, {}};
+  for (BlockId id : *blocks_of(state, blocks)) {
+    out.program.cross_threads.push_back({id, *loop_of(state, at)});
+    for (const Write& w : state.program.block(id).writes)
+      if (state.program[w.buffer].role == loop::Role::workspace)
+        out.program.buffers.edit(w.buffer, [](Buffer& b) { if (b.scope != Scope::reg) b.scope = Scope::local; });
+  }
+  return out;
+}
+
+}  // namespace
+
 Check check(const State& state, const CrossThreadReduce& step) {
   TECC_TRY(const std::vector<BlockId> blocks, blocks_of(state, step.blocks));
   TECC_TRY(const LoopId l, loop_of(state, step.at));
   const Program& p = state.program;
   for (BlockId id : blocks) {
     const Block& b = p.block(id);
-    for (const loop::CrossThread& c : p.cross_threads)
-      if (c.block == id) return refuse(Code::combined_already, b.name);
+    TECC_CHECK(not_combined(p, id));
     if (!b.combiner || is_scan(b) || !outermost_reduction_loop(p, id)) return refuse(Code::not_reduction, b.name);
     if (!loop::is_inside(p, id, l) || loop::feeds(p, l, b, IterKind::reduce)) {
       std::vector<std::string> names;
@@ -185,15 +206,24 @@ Check check(const State& state, const CrossThreadReduce& step) {
   return Ok{};
 }
 
-Applied apply(const State& state, const CrossThreadReduce& step) {
-  Applied out{state.program, {}};
-  const LoopId l = *loop_of(state, step.at);
-  for (BlockId id : *blocks_of(state, step.blocks)) {
-    out.program.cross_threads.push_back({id, l});
-    for (const Write& w : state.program.block(id).writes)
-      out.program.buffers.edit(w.buffer, [](Buffer& b) { if (b.scope != Scope::reg) b.scope = Scope::local; });
+Applied apply(const State& state, const CrossThreadReduce& step) { return combined_at(state, step.blocks, step.at); }
+
+Check check(const State& state, const Scan& step) {
+  TECC_TRY(const std::vector<BlockId> blocks, blocks_of(state, step.blocks));
+  TECC_TRY(const LoopId l, loop_of(state, step.at));
+  const Program& p = state.program;
+  for (BlockId id : blocks) {
+    TECC_CHECK(not_combined(p, id));
+    if (!loop::is_scan(p.block(id))) return refuse(Code::not_scan, p.block(id).name);
+    if (!loop::is_inside(p, id, l)) {
+      std::vector<std::string> names;
+      for (LoopId m : loop::loops_around(p, id)) names.push_back(say(p, m));
+      return refuse(Code::not_inside, p.block(id).name, say(p, l), say_list(names));
+    }
   }
-  return out;
+  return Ok{};
 }
+
+Applied apply(const State& state, const Scan& step) { return combined_at(state, step.blocks, step.at); }
 
 }  // namespace tecc::schedule

@@ -86,6 +86,7 @@ Check check(const State& state, const CopyWith& step) {
       return refuse(Code::wrong_via, b.name, word(step.via), "vector, cp_async, bulk, bulk_tensor, ldmatrix or stmatrix");
     const bool moves_only = step.via == Via::bulk || step.via == Via::bulk_tensor || step.via == Via::cp_async || step.via == Via::ldmatrix;
     if (b.combiner || b.writes.size() != 1) return refuse(Code::wrong_via, b.name, word(step.via), "a block that is no reduction and writes one buffer");
+    if (b.hint != loop::Hint::none && step.via == Via::cp_async) return refuse(Code::hint_form, b.name, "it is copied by cp_async", "vector, bulk or bulk_tensor");
     if (moves_only && !is_copy(b)) return refuse(Code::wrong_via, b.name, word(step.via), "vector, or stmatrix: it computes what it writes");
   }
   return Ok{};

@@ -86,6 +86,30 @@ TEST_CASE("cuda: the naive nest of a product, as it is printed") {
   CHECK(text.find("A") != std::string::npos);
 }
 
+TEST_CASE("cuda: blocks that share an SM start with what their roles will take") {
+  const auto emitted = [](std::int64_t loader, std::int64_t consumer) {
+    const std::string steps = fmt::format(R"(i0, i1 = split(C.i, 128);  w, i2 = split(i1, 128);  j0, j1 = split(C.j, 128);  k0, k1 = split(C.k, 64)
+reorder(i0, j0, k0, w, i2, j1, k1);  bind(w, warpgroup);  cs, cl = cache_write(C, C, register, at=j0);  v, o = split(cl.0, 128);  bind(v, warpgroup)
+as, al = cache_read(C, A, shared, at=k0);  bs, bl = cache_read(C, B, shared, at=k0);  t = blockize(i2);  tensorize(t, wgmma);  copy_with([al, bl], bulk_tensor)
+in = pipeline(k0, [as, bs], slots=3);  g = raster(i0, j0, group=8);  persist(g);  cache_hint([al], evict_first);  cache_hint(cl, evict_first)
+specialize([role([al, bl], warpgroups=1, registers={}), role([t, cl], warpgroups=1, registers={})]))",
+                                          loader, consumer);
+    const test::Operator op{"kernel g(A: bf16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) }", "M=512,N=512,K=256", "", steps};
+    return test::require(codegen::cuda::emit(test::require(test::try_lower(op))));
+  };
+  const codegen::cuda::Module two = emitted(24, 232), one = emitted(56, 248);
+  CHECK(two.kernels[0].residents == 2);
+  CHECK(two.source.find("__launch_bounds__(256, 2)") != std::string::npos);
+  CHECK(two.source.find("tecc_fewer_registers<24>();") != std::string::npos);
+  CHECK(two.source.find("tecc_more_registers<232>();") != std::string::npos);
+  CHECK(one.kernels[0].residents == 1);
+  CHECK(one.source.find("__launch_bounds__(256, 1)") != std::string::npos);
+  // Hints: a policy for what tensor maps copy, streaming accesses for threads.
+  CHECK(two.source.find("bytes.L2::cache_hint [%0]") != std::string::npos);
+  CHECK(two.source.find("tecc_store_once(&C[") != std::string::npos);
+  if (nvrtc_available()) CHECK((compile(two.source, "g", "sm_90a") ? "" : "refused") == std::string());
+}
+
 TEST_CASE("cuda: names, the order of independent stages and hidden reductions do not change the code") {
   const std::string plain =
       "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { x[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) C[i: M, j: N] = max(x[i, j] + b[j], 0) "

@@ -46,6 +46,12 @@ TEST_CASE("check_groups: E0408, E0409, E0410, E0411") {
   CHECK(lowering_refused(product.with("bind(C.j, block)")) == "error E0408: kernel 'product' has statements outside of its loops bound to blocks");
   CHECK(lowering_refused(test::Operator{test::row.text, "N=2048", "", "bind(Y.i, thread)"}) == "error E0409: kernel 'row' has 2048 threads a block > 1024");
   CHECK(lowering_refused(product.with("bind(C.k, thread)")) == "error E0410: loop 'C.k' of the reduction 'C' is bound to threads without cross_thread_reduce");
+  const std::string scan = "kernel s(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = sum[k: j + 1](X[i, k]) }";
+  CHECK(lowering_refused(test::Operator{scan, "M=3,N=64", "", "bind(Y.j, thread)"}) == "error E0447: loop 'Y.j' of the scan 'Y' is bound to threads without scan");
+  CHECK(lowering_refused(test::Operator{scan, "M=3,N=64", "", "j0, j1, j2 = split(Y.j, [4, 8]); bind([j0, j2], thread); scan(Y, at=Y.i)"}) ==
+        "error E0446: threads cannot share the scan 'Y': loop 'j2' stands between; legal: inside of 'Y.i' loops bound to threads, then loops of one thread's elements");
+  CHECK(lowering_refused(test::Operator{scan, "M=3,N=64", "", "bind([Y.i, Y.j], thread); scan(Y, at=Y.i)"}) ==
+        "error E0446: threads cannot share the scan 'Y': loop 'Y.i' runs inside of other threads; legal: rows bound to blocks");
   CHECK(lowering_refused(test::Operator{test::row.text, "N=1..64", "", "bind(Y.i, thread)"}) == "error E0411: loop 'Y.i' is bound to threads but its extent N is no constant");
 }
 

@@ -42,3 +42,21 @@ TEST_CASE("simulator: reductions across threads") {
   test::check_simulated({"kernel a(X: f32[M, N]) -> (Y) { t[i: M] = argmax[j: N](X[i, j]) Y[i: M] = t[i] + 1 }", "M=3,N=50", "",
                          "_, tj = compute_at(t, Y.i); bind(Y.i, block); j0, j1 = split(tj, 32); bind(j1, thread); set_scope(t, local); cross_thread_reduce(t, at=Y.i)"});
 }
+
+TEST_CASE("simulator: scans across threads") {
+  const auto scan = [](const std::string& reducer, const std::string& schedule, const char* dims) {
+    test::check_simulated({"kernel s(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = " + reducer + "[k: j + 1](X[i, k]) }", dims, "", schedule});
+  };
+  for (const char* reducer : {"sum", "max"}) {
+    scan(reducer, "bind(Y.i, block); bind(Y.j, thread); scan(Y, at=Y.i)", "M=3,N=32");
+    scan(reducer, "bind(Y.i, block); j0, j1 = split(Y.j, 4); bind(j0, thread); scan(Y, at=Y.i)", "M=3,N=70");                           // runs of elements, a tail
+    scan(reducer, "bind(Y.i, block); j0, j1, j2 = split(Y.j, [8, 2]); bind(j1, thread); scan(Y, at=j0)", "M=3,N=70");                   // round by round
+    scan(reducer, "bind(Y.i, block); j0, j1, j2 = split(Y.j, [64, 2]); bind(j1, thread); scan(Y, at=j0)", "M=2,N=300");                 // more than a warp
+    scan(reducer, "bind(Y.i, block); j0, j1, j2 = split(Y.j, [24, 2]); bind(j1, thread); scan(Y, at=j0)", "M=2,N=100");                 // no power of two
+    scan(reducer, "bind(Y.i, block); j0, j1, j2, j3 = split(Y.j, [2, 16, 2]); bind([j1, j2], thread); scan(Y, at=j0)", "M=2,N=100");   // a nest of threads
+    scan(reducer,
+         "ys, yl = cache_write(Y, Y, local, at=Y.i); xs, xl = cache_read(Y, X, local, at=Y.i); bind(Y.i, block)\n"
+         "j0, j1, j2 = split(Y.j, [32, 4]); x0, x1, x2 = split(xl.1, [32, 4]); y0, y1, y2 = split(yl.1, [32, 4]); bind([j1, x1, y1], thread); vectorize([x2, y2]); scan(Y, at=j0)",
+         "M=2,N=300");
+  }
+}

@@ -6,6 +6,10 @@ using test::product;
 using test::replayed;
 using test::running;
 
+namespace {
+const test::Subject scans{"kernel s(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = sum[k: j + 1](X[i, k]) }", "M=3,N=11"};
+}
+
 TEST_CASE("rfactor: partial results by each digit of the reduction") {
   for (const char* s : {"k0, k1 = split(C.k, 4); r = rfactor(C, k1)", "k0, k1 = split(C.k, 4); r = rfactor(C, k0)", "r = rfactor(C, C.k)",
                         "k0, k1, k2 = split(C.k, [2, 2]); reorder(k1, k0, k2); r = rfactor(C, k1)", "reorder(C.k, C.i, C.j); r = rfactor(C, C.k)",
@@ -63,6 +67,15 @@ TEST_CASE("rfactor, decompose_reduction: refusals") {
         "s:2:5: error E0326: loop 'k1' does not cut the whole reduction of block 'C'; legal: a loop at or around 'k0'");
   CHECK(product.refused("i0, i1 = split(C.i, 2); k0, k1 = split(C.k, 3); reorder(k0, i0, i1, C.j, k1); s, l = cache_read(C, A, local, at=k0)\nr = rfactor(C, k1)")
             .starts_with("s:2:5: error E0313: the loops of block 'C' also hold 'A.local'"));
+}
+
+TEST_CASE("scan: in series, nothing changes; refusals") {
+  for (const char* s : {"bind(Y.j, thread); scan(Y, at=Y.i)", "j0, j1, j2 = split(Y.j, [4, 2]); bind(j1, thread); scan(Y, at=j0)"}) replayed(scans.with(s));
+  CHECK(product.refused("scan(C, at=C.j)") == "s:1:1: error E0396: block 'C' is no scan");
+  CHECK(scans.refused("scan(Y, at=Y.i)\nscan(Y, at=Y.i)") == "s:2:1: error E0345: block 'Y' is already combined across threads");
+  CHECK(scans.refused("j0, j1 = split(Y.j, 4); bind(j1, thread); scan(Y, at=j0); fuse(j0, j1)") ==
+        "s:1:59: error E0343: the step would part block 'Y' from its scan at loop 'j0'; legal: the step before scan");
+  CHECK(scans.refused("bind(Y.j, block)") == "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be bound");
 }
 
 TEST_CASE("cross_thread_reduce: refusals") {
