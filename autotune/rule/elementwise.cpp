@@ -50,6 +50,7 @@ Check elementwise(Context& c) {
     TECC_CHECK(c.build.add(Bind{{parts[0]}, Group::block}));
     TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
     if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
+    if (!form.is_reduction) decide_once(c, b.name, {Builder::stage(s)});
   }
   return Ok{};
 }

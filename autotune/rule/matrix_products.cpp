@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <set>
 
-#include "autotune/rule/tensor_tiles.h"
+#include "autotune/rule/product.h"
 
 /// Sums of products on matrix instructions that read shared memory: a warp loads tiles ahead by bulk copies, warpgroups multiply, results
 /// leave through panels in shared memory while the next tile is multiplied.
@@ -11,241 +11,6 @@ using namespace loop;
 using namespace schedule;
 
 namespace {
-
-/// One side of the product: the axis that is cut into tiles.
-struct Side {
-  std::size_t axis = 0;  // of the block
-  Ref loop;
-  std::int64_t extent = 0;
-  std::string name;
-};
-
-struct Shape {
-  TensorId operand[2];
-  Side rows, columns;      // of the first and of the second factor
-  std::vector<Ref> batch;  // further spatial loops
-  Ref depth;
-  std::int64_t depth_extent = 0;
-  std::int64_t element = 2;  // bytes
-  const Instruction* instruction = nullptr;
-  // Convolutions: the rows are several axes, from the slowest, and a window runs over them: a sum over its places and the depth.
-  std::vector<Side> pixels;
-  std::vector<Ref> window;
-};
-
-const Instruction* instruction_for(const Context& c, const Block& b, const Product& product, bool depth_is_fast) {
-  for (const Instruction& i : instructions())
-    if (i.via == Via::wgmma && i.a == product.factor[0].type && i.b == product.factor[1].type && i.d == c.program()[b.writes[0].buffer].type &&
-        c.target.limits.has(i.name) && (i.transposed || depth_is_fast))
-      return &i;
-  return nullptr;
-}
-
-std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
-  const Program& p = c.program();
-  const Block& b = c.block(s);
-  const auto product = product_of(b);
-  if (!product || b.combiner != Reducer::sum) return std::nullopt;
-  Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
-  const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
-  if (a.tensor == w.tensor || !boxes_reach(p, a) || !boxes_reach(p, w)) return std::nullopt;
-  VarId depth{};
-  for (std::size_t n = 0; n < b.iters.size(); ++n) {
-    const Iter& i = b.iters[n];
-    const Ref loop = Builder::axis(Builder::stage(s), n);
-    const bool in_a = in(a, i.var), in_w = in(w, i.var);
-    if (i.kind == IterKind::reduce) {
-      if (out.depth_extent || !in_a || !in_w || !constant_of(i.upper)) return std::nullopt;
-      out.depth = loop, out.depth_extent = c.build.extent(loop), depth = i.var;
-      continue;
-    }
-    Side& side = in_a ? out.rows : out.columns;
-    if (in_a == in_w || c.build.extent(loop) <= side.extent) {
-      out.batch.push_back(loop);
-      continue;
-    }
-    if (side.extent) out.batch.push_back(side.loop);
-    side = {n, loop, c.build.extent(loop), p.vars[i.var].name};
-  }
-  if (!out.depth_extent || !out.rows.extent || !out.columns.extent) return std::nullopt;
-  if (!feeds_tensor_cores(c.target.limits)) return std::nullopt;
-  const auto fast_is_depth = [&](const tecc::Read& r) { return r.index.back().as<Var>()->id == depth; };
-  out.instruction = instruction_for(c, b, *product, fast_is_depth(a) && fast_is_depth(w));
-  return out.instruction ? std::optional(out) : std::nullopt;
-}
-
-/// `v`, or `v` plus what another axis and a constant add.
-std::optional<VarId> shifted(const Expr& e, const std::function<bool(VarId)>& wanted) {
-  if (const auto* v = e.as<Var>()) return wanted(v->id) ? std::optional(v->id) : std::nullopt;
-  const auto* x = e.as<Binary>();
-  if (!x || (x->op != BinOp::add && x->op != BinOp::sub)) return std::nullopt;
-  const auto a = shifted(x->a, wanted), b = x->op == BinOp::add ? shifted(x->b, wanted) : std::nullopt;
-  return a && b ? std::nullopt : a ? a : b;
-}
-
-/// A sum over a window: X[n, p + r, q + s, c] * F[o, r, s, c], where outside of X it reads zeros. The pixels that a tile takes are a box of X.
-std::optional<Shape> convolution_of(const Context& c, std::uint32_t s) {
-  const Program& p = c.program();
-  const Block& b = c.block(s);
-  const auto product = product_of(b);
-  if (!product || b.combiner != Reducer::sum || !feeds_tensor_cores(c.target.limits)) return std::nullopt;
-  Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}};
-  const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
-  const Buffer& x = p[a.tensor];
-  if (a.tensor == w.tensor || !boxes_reach(p, w) || x.scope != Scope::global || x.shape.size() > 5 || x.alignment % box_bytes) return std::nullopt;
-  if (known_divisor(p, x.shape.back()) * bytes_of(x.type) % box_bytes || (a.otherwise && !is_zero(a.otherwise))) return std::nullopt;
-  const auto* depth = a.index.back().as<Var>();
-  if (!depth || !w.index.back().as<Var>() || w.index.back().as<Var>()->id != depth->id) return std::nullopt;
-  std::set<VarId> pixels;
-  for (std::size_t n = 0; n < b.iters.size(); ++n) {
-    const Iter& i = b.iters[n];
-    const Ref loop = Builder::axis(Builder::stage(s), n);
-    const bool in_a = in(a, i.var), in_w = in(w, i.var);
-    if (!constant_of(i.upper)) return std::nullopt;
-    if (i.var == depth->id) out.depth = loop, out.depth_extent = c.build.extent(loop);
-    else if (i.kind == IterKind::reduce && in_a && in_w) out.window.push_back(loop);
-    else if (i.kind == IterKind::spatial && in_a && !in_w) pixels.insert(i.var);
-    else if (i.kind == IterKind::spatial && in_w && !in_a && !out.columns.extent) out.columns = {n, loop, c.build.extent(loop), p.vars[i.var].name};
-    else return std::nullopt;
-  }
-  // Each dimension of X but the last is one pixel axis, moved by the window.
-  out.rows.extent = 1;
-  for (std::size_t d = 0; d + 1 < a.index.size(); ++d) {
-    const auto v = shifted(a.index[d], [&](VarId id) { return pixels.count(id) > 0; });
-    if (!v) return std::nullopt;
-    const auto i = static_cast<std::size_t>(std::find_if(b.iters.begin(), b.iters.end(), [&](const Iter& it) { return it.var == *v; }) - b.iters.begin());
-    const Ref loop = Builder::axis(Builder::stage(s), i);
-    out.pixels.push_back({i, loop, c.build.extent(loop), p.vars[*v].name});
-    out.rows.extent *= out.pixels.back().extent;
-  }
-  if (out.pixels.size() != pixels.size() || out.pixels.size() < 2 || out.window.empty() || !out.depth_extent || !out.columns.extent) return std::nullopt;
-  out.instruction = instruction_for(c, b, *product, true);
-  return out.instruction ? std::optional(out) : std::nullopt;
-}
-
-/// The decisions of one product, in the order in which they are taken.
-struct Decisions {
-  bool swap;
-  std::int64_t parts;                      // of the depth, each a kernel's partial sums
-  std::int64_t groups, group_rows;         // warpgroups that multiply, rows of each
-  std::int64_t rows, columns, depth;       // of the tile
-  std::int64_t slots, panel, panel_slots;  // panel 0: results go to memory from registers
-  std::vector<std::int64_t> box;           // pixels of a tile, axis by axis
-  std::int64_t cluster;                    // 1; 2 neighbours along rows, -2 along columns
-  std::int64_t band;
-  bool persist;
-};
-
-/// Sums of 8-bit floats lose bits inside of the tensor core: they are added up apart every so many terms (docs/language.md, "Tensor cores").
-constexpr std::int64_t promoted_terms = 128;
-bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32; }
-
-/// The slowest axis that a box has more than one pixel along: warpgroups share it out.
-std::size_t slowest(const std::vector<std::int64_t>& box) {
-  return static_cast<std::size_t>(std::find_if(box.begin(), box.end() - 1, [](std::int64_t n) { return n > 1; }) - box.begin());
-}
-
-/// Boxes of `count` pixels, powers of two along each axis, those first that waste the least beyond the edges.
-std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels, std::int64_t count, std::int64_t groups) {
-  std::vector<std::pair<double, std::vector<std::int64_t>>> all;
-  std::vector<std::int64_t> box(pixels.size(), 1);
-  const std::function<void(std::size_t, std::int64_t)> fill = [&](std::size_t n, std::int64_t left) {
-    if (n + 1 == pixels.size()) {
-      box[n] = left;
-      constexpr std::int64_t widest = 8;  // more rows of one instruction than lanes tell apart are refused (E0401) along the fastest axis
-      if (left > std::min(pixels[n].extent, widest) || box[slowest(box)] % groups) return;
-      double waste = 1;
-      for (std::size_t a = 0; a < box.size(); ++a) waste *= static_cast<double>(ceil_div(pixels[a].extent, box[a]) * box[a]) / static_cast<double>(pixels[a].extent);
-      all.emplace_back(waste, box);
-      return;
-    }
-    for (std::int64_t x = 1; x <= std::min(left, pixels[n].extent); x *= 2) {
-      box[n] = x;
-      fill(n + 1, left / x);
-    }
-  };
-  fill(0, count);
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second.back() > b.second.back(); });
-  constexpr std::size_t kept = 6;
-  std::vector<std::vector<std::int64_t>> out;
-  for (const auto& [waste, x] : all)
-    if (out.size() < kept) out.push_back(x);
-  return out;
-}
-
-/// Starting point: the tile, and the parts of the depth, that should take the least time.
-struct Preferred {
-  std::int64_t groups = 2, columns = 256, parts = 1;
-};
-Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows, const Side& columns, std::int64_t batch) {
-  constexpr double fetched_a_clock = 48;  // bytes that an SM gets out of L2
-  constexpr double shared_a_clock = 128;  // and out of its shared memory
-  constexpr double fixed = 2300;          // clocks of a tile before its first product and after its last
-  constexpr double launch = 3500;         // clocks between two kernels
-  constexpr double written = 1700;        // bytes a clock that the device writes or reads
-  const double step = 32.0 / static_cast<double>(shape.element);  // terms of depth that 32 bytes hold: one instruction
-  double places = 1;  // of the window
-  for (const Ref& l : shape.window) places *= static_cast<double>(c.build.extent(l));
-  Preferred best{1, 64, 1};
-  double least = 1e300;
-  for (const std::int64_t groups : {2, 1})
-    for (const std::int64_t n : {256, 192, 160, 128, 96, 64, 32, 16})
-      for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
-        if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 128)) continue;
-        if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
-        const auto width = static_cast<double>(n), rows_of = 64.0 * static_cast<double>(groups);
-        const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, 64 * groups) * ceil_div(columns.extent, n));
-        const double products = static_cast<double>(groups) * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
-        const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
-        double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
-        if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
-        if (time < least) least = time, best = {groups, n, parts};
-      }
-  return best;
-}
-
-Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, bool has_panel, std::int64_t out_bytes) {
-  Decisions d{};
-  d.swap = shape.pixels.empty() && c.choose.choose(name + " swap", shape.rows.extent <= 64 || shape.columns.extent <= 64 ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0},
-                           shape.rows.extent < shape.columns.extent) == 1;
-  const Side& rows = d.swap ? shape.columns : shape.rows;
-  const Side& columns = d.swap ? shape.rows : shape.columns;
-  const Preferred like = preferred_tile(c, shape, rows, columns, batch);
-  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return shape.pixels.empty() ? g == 1 || 64 * (g - 1) < rows.extent : !boxes_of(shape.pixels, 64 * g, g).empty(); }), like.groups);
-  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups).empty()); }), 64);
-  d.rows = d.groups * d.group_rows;
-  if (!shape.pixels.empty()) {
-    const auto boxes = boxes_of(shape.pixels, d.rows, d.groups);
-    std::vector<std::int64_t> numbers;
-    for (std::size_t n = 0; n < boxes.size(); ++n) numbers.push_back(static_cast<std::int64_t>(n));
-    if (!boxes.empty()) d.box = boxes[static_cast<std::size_t>(c.choose.choose(name + " box", numbers, 0))];
-  }
-  const std::int64_t accumulators = (share_of(d.groups).consumer - 40) / (is_promoted(shape) ? 2 : 1);
-  d.columns = c.choose.choose(name + " columns", those({16, 32, 48, 64, 96, 128, 160, 192, 224, 256}, [&](std::int64_t n) {
-                                return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && d.group_rows / 64 * n / 2 <= accumulators;
-                              }), like.columns);
-  const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle
-  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || k == promoted_terms) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), line);
-  const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
-  const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
-  d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
-                            like.parts);
-  if (has_panel && d.parts == 1) {
-    d.panel = c.choose.choose(name + " panel", those({64, 32, 16, 128, 0}, [&](std::int64_t w) { return w == 0 || d.columns % w == 0; }), 64);
-    if (d.panel) d.panel_slots = c.choose.choose(name + " panel slots", {1, 2}, 2);
-  }
-  const std::int64_t stage = (d.rows + d.columns) * d.depth * shape.element;
-  const std::int64_t panels = d.rows * d.panel * out_bytes * d.panel_slots;
-  constexpr std::int64_t rest = 2048;  // barriers, alignment
-  d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return n * stage + panels + rest <= c.target.limits.shared_bytes; }), 8);
-  const bool clusters = c.target.limits.has("cluster") && c.target.limits.has("multicast");
-  d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {  // blocks share out a box by its rows, of which one of pixels has few
-                                return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : shape.pixels.empty() && ceil_div(columns.extent, d.columns) >= -n));
-                              }), 1);
-  d.band = c.choose.choose(name + " band", {1, 2, 4, 8, 16, 32}, 8);
-  d.persist = c.choose.choose(name + " persist", {1, 0}, 1) == 1;
-  return d;
-}
 
 /// Elementwise stages between the sum and the output become one that reads the sum alone; nullopt if there is none.
 std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t s) {
@@ -425,6 +190,59 @@ Result<Results> take_results(Context& c, const Nest& n, const Side& rows, const 
   return out;
 }
 
+/// How tiles of the operands come to the product.
+struct Loads {
+  std::vector<Ref> filled_by_bulk, filled_by_threads;  // shared memory that copies fill ahead
+  std::vector<Ref> bulk, by_threads;                   // those copies
+  std::vector<Ref> makers;                             // blocks that make an operand out of them, by the threads that multiply
+  std::vector<Ref> copies() const {
+    std::vector<Ref> all = bulk;
+    all.insert(all.end(), by_threads.begin(), by_threads.end());
+    return all;
+  }
+};
+
+/// The stage that makes an operand stands before the product, in each round: what it reads along rows and depth comes as tiles, the rest
+/// (scales of rows) lies in registers.
+Check make_on_the_way(Context& c, const Nest& n, std::uint32_t stage, bool once, Loads& loads) {
+  const Ref maker = Builder::stage(stage);
+  c.done[stage] = 1;
+  TECC_CHECK(c.build.add(ComputeAt{maker, n.w}));
+  TECC_CHECK(c.build.add(SetScope{{maker}, Scope::reg}));
+  const Block b = c.block(stage);
+  std::set<TensorId> known;
+  for (const tecc::Read& r : form_of(c.program(), b).reads) {
+    const auto tensor = c.build.tensor(r.tensor);
+    if (!tensor || c.program()[r.tensor].by_value || !known.insert(r.tensor).second) continue;
+    const bool tile = is_tile_of(c.program(), b, r);
+    TECC_TRY(const auto copy, c.build.add(CacheRead{{maker}, *tensor, tile ? Scope::shared : Scope::reg, tile ? n.k0 : n.w}));
+    if (tile) loads.filled_by_bulk.push_back(copy[0]);
+    (tile ? loads.bulk : loads.makers).push_back(copy[1]);
+    if (tile && once) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
+  }
+  loads.makers.push_back(maker);
+  return Ok{};
+}
+
+Result<Loads> load_operands(Context& c, const Nest& n, const Shape& shape, const Decisions& d) {
+  Loads out;
+  const std::string tags[] = {"a", "b"};
+  for (int f = 0; f < 2; ++f) {
+    if (d.made == f) {
+      TECC_CHECK(make_on_the_way(c, n, *shape.maker[f], d.once[0], out));
+      continue;
+    }
+    const TensorId operand = shape.operand[f];
+    const auto tensor = c.build.tensor(operand);
+    if (!tensor) return refuse(Code::not_reader, c.program()[operand].name, c.program()[operand].name, "none");
+    TECC_TRY(const auto copy, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.k0}, {tags[f] + "s", tags[f] + "l"}));
+    (shape.by_threads[f] ? out.filled_by_threads : out.filled_by_bulk).push_back(copy[0]);
+    (shape.by_threads[f] ? out.by_threads : out.bulk).push_back(copy[1]);
+    if (d.once[(f == 1) != d.swap] && !shape.by_threads[f]) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
+  }
+  return out;
+}
+
 Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   const std::string name = c.block(s).name;
   c.done[s] = 1;
@@ -442,19 +260,11 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
 
   TECC_TRY(const Nest n, make_nest(c, s, shape, d));
   TECC_TRY(Results results, take_results(c, n, rows, columns, follower));
-  std::vector<Ref> loaded, copies;
-  const std::string tags[] = {"a", "b"};
-  for (int f = 0; f < 2; ++f) {
-    const TensorId operand = shape.operand[f];
-    const auto tensor = c.build.tensor(operand);
-    if (!tensor) return refuse(Code::not_reader, name, c.program()[operand].name, "none");
-    TECC_TRY(const auto copy, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.k0}, {tags[f] + "s", tags[f] + "l"}));
-    loaded.push_back(copy[0]);
-    copies.push_back(copy[1]);
-  }
+  TECC_TRY(Loads loads, load_operands(c, n, shape, d));
   TECC_TRY(const auto tile, c.build.add(Blockize{n.tile}, {"t"}));
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::wgmma, d.swap}));
-  std::vector<Ref> multiply = {tile[0]}, bulk = copies;
+  std::vector<Ref> multiply = loads.makers, bulk = loads.bulk;
+  multiply.push_back(tile[0]);
   if (is_promoted(shape)) multiply.push_back(n.adds);
   TECC_TRY(const auto v, c.build.add(Split{results.rows, {shape.pixels.empty() ? d.group_rows : d.box[slowest(d.box)] / d.groups}}, {"v", "o"}));
   if (d.panel) {
@@ -467,14 +277,17 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
     multiply.push_back(e[0]);
     multiply.push_back(store[1]);
     bulk.push_back(store[1]);
+    if (d.once[2]) TECC_CHECK(c.build.add(CacheHint{{store[1]}, Hint::evict_first}));
     results.panel = store[0], results.panels = across[0];
   } else {
     if (shape.pixels.empty()) TECC_CHECK(c.build.add(Reorder{{v[0], v[1], results.columns}}));
     TECC_CHECK(c.build.add(Bind{{v[0]}, Group::warpgroup}));
     multiply.push_back(results.block);
   }
-  TECC_CHECK(c.build.add(CopyWith{bulk, Via::bulk_tensor}));
-  TECC_CHECK(c.build.add(Pipeline{n.k0, loaded, d.slots}));
+  if (!bulk.empty()) TECC_CHECK(c.build.add(CopyWith{bulk, Via::bulk_tensor}));
+  if (!loads.by_threads.empty()) TECC_CHECK(c.build.add(CopyWith{loads.by_threads, Via::cp_async}));
+  for (const auto* buffers : {&loads.filled_by_bulk, &loads.filled_by_threads})
+    if (!buffers->empty()) TECC_CHECK(c.build.add(Pipeline{n.k0, *buffers, d.slots}));
   if (results.panel) TECC_CHECK(c.build.add(Pipeline{*results.panels, {*results.panel}, d.panel_slots}));
 
   Ref i0 = n.i0, j0 = n.j0;
@@ -487,42 +300,9 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   TECC_CHECK(c.build.add(Bind{grid, Group::block}));
   TECC_TRY(const auto g, c.build.add(schedule::Raster{i0, j0, d.band, Order::forward}, {"g"}));
   if (d.persist) TECC_CHECK(c.build.add(Persist{g[0]}));
-  const Share share = share_of(d.groups);
-  TECC_CHECK(c.build.add(Specialize{{schedule::Role{copies, 1, share.loader}, schedule::Role{multiply, d.groups, share.consumer}}}));
+  const Share share = share_of(d.groups, d.residents);
+  TECC_CHECK(c.build.add(Specialize{{schedule::Role{loads.copies(), 1, share.loader}, schedule::Role{multiply, d.groups, share.consumer}}}));
   if (n.whole) TECC_CHECK(add_parts(c, *n.whole, follower));
-  return Ok{};
-}
-
-
-/// Operands whose rows bulk copies cannot take get copies whose rows they can.
-Check pad_operands(Context& c, std::uint32_t s) {
-  const Block product_block = c.block(s);  // steps replace it
-  const auto product = product_of(product_block);
-  if (!product || !feeds_tensor_cores(c.target.limits) || !instruction_for(c, product_block, *product, true)) return Ok{};
-  for (const Iter& i : product_block.iters)
-    if (i.kind == IterKind::spatial && loop::largest(c.program(), i.upper) < 16) return Ok{};  // few rows: reading it again costs as much as the product
-  for (const Product::Factor& f : product->factor) {
-    const tecc::Read& read = *f.read;
-    const Buffer b = c.program()[read.tensor];
-    const std::int64_t element = bytes_of(b.type), most = box_bytes / element;
-    if (b.scope != Scope::global || b.by_value || read.otherwise || b.shape.size() > 5 || known_divisor(c.program(), b.shape.back()) % most == 0) continue;
-    const auto tensor = c.build.tensor(read.tensor);
-    if (!tensor) continue;
-    auto copy = c.build.add(Pad{{Builder::stage(s)}, *tensor, most});
-    if (!copy) continue;
-    std::optional<Ref> all;
-    for (std::size_t d = 0; d < b.shape.size(); ++d) {
-      const Ref axis = Builder::axis((*copy)[1], d);
-      if (!all) { all = axis; continue; }
-      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
-      all = fused[0];
-    }
-    const std::int64_t width = c.choose.choose(product_block.name + " pad vector " + b.name, those({1, 2, 4, 8}, [&](std::int64_t w) { return w <= most; }), most);
-    TECC_TRY(const auto parts, c.build.add(Split{*all, {256, width}}));
-    TECC_CHECK(c.build.add(Bind{{parts[0]}, Group::block}));
-    TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
-    if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
-  }
   return Ok{};
 }
 

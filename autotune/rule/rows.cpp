@@ -181,11 +181,14 @@ Check schedule_group(Context& c, const Group_& g) {
       else if (std::find(known->second.begin(), known->second.end(), m.block) == known->second.end()) known->second.push_back(m.block);
     }
   }
+  std::vector<Ref> once;  // blocks that alone touch what they touch in memory
+  if (!own.is_reduction) once.push_back(anchor);
   for (const auto& [tensor, readers] : rows_read) {
     const std::int64_t registers = per_thread * bytes_of(c.program()[tensor].type) / 4;
     if (registers > 64 || c.choose.choose(name + " keep " + c.program()[tensor].name, {0, 1}, 1) == 0) continue;
     auto copy = c.build.add(CacheRead{readers, *c.build.tensor(tensor), Scope::local, row_loop});
     if (!copy) continue;
+    once.push_back((*copy)[1]);
     std::optional<Ref> all;
     const std::size_t rank = c.program()[tensor].shape.size();
     for (std::size_t a = 0; a < rank; ++a) {
@@ -208,6 +211,7 @@ Check schedule_group(Context& c, const Group_& g) {
   TECC_CHECK(c.build.add(Bind{bound, Group::thread}));
   TECC_CHECK(c.build.add(CrossThreadReduce{reduced, row_loop}));
   TECC_CHECK(c.build.add(Bind{{rows}, Group::block}));
+  decide_once(c, name, once);
   return Ok{};
 }
 

@@ -37,7 +37,7 @@ Check matrix_products(Context& c);
 Check tile_contractions(Context& c);
 /// Reductions along rows with what surrounds them: one kernel a group, a team of threads a row, the row kept in registers.
 Check rows(Context& c);
-/// Prefix scans: a thread a row.
+/// Prefix scans: a team of threads a row, or a thread a row.
 Check scans(Context& c);
 /// Elementwise stages that read across rows: tiles in shared memory.
 Check transpositions(Context& c);
@@ -53,6 +53,9 @@ struct Candidate {
 };
 /// One point of the space. A refusal means that the choices do not go together.
 Result<Candidate> propose(const loop::Program& naive, const codegen::Target& target, Chooser choose);
+
+/// A decision: blocks that use what they touch in memory once leave L2 to others (cache_hint).
+void decide_once(Context& c, const std::string& name, const std::vector<schedule::Ref>& blocks);
 
 // ---- what rules ask of a block ------------------------------------------------------------------------------------------
 struct AxisUse {

@@ -57,17 +57,20 @@ inline std::optional<std::size_t> axis_in(const Context& c, loop::BlockId sum, c
   return std::nullopt;
 }
 
-/// Registers a thread of the role that loads and of a role of `groups` warpgroups that multiply: 65536 in all, multiples of 8.
+/// Registers a thread of the role that loads and of a role of `groups` warpgroups that multiply, where an SM runs `residents` such blocks at
+/// once: multiples of 8, and together no more than the threads of a block start with.
 struct Share {
-  std::int64_t loader, consumer;
+  std::int64_t start, loader, consumer;  // what all threads start with, and what they have then
+  /// ptxas wants the sums of one wgmma and some more within what threads start with.
+  bool carries(std::int64_t columns) const { return columns / 2 + 26 <= start; }
 };
-inline Share share_of(std::int64_t groups) {
-  switch (groups) {
-    case 1: return {56, 248};
-    case 2: return {40, 232};
-    case 3: return {32, 160};
-    default: return {24, 112};
-  }
+inline Share share_of(std::int64_t groups, std::int64_t residents = 1) {
+  constexpr std::int64_t of_a_thread = 512, most = 248;  // 65536 registers an SM for 128 threads; what setmaxnreg gives
+  const std::int64_t start = std::min<std::int64_t>(of_a_thread / residents / (groups + 1), 255) / 8 * 8, all = start * (groups + 1);
+  Share out{start, residents == 1 ? 32 : 24, 0};
+  out.consumer = std::min((all - out.loader) / groups / 8 * 8, most);
+  out.loader = std::min<std::int64_t>(all - groups * out.consumer, 56) / 8 * 8;
+  return out;
 }
 
 }  // namespace tecc::autotune

@@ -84,7 +84,9 @@ Check through_shared(Context& c, std::uint32_t s, const Crossing& x) {
     outer = inner, inner = axis;
   }
   if (outer && inner) TECC_CHECK(share_out(c, *outer, *inner, threads, load));
-  return share_out(c, r[1], w[1], threads, store);
+  TECC_CHECK(share_out(c, r[1], w[1], threads, store));
+  decide_once(c, name, {copy[1], stage});
+  return Ok{};
 }
 
 }  // namespace

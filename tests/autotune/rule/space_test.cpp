@@ -69,6 +69,9 @@ TEST_CASE("space: points of products are right in the simulator") {
       {"gemm_residual_sqrelu_t.te", "M=136,N=72,K=80", "T=bf16", "wgmma"},
       {"gemm_tf32.te", "M=136,N=72,K=80", "", "wgmma"},
       {"gemm_e4m3.te", "M=144,N=80,K=272", "", "split_reduction"},  // sums added up apart
+      {"gemm_dequant.te", "M=16,N=136,K=512", "T=bf16", "compute_at(w"},
+      {"gemm_dequant.te", "M=72,N=200,K=384", "T=f16", "compute_at(w"},
+      {"gemm.te", "M=77,N=99,K=134", "T=f16", "cp_async"},
       {"bmm.te", "B=3,M=136,N=72,K=80", "T=bf16", "wgmma"},
       {"conv2d_nhwc.te", "N=3,H=9,W=10,C=32,R=3,S=3,stride=1,pad=1,O=72", "T=f16", "wgmma"},
       {"conv2d_nhwc.te", "N=1,H=16,W=18,C=32,R=3,S=3,stride=1,pad=1,O=72", "T=f16", "wgmma"},  // boxes of one image
@@ -84,6 +87,8 @@ TEST_CASE("space: points of cascades are right in the simulator") {
 TEST_CASE("space: points of rows, windows and transpositions are right in the simulator") {
   CHECK(check_points({"softmax.te", "M=5,N=300", "T=bf16", "cross_thread_reduce"}, 4, 24) <= 4);
   CHECK(check_points({"gemm.te", "M=1,N=9,K=300", "T=bf16", "cross_thread_reduce"}, 4, 24) <= 4);
+  CHECK(check_points({"cumsum.te", "M=5,N=300", "T=f32", "scan("}, 4, 24) <= 8);
+  CHECK(check_points({"cumsum.te", "M=5,N=300", "T=bf16", "scan("}, 4, 24) <= 8);
   CHECK(check_points({"transpose.te", "M=50,N=70", "T=f32", "shared"}, 4, 24) <= 4);
   CHECK(check_points({"depthwise_nchw.te", "N=2,H=7,W=9,C=3,R=3,S=3,stride=1,pad=1", "T=f32", "thread"}, 4, 24) <= 4);
 }

@@ -1,0 +1,85 @@
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "autotune/rule/tensor_tiles.h"
+
+/// The rule matrix_products in parts. Internal to it:
+///   product_shape.cpp     which sums of products matrix instructions can carry out, and on what axes
+///   product_choices.cpp   the decisions about one, with the starting point that a small model of the machine prefers
+///   product_operands.cpp  copies that make operands fit for bulk copies
+///   matrix_products.cpp   the steps
+namespace tecc::autotune {
+
+using schedule::Ref;
+
+/// One side of the product: the axis that is cut into tiles.
+struct Side {
+  std::size_t axis = 0;  // of the block
+  Ref loop;
+  std::int64_t extent = 0;
+  std::string name;
+};
+
+struct Shape {
+  TensorId operand[2];
+  Side rows, columns;      // of the first and of the second factor
+  std::vector<Ref> batch;  // further spatial loops
+  Ref depth;
+  std::int64_t depth_extent = 0;
+  std::int64_t element = 2;  // bytes
+  const Instruction* instruction = nullptr;
+  // Convolutions: the rows are several axes, from the slowest, and a window runs over them: a sum over its places and the depth.
+  std::vector<Side> pixels;
+  std::vector<Ref> window;
+  /// The elementwise stage that makes an operand, such as dequantised weights. It may run on the way to the product, which reads rows from registers.
+  std::optional<std::uint32_t> maker[2];
+  /// Rows of an operand that bulk copies cannot take: the threads of the role that loads copy them, 4 or 8 bytes at a time.
+  bool by_threads[2] = {false, false};
+};
+
+/// Sums of products over one axis whose operands bulk copies reach; nullopt for other blocks.
+std::optional<Shape> shape_of(const Context& c, std::uint32_t stage);
+/// A sum over a window: X[n, p + r, q + s, c] * F[o, r, s, c], where outside of X it reads zeros. The pixels that a tile takes are a box of X.
+std::optional<Shape> convolution_of(const Context& c, std::uint32_t stage);
+/// The instruction that multiplies such factors; nullptr if the device has none.
+const Instruction* instruction_for(const Context& c, const loop::Block& b, const loop::Product& product, bool depth_is_fast);
+
+/// The decisions of one product, in the order in which they are taken.
+struct Decisions {
+  std::optional<int> made;                 // the operand that is made on the way, in registers
+  bool swap;
+  std::int64_t parts;                      // of the depth, each a kernel's partial sums
+  std::int64_t groups, group_rows;         // warpgroups that multiply, rows of each
+  std::int64_t residents;                  // blocks that an SM runs at once
+  std::int64_t rows, columns, depth;       // of the tile
+  std::int64_t slots, panel, panel_slots;  // panel 0: results go to memory from registers
+  std::vector<std::int64_t> box;           // pixels of a tile, axis by axis
+  std::int64_t cluster;                    // 1; 2 neighbours along rows, -2 along columns
+  std::int64_t band;
+  bool persist;
+  bool once[3];                            // what leaves L2 first: tiles of rows, of columns, results
+};
+/// `batch`: how many products of this shape there are; `has_panel`: results may leave through shared memory, `out_bytes` an element.
+Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, bool has_panel, std::int64_t out_bytes);
+
+/// Sums of 8-bit floats lose bits inside of the tensor core: they are added up apart every so many terms (docs/language.md, "Tensor cores").
+constexpr std::int64_t promoted_terms = 128;  // or twice as many: the error is the same (8192 terms: 1.67e-3 of the largest, the library 1.66e-3)
+inline bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32; }
+
+/// The slowest axis that a box has more than one pixel along: warpgroups share it out.
+inline std::size_t slowest(const std::vector<std::int64_t>& box) {
+  return static_cast<std::size_t>(std::find_if(box.begin(), box.end() - 1, [](std::int64_t n) { return n > 1; }) - box.begin());
+}
+
+/// Operands whose rows bulk copies cannot take get copies whose rows they can, unless threads are to copy them.
+Check pad_operands(Context& c, std::uint32_t stage);
+/// Plain indices into a whole tensor whose rows are multiples of 4 bytes: cp.async reaches it.
+bool threads_reach(const loop::Program& p, const tecc::Read& r);
+/// The stage that makes the operand for this product alone, element by element, out of tensors that tiles can be copied from.
+std::optional<std::uint32_t> maker_of(const Context& c, std::uint32_t stage, TensorId operand);
+/// What the maker reads as tiles: along rows and depth alike. The others it reads from registers.
+bool is_tile_of(const loop::Program& p, const loop::Block& maker, const tecc::Read& r);
+
+}  // namespace tecc::autotune

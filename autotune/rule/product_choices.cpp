@@ -1,0 +1,131 @@
+#include <algorithm>
+
+#include "autotune/rule/product.h"
+
+namespace tecc::autotune {
+
+using namespace loop;
+
+namespace {
+
+/// Boxes of `count` pixels, powers of two along each axis, those first that waste the least beyond the edges.
+std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels, std::int64_t count, std::int64_t groups) {
+  std::vector<std::pair<double, std::vector<std::int64_t>>> all;
+  std::vector<std::int64_t> box(pixels.size(), 1);
+  const std::function<void(std::size_t, std::int64_t)> fill = [&](std::size_t n, std::int64_t left) {
+    if (n + 1 == pixels.size()) {
+      box[n] = left;
+      constexpr std::int64_t widest = 8;  // more rows of one instruction than lanes tell apart are refused (E0401) along the fastest axis
+      if (left > std::min(pixels[n].extent, widest) || box[slowest(box)] % groups) return;
+      double waste = 1;
+      for (std::size_t a = 0; a < box.size(); ++a) waste *= static_cast<double>(ceil_div(pixels[a].extent, box[a]) * box[a]) / static_cast<double>(pixels[a].extent);
+      all.emplace_back(waste, box);
+      return;
+    }
+    for (std::int64_t x = 1; x <= std::min(left, pixels[n].extent); x *= 2) {
+      box[n] = x;
+      fill(n + 1, left / x);
+    }
+  };
+  fill(0, count);
+  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second.back() > b.second.back(); });
+  constexpr std::size_t kept = 6;
+  std::vector<std::vector<std::int64_t>> out;
+  for (const auto& [waste, x] : all)
+    if (out.size() < kept) out.push_back(x);
+  return out;
+}
+
+/// Starting point: the tile, and the parts of the depth, that should take the least time.
+struct Preferred {
+  std::int64_t groups = 2, columns = 256, parts = 1;
+};
+Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows, const Side& columns, std::int64_t batch) {
+  constexpr double fetched_a_clock = 48;  // bytes that an SM gets out of L2
+  constexpr double shared_a_clock = 128;  // and out of its shared memory
+  constexpr double fixed = 2300;          // clocks of a tile before its first product and after its last
+  constexpr double launch = 3500;         // clocks between two kernels
+  constexpr double written = 1700;        // bytes a clock that the device writes or reads
+  const double step = 32.0 / static_cast<double>(shape.element);  // terms of depth that 32 bytes hold: one instruction
+  double places = 1;  // of the window
+  for (const Ref& l : shape.window) places *= static_cast<double>(c.build.extent(l));
+  Preferred best{1, 64, 1};
+  double least = 1e300;
+  for (const std::int64_t groups : {2, 1})
+    for (const std::int64_t n : {256, 192, 160, 128, 96, 64, 32, 16})
+      for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
+        if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 128)) continue;
+        if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
+        const auto width = static_cast<double>(n), rows_of = 64.0 * static_cast<double>(groups);
+        const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, 64 * groups) * ceil_div(columns.extent, n));
+        const double products = static_cast<double>(groups) * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
+        const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
+        double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
+        if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
+        if (time < least) least = time, best = {groups, n, parts};
+      }
+  return best;
+}
+
+}  // namespace
+
+Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, bool has_panel, std::int64_t out_bytes) {
+  Decisions d{};
+  if (const int f = shape.maker[0] ? 0 : 1; shape.maker[f] && shape.instruction->a_registers && !is_promoted(shape) && c.choose.choose(name + " on the way", {0, 1}, 1) == 1) d.made = f;
+  if (d.made) d.swap = *d.made == 1;
+  else d.swap = shape.pixels.empty() && c.choose.choose(name + " swap", shape.rows.extent <= 64 || shape.columns.extent <= 64 ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0},
+                           shape.rows.extent < shape.columns.extent) == 1;
+  const Side& rows = d.swap ? shape.columns : shape.rows;
+  const Side& columns = d.swap ? shape.rows : shape.columns;
+  const Preferred like = preferred_tile(c, shape, rows, columns, batch);
+  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return shape.pixels.empty() ? g == 1 || 64 * (g - 1) < rows.extent : !boxes_of(shape.pixels, 64 * g, g).empty(); }), like.groups);
+  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups).empty()); }), 64);
+  d.rows = d.groups * d.group_rows;
+  if (!shape.pixels.empty()) {
+    const auto boxes = boxes_of(shape.pixels, d.rows, d.groups);
+    std::vector<std::int64_t> numbers;
+    for (std::size_t n = 0; n < boxes.size(); ++n) numbers.push_back(static_cast<std::int64_t>(n));
+    if (!boxes.empty()) d.box = boxes[static_cast<std::size_t>(c.choose.choose(name + " box", numbers, 0))];
+  }
+  // Blocks that share an SM multiply while another one stores.
+  d.residents = c.choose.choose(name + " residents", {1, 2, 3}, 1);
+  const Share share = share_of(d.groups, d.residents);
+  const std::int64_t accumulators = (share.consumer - 40) / (is_promoted(shape) ? 2 : 1);
+  d.columns = c.choose.choose(name + " columns", those({16, 32, 48, 64, 96, 128, 160, 192, 224, 256}, [&](std::int64_t n) {
+                                return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && share.carries(n) && d.group_rows / 64 * n / 2 <= accumulators;
+                              }), like.columns);
+  const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle
+  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || (k >= promoted_terms && k <= 2 * promoted_terms)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) ? 2 * line : line);
+  const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
+  const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
+  d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
+                            like.parts);
+  if (has_panel && d.parts == 1) {
+    d.panel = c.choose.choose(name + " panel", those({64, 32, 16, 128, 0}, [&](std::int64_t w) { return w == 0 || d.columns % w == 0; }), 64);
+    if (d.panel) d.panel_slots = c.choose.choose(name + " panel slots", {1, 2}, 2);
+  }
+  std::int64_t row_bytes = shape.element;
+  if (d.made) {
+    row_bytes = 0;
+    const Block& maker = c.block(*shape.maker[*d.made]);
+    for (const tecc::Read& r : form_of(c.program(), maker).reads)
+      if (is_tile_of(c.program(), maker, r)) row_bytes += bytes_of(c.program()[r.tensor].type);
+  }
+  const std::int64_t stage = (d.rows * row_bytes + d.columns * shape.element) * d.depth;
+  const std::int64_t panels = d.rows * d.panel * out_bytes * d.panel_slots;
+  constexpr std::int64_t rest = 2048;  // barriers, alignment
+  d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return d.residents * (n * stage + panels + rest) <= c.target.limits.shared_bytes; }), 8);
+  const bool clusters = c.target.limits.has("cluster") && c.target.limits.has("multicast") && !shape.by_threads[0] && !shape.by_threads[1];
+  d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {  // blocks share out a box by its rows, of which one of pixels has few
+                                return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : shape.pixels.empty() && ceil_div(columns.extent, d.columns) >= -n));
+                              }), 1);
+  d.band = c.choose.choose(name + " band", {1, 2, 4, 8, 16, 32}, 8);
+  d.persist = c.choose.choose(name + " persist", {1, 0}, 1) == 1;
+  // Tiles that one block alone reads, and results, need no place in L2.
+  const bool alone[] = {ceil_div(columns.extent, d.columns) == 1, ceil_div(rows.extent, d.rows) == 1, true};
+  constexpr const char* whats[] = {" rows once", " columns once", " results once"};
+  for (int n = 0; n < 3; ++n) d.once[n] = (alone[n] || n == 2) && c.choose.choose(name + whats[n], {1, 0}, n < 2) == 1;
+  return d;
+}
+
+}  // namespace tecc::autotune

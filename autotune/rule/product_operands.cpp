@@ -1,0 +1,87 @@
+#include <algorithm>
+
+#include "autotune/rule/product.h"
+
+namespace tecc::autotune {
+
+using namespace loop;
+using namespace schedule;
+
+namespace {
+
+double elements_of(const Program& p, TensorId t) {
+  double n = 1;
+  for (const Expr& e : p[t].shape) n *= static_cast<double>(largest(p, e));
+  return n;
+}
+
+bool plain(const Program& p, const tecc::Read& r) {
+  const Buffer& b = p[r.tensor];
+  return b.scope == Scope::global && !b.by_value && !r.otherwise && b.shape.size() <= 5 && std::all_of(r.index.begin(), r.index.end(), [](const Expr& e) { return e.as<Var>() != nullptr; });
+}
+
+}  // namespace
+
+bool threads_reach(const Program& p, const tecc::Read& r) {
+  constexpr std::int64_t least = 4;  // bytes of a cp.async
+  const Buffer& b = p[r.tensor];
+  return plain(p, r) && b.alignment % least == 0 && known_divisor(p, b.shape.back()) * bytes_of(b.type) % least == 0;
+}
+
+bool is_tile_of(const Program& p, const Block& maker, const tecc::Read& r) {
+  return boxes_reach(p, r) && r.index.size() == maker.iters.size() && std::all_of(maker.iters.begin(), maker.iters.end(), [&](const Iter& i) { return in(r, i.var); });
+}
+
+std::optional<std::uint32_t> maker_of(const Context& c, std::uint32_t s, TensorId operand) {
+  const Program& p = c.program();
+  if (p[operand].role != loop::Role::workspace || readers_of(p, operand).size() != 1) return std::nullopt;
+  for (std::uint32_t n = 0; n < s; ++n) {
+    if (!c.alive(n) || c.done[n] || !writes(c.block(n), operand)) continue;
+    const Block& b = c.block(n);
+    if (b.combiner || b.writes.size() != 1) return std::nullopt;
+    bool tiles = false;
+    for (const tecc::Read& r : form_of(p, b).reads) {
+      if (r.otherwise) return std::nullopt;
+      tiles |= is_tile_of(p, b, r);
+    }
+    return tiles ? std::optional(n) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
+Check pad_operands(Context& c, std::uint32_t s) {
+  const Block product_block = c.block(s);  // steps replace it
+  const auto product = product_of(product_block);
+  if (!product || !feeds_tensor_cores(c.target.limits) || !instruction_for(c, product_block, *product, true)) return Ok{};
+  for (const Iter& i : product_block.iters)
+    if (i.kind == IterKind::spatial && loop::largest(c.program(), i.upper) < 16) return Ok{};  // few rows: reading it again costs as much as the product
+  for (const Product::Factor& f : product->factor) {
+    const tecc::Read& read = *f.read;
+    const Buffer b = c.program()[read.tensor];
+    const std::int64_t element = bytes_of(b.type), most = box_bytes / element;
+    if (b.scope != Scope::global || b.by_value || read.otherwise || b.shape.size() > 5 || known_divisor(c.program(), b.shape.back()) % most == 0) continue;
+    // The copy passes over all of the operand, threads are slower on the way: the larger operand is better left as it is.
+    const Product::Factor& other = product->factor[&f == &product->factor[0]];
+    const bool larger = elements_of(c.program(), read.tensor) > elements_of(c.program(), other.read->tensor);
+    if (threads_reach(c.program(), read) && c.target.limits.has("cp_async") && c.choose.choose(product_block.name + " pad " + b.name, {0, 1}, !larger) == 0) continue;
+    const auto tensor = c.build.tensor(read.tensor);
+    if (!tensor) continue;
+    auto copy = c.build.add(Pad{{Builder::stage(s)}, *tensor, most});
+    if (!copy) continue;
+    std::optional<Ref> all;
+    for (std::size_t d = 0; d < b.shape.size(); ++d) {
+      const Ref axis = Builder::axis((*copy)[1], d);
+      if (!all) { all = axis; continue; }
+      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
+      all = fused[0];
+    }
+    const std::int64_t width = c.choose.choose(product_block.name + " pad vector " + b.name, those({1, 2, 4, 8}, [&](std::int64_t w) { return w <= most; }), most);
+    TECC_TRY(const auto parts, c.build.add(Split{*all, {256, width}}));
+    TECC_CHECK(c.build.add(Bind{{parts[0]}, Group::block}));
+    TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
+    if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
+  }
+  return Ok{};
+}
+
+}  // namespace tecc::autotune

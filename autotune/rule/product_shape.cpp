@@ -1,0 +1,106 @@
+#include <algorithm>
+#include <set>
+
+#include "autotune/rule/product.h"
+
+namespace tecc::autotune {
+
+using namespace loop;
+using namespace schedule;
+
+const Instruction* instruction_for(const Context& c, const Block& b, const Product& product, bool depth_is_fast) {
+  for (const Instruction& i : instructions())
+    if (i.via == Via::wgmma && i.a == product.factor[0].type && i.b == product.factor[1].type && i.d == c.program()[b.writes[0].buffer].type &&
+        c.target.limits.has(i.name) && (i.transposed || depth_is_fast))
+      return &i;
+  return nullptr;
+}
+
+std::optional<Shape> shape_of(const Context& c, std::uint32_t s) {
+  const Program& p = c.program();
+  const Block& b = c.block(s);
+  const auto product = product_of(b);
+  if (!product || b.combiner != Reducer::sum) return std::nullopt;
+  Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}, {}, {}};
+  const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
+  out.by_threads[0] = !boxes_reach(p, a), out.by_threads[1] = !boxes_reach(p, w);
+  if (a.tensor == w.tensor || (out.by_threads[0] && !threads_reach(p, a)) || (out.by_threads[1] && !threads_reach(p, w))) return std::nullopt;
+  VarId depth{};
+  for (std::size_t n = 0; n < b.iters.size(); ++n) {
+    const Iter& i = b.iters[n];
+    const Ref loop = Builder::axis(Builder::stage(s), n);
+    const bool in_a = in(a, i.var), in_w = in(w, i.var);
+    if (i.kind == IterKind::reduce) {
+      if (out.depth_extent || !in_a || !in_w || !constant_of(i.upper)) return std::nullopt;
+      out.depth = loop, out.depth_extent = c.build.extent(loop), depth = i.var;
+      continue;
+    }
+    Side& side = in_a ? out.rows : out.columns;
+    if (in_a == in_w || c.build.extent(loop) <= side.extent) {
+      out.batch.push_back(loop);
+      continue;
+    }
+    if (side.extent) out.batch.push_back(side.loop);
+    side = {n, loop, c.build.extent(loop), p.vars[i.var].name};
+  }
+  if (!out.depth_extent || !out.rows.extent || !out.columns.extent) return std::nullopt;
+  if (!feeds_tensor_cores(c.target.limits)) return std::nullopt;
+  const auto fast_is_depth = [&](const tecc::Read& r) { return r.index.back().as<Var>()->id == depth; };
+  out.instruction = instruction_for(c, b, *product, fast_is_depth(a) && fast_is_depth(w));
+  for (int f = 0; f < 2; ++f) out.maker[f] = maker_of(c, s, out.operand[f]);
+  return out.instruction ? std::optional(out) : std::nullopt;
+}
+
+namespace {
+
+/// `v`, or `v` plus what another axis and a constant add.
+std::optional<VarId> shifted(const Expr& e, const std::function<bool(VarId)>& wanted) {
+  if (const auto* v = e.as<Var>()) return wanted(v->id) ? std::optional(v->id) : std::nullopt;
+  const auto* x = e.as<Binary>();
+  if (!x || (x->op != BinOp::add && x->op != BinOp::sub)) return std::nullopt;
+  const auto a = shifted(x->a, wanted), b = x->op == BinOp::add ? shifted(x->b, wanted) : std::nullopt;
+  return a && b ? std::nullopt : a ? a : b;
+}
+
+}  // namespace
+
+std::optional<Shape> convolution_of(const Context& c, std::uint32_t s) {
+  const Program& p = c.program();
+  const Block& b = c.block(s);
+  const auto product = product_of(b);
+  if (!product || b.combiner != Reducer::sum || !feeds_tensor_cores(c.target.limits)) return std::nullopt;
+  Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}, {}, {}};
+  const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
+  const Buffer& x = p[a.tensor];
+  if (a.tensor == w.tensor || !boxes_reach(p, w) || x.scope != Scope::global || x.shape.size() > 5 || x.alignment % box_bytes) return std::nullopt;
+  if (known_divisor(p, x.shape.back()) * bytes_of(x.type) % box_bytes || (a.otherwise && !is_zero(a.otherwise))) return std::nullopt;
+  const auto* depth = a.index.back().as<Var>();
+  if (!depth || !w.index.back().as<Var>() || w.index.back().as<Var>()->id != depth->id) return std::nullopt;
+  std::set<VarId> pixels;
+  for (std::size_t n = 0; n < b.iters.size(); ++n) {
+    const Iter& i = b.iters[n];
+    const Ref loop = Builder::axis(Builder::stage(s), n);
+    const bool in_a = in(a, i.var), in_w = in(w, i.var);
+    if (!constant_of(i.upper)) return std::nullopt;
+    if (i.var == depth->id) out.depth = loop, out.depth_extent = c.build.extent(loop);
+    else if (i.kind == IterKind::reduce && in_a && in_w) out.window.push_back(loop);
+    else if (i.kind == IterKind::spatial && in_a && !in_w) pixels.insert(i.var);
+    else if (i.kind == IterKind::spatial && in_w && !in_a && !out.columns.extent) out.columns = {n, loop, c.build.extent(loop), p.vars[i.var].name};
+    else return std::nullopt;
+  }
+  // Each dimension of X but the last is one pixel axis, moved by the window.
+  out.rows.extent = 1;
+  for (std::size_t d = 0; d + 1 < a.index.size(); ++d) {
+    const auto v = shifted(a.index[d], [&](VarId id) { return pixels.count(id) > 0; });
+    if (!v) return std::nullopt;
+    const auto i = static_cast<std::size_t>(std::find_if(b.iters.begin(), b.iters.end(), [&](const Iter& it) { return it.var == *v; }) - b.iters.begin());
+    const Ref loop = Builder::axis(Builder::stage(s), i);
+    out.pixels.push_back({i, loop, c.build.extent(loop), p.vars[*v].name});
+    out.rows.extent *= out.pixels.back().extent;
+  }
+  if (out.pixels.size() != pixels.size() || out.pixels.size() < 2 || out.window.empty() || !out.depth_extent || !out.columns.extent) return std::nullopt;
+  out.instruction = instruction_for(c, b, *product, true);
+  return out.instruction ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace tecc::autotune
