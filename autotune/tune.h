@@ -45,7 +45,4 @@ Result<Tuned> tune(const codegen::Workload& workload, const codegen::Target& tar
 /// The schedule of the best record, replayed here; nothing when there is none. E0511.
 Result<std::optional<schedule::Trace>> recorded(const codegen::Workload& workload, const codegen::Target& target, const Database& records);
 
-/// "M=4096,N=1..64:8 T=bf16", for readers of records.
-std::string dims_text(const codegen::Workload& workload);
-
 }  // namespace tecc::autotune

@@ -65,6 +65,7 @@ std::function<int()> add_devices(CLI::App& app);
 std::function<int()> add_explain(CLI::App& app);
 std::function<int()> add_plan(CLI::App& app);
 std::function<int()> add_run(CLI::App& app);
+std::function<int()> add_survey(CLI::App& app);
 std::function<int()> add_tune(CLI::App& app);
 std::function<int()> add_records(CLI::App& app);
 std::function<int()> add_runner(CLI::App& app);

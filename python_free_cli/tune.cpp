@@ -1,14 +1,14 @@
 #include "autotune/tune.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "autotune/model/roofline.h"
+#include "autotune/record/workload.h"
+#include "python_free_cli/measuring.h"
 #include "python_free_cli/options.h"
 
 namespace tecc::cli {
@@ -24,26 +24,6 @@ struct Options : Input {
   int plateau = 0;
   std::int64_t candidate_limit_ms = 10'000;
 };
-
-std::atomic<int> interrupts{0};
-void interrupted(int) {
-  if (++interrupts > 1) ::_exit(130);  // the first one lets the candidate end, the second does not wait
-}
-
-/// "60", "60s", "5m", "1h" in seconds.
-std::optional<double> seconds_of(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  std::size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-  const std::string unit = text.substr(used);
-  const double factor = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  return value > 0 && factor > 0 ? std::optional(value * factor) : std::nullopt;
-}
 
 std::string time_text(double us) {
   return us < 1000 ? fmt::format("{:.2f} us", us) : us < 1e6 ? fmt::format("{:.3f} ms", us / 1e3) : fmt::format("{:.3f} s", us / 1e6);
@@ -122,11 +102,7 @@ int run(const Options& o) {
   auto measurer = autotune::make_measurer(w, target, measure);
   if (!measurer) return fail(measurer.error(), o, &loaded->source);
 
-  struct sigaction action = {};
-  action.sa_handler = interrupted;
-  action.sa_flags = SA_RESTART;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  watch_interrupts();
   Display display(limit);
   autotune::TuneOptions options;
   options.trials = o.trials;
@@ -134,7 +110,7 @@ int run(const Options& o) {
   options.seed = o.seed;
   options.mode = *autotune::parse_mode(o.search);
   options.plateau = o.plateau;
-  const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, [] { return interrupts > 0; });
+  const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, interrupted);
   display.end();
   if (!tuned) return fail(tuned.error(), o, &loaded->source);
 

@@ -80,6 +80,8 @@ std::string genome_json(const Genome& genome) { return text(to_json(genome)); }
 
 std::string json_line(const Record& r) {
   Json j = to_json(r);
+  if (!r.expression.empty()) j["expression"] = r.expression;
+  if (!r.search.empty()) j["search"] = r.search;
   j["made"] = r.made;
   return text(j);
 }
@@ -117,6 +119,8 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
     r.seed = j.at("seed");
     r.tool = j.at("tool");
     r.features = j.at("features");
+    r.expression = j.value("expression", "");
+    r.search = j.value("search", "");
     r.made = j.value("made", std::int64_t{0});
     return r;
   } catch (const nlohmann::json::exception& e) {

@@ -43,9 +43,12 @@ struct Record {
   Outcome outcome;
   int round = 0;  // 0: the search; 1: the finalists, timed side by side
   std::uint64_t seed = 0;
-  std::string tool;      // version of tecc
-  int features = 0;      // version of the features
-  std::int64_t made = 0; // seconds since 1970; not part of the identity
+  std::string tool;        // version of tecc
+  int features = 0;        // version of the features
+  std::string expression;  // text of the kernel, which with `dims` makes the workload again; empty in older records
+  std::string search;      // what proposed it: "random", "evolutionary", "prior"; empty: not known
+  std::int64_t made = 0;   // seconds since 1970
+  // The last three are not part of the identity.
   bool operator==(const Record&) const = default;
 };
 

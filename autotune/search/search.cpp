@@ -23,10 +23,13 @@ bool chance(Rng& rng, double p) { return static_cast<double>(rng() >> 11) * 0x1p
 
 }  // namespace
 
-std::optional<Mode> parse_mode(std::string_view name) {
-  if (name == "evolutionary") return Mode::evolutionary;
-  if (name == "random") return Mode::random;
-  if (name == "prior") return Mode::prior;
+std::string_view name(Mode mode) {
+  constexpr std::string_view names[] = {"evolutionary", "random", "prior"};
+  return names[static_cast<std::size_t>(mode)];
+}
+std::optional<Mode> parse_mode(std::string_view text) {
+  for (const Mode m : {Mode::evolutionary, Mode::random, Mode::prior})
+    if (name(m) == text) return m;
   return std::nullopt;
 }
 
@@ -104,7 +107,7 @@ std::vector<Point> Search::children(std::size_t count, const std::vector<const G
 void Search::rank(std::vector<Point>& points) const {
   std::vector<const Point*> all;
   for (const Point& p : points) all.push_back(&p);
-  std::vector<float> scores = trained_ ? scorer_->score(all) : std::vector<float>();
+  const std::vector<float> scores = mode_ == Mode::evolutionary && scorer_ && scorer_->ready() ? scorer_->score(all) : std::vector<float>();
   std::vector<std::size_t> order(points.size());
   for (std::size_t n = 0; n < order.size(); ++n) order[n] = n;
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -199,7 +202,7 @@ void Search::teach() {
   std::vector<Scorer::Row> rows;
   for (const Known& k : known_)
     if (!k.point.features.empty()) rows.push_back({k.point.features, k.us});
-  if (rows.size() >= fewest_rows) trained_ = static_cast<bool>(scorer_->train(rows));
+  if (rows.size() >= fewest_rows) (void)scorer_->train(rows);  // a model that cannot be trained does not rank
 }
 
 }  // namespace tecc::autotune

@@ -12,6 +12,7 @@ namespace tecc::autotune {
 
 enum class Mode : std::uint8_t { evolutionary, random, prior };
 std::optional<Mode> parse_mode(std::string_view name);
+std::string_view name(Mode mode);
 
 /// Refusals by code: how often, and one of the texts.
 struct Cluster {
@@ -29,13 +30,15 @@ class Scorer {
     double us;
   };
   virtual Check train(const std::vector<Row>& rows) = 0;
-  /// Empty before there was enough to learn from.
+  /// Whether it can rank: it was trained, or brought knowledge with it.
+  virtual bool ready() const = 0;
+  /// Empty while not ready(), and where the points cannot be scored.
   virtual std::vector<float> score(const std::vector<const Point*>& points) const = 0;
 };
 
 /// Proposes batches of points and learns from what became of them. The same seed and the same answers give the same batches.
-///   evolutionary  the first batch by the prior; then children of the best points (mutation of a choice, crossover by name),
-///                 ranked by the model, and a share of random points
+///   evolutionary  the first batch by the model, or by the prior while that knows nothing; then children of the best points
+///                 (mutation of a choice, crossover by name), ranked by the model, and a share of random points
 ///   random        random points
 ///   prior         a large random sample, in the prior's order
 class Search {
@@ -70,7 +73,7 @@ class Search {
   Mode mode_;
   Rng rng_;
   std::unique_ptr<Scorer> scorer_;
-  bool trained_ = false, began_ = false, untaught_ = false;
+  bool began_ = false, untaught_ = false;
   std::vector<Known> known_;  // by time
   std::set<std::string> seen_;
   std::vector<Point> queue_;  // prior: what is left of the sample
