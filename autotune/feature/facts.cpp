@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "autotune/model/prior.h"
 #include "codegen/access.h"
 #include "ir/instruction/instruction.h"
 #include "ir/loop/affine.h"
@@ -386,7 +387,10 @@ class Kernel {
 
 std::vector<KernelFacts> facts_of(const Program& lowered, const Target& target) {
   std::vector<KernelFacts> out;
-  for (StmtId root : lowered.kernels) out.push_back(Kernel(lowered, root, target).run());
+  for (StmtId root : lowered.kernels) {
+    out.push_back(Kernel(lowered, root, target).run());
+    out.back().estimate = estimate(out.back(), target);
+  }
   return out;
 }
 
