@@ -24,7 +24,7 @@ class Run {
   Run(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
       const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
       : workload_(w), target_(t), measurer_(m), records_(records), options_(o), report_(progress), stop_(stop),
-        space_(w, t), search_(space_, o.mode, o.seed, std::make_unique<Ranker>(o.seed)) {
+        space_(w, t), search_(space_, o.mode, o.seed, std::make_unique<Ranker>(o.seed, o.model)) {
     progress_.of = o.trials;
   }
 

@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "autotune/measure/measurer.h"
+#include "autotune/model/model.h"
 #include "autotune/record/database.h"
 #include "autotune/search/search.h"
 
@@ -15,6 +16,7 @@ struct TuneOptions {
   int batch = 16;
   int plateau = 0;  // stop after so many trials without a better one; 0: never
   int finalists = 8;
+  std::shared_ptr<const Model> model;  // ranks before anything was measured, and is trained further; may be empty
 };
 
 struct Progress {

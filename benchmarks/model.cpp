@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
   const std::vector<Task> tasks = benchmarks::load(paths);
   std::vector<Model::Task> rows;
   std::set<std::string> operators;
-  for (const Task& t : tasks) rows.push_back(t.rows()), operators.insert(t.kernel);
+  for (const Task& t : tasks) rows.push_back(rows_of(t.candidates)), operators.insert(t.kernel);
 
   Sum model_sum, prior_sum, random_sum;
   nlohmann::ordered_json table = nlohmann::ordered_json::array();
@@ -112,7 +112,7 @@ int main(int argc, char** argv) {
       std::vector<const std::vector<float>*> asked;
       for (const auto& r : rows[n]) asked.push_back(&r.features);
       std::vector<double> prior;
-      for (const auto& e : tasks[n].entries)
+      for (const auto& e : tasks[n].candidates)
         if (e.us) prior.push_back(e.point.prior_us);
       const std::vector<float> scores = model->score(asked).or_throw();
       const Order by_model = sorted(rows[n].size(), [&](std::size_t i) { return scores[i]; });

@@ -6,7 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autotune/model/ranker.h"
-#include "autotune/record/record.h"
+#include "autotune/search/recorded_space.h"
 #include "benchmarks/curves.h"
 #include "benchmarks/recorded.h"
 #include "ir/base/files.h"
@@ -114,10 +114,10 @@ int main(int argc, char** argv) {
   for (const Task& task : tasks) {
     std::vector<Model::Task> others;
     for (const Task& t : teachers)
-      if (t.kernel != task.kernel) others.push_back(t.rows());
+      if (t.kernel != task.kernel) others.push_back(rows_of(t.candidates));
     auto model = Model::train(others, 0);
     const auto base = model ? std::make_shared<const Model>(*std::move(model)) : nullptr;
-    const RecordedSpace space(task.entries, task.first);
+    const RecordedSpace space(task.candidates, task.first);
     const double best = space.best_us();
     benchmarks::Panel panel{fmt::format("{}: {} points, best {:.2f} us", task.name, space.entries().size(), best), {}};
     nlohmann::ordered_json row{{"task", task.name}, {"points", space.entries().size()}, {"best_us", best}, {"stale", task.stale}};

@@ -63,6 +63,7 @@ std::function<int()> add_build(CLI::App& app);
 std::function<int()> add_check(CLI::App& app);
 std::function<int()> add_devices(CLI::App& app);
 std::function<int()> add_explain(CLI::App& app);
+std::function<int()> add_model(CLI::App& app);
 std::function<int()> add_plan(CLI::App& app);
 std::function<int()> add_run(CLI::App& app);
 std::function<int()> add_survey(CLI::App& app);

@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "autotune/record/workload.h"
+#include "ir/base/files.h"
 #include "python_free_cli/measuring.h"
 #include "python_free_cli/options.h"
 #include "runtime/cpu/pool.h"
@@ -23,16 +25,12 @@ struct Options : Input {
   autotune::MeasureOptions measure;
 };
 
-/// The records of a file of an earlier survey; none where there is no file.
+/// The records of a file of an earlier survey; none where there is no file. A last line without its end was cut off.
 Result<std::vector<Record>> earlier(const std::string& path) {
-  std::vector<Record> out;
-  std::ifstream in(path);
-  for (std::string line; std::getline(in, line);) {
-    if (in.eof()) break;  // without its newline: the last write was cut off
-    TECC_TRY(Record r, autotune::parse_record(line, path, static_cast<std::int64_t>(out.size()) + 1));
-    out.push_back(std::move(r));
-  }
-  return out;
+  if (!std::filesystem::exists(path)) return std::vector<Record>();
+  TECC_TRY(std::string text, read_file(path));
+  text.resize(text.rfind('\n') + 1);
+  return autotune::parse_records(text, path);
 }
 
 int run(Options o) {

@@ -19,7 +19,8 @@ using autotune::Tuned;
 
 struct Options : Input {
   int trials = 128;
-  std::string time, records, search = "evolutionary";
+  std::string time, records, model, search = "evolutionary";
+  bool no_model = false;
   std::uint64_t seed = 0;
   int plateau = 0;
   std::int64_t candidate_limit_ms = 10'000;
@@ -81,6 +82,18 @@ nlohmann::ordered_json to_json(const std::vector<autotune::Cluster>& clusters) {
   return out;
 }
 
+/// The file of --model, the shipped one, or none.
+Result<std::shared_ptr<const autotune::Model>> model_for(const Options& o, const codegen::Target& target) {
+  std::optional<autotune::Model> model;
+  if (o.no_model) return std::shared_ptr<const autotune::Model>();
+  if (!o.model.empty()) {
+    TECC_TRY(model, autotune::Model::load(o.model));
+  } else {
+    TECC_TRY(model, autotune::shipped_model(target));
+  }
+  return model ? std::make_shared<const autotune::Model>(*std::move(model)) : nullptr;
+}
+
 int run(const Options& o) {
   std::optional<double> limit;
   if (!o.time.empty() && !(limit = seconds_of(o.time))) {
@@ -92,6 +105,8 @@ int run(const Options& o) {
   const auto targets = targets_of(o);
   if (!targets) return 1;
   const codegen::Target& target = targets->front();
+  const auto model = model_for(o, target);
+  if (!model) return fail(model.error(), o);
   auto records = autotune::Database::open(o.records.empty() ? autotune::Database::default_path() : o.records);
   if (!records) return fail(records.error(), o);
   const codegen::Workload& w = loaded->workload;
@@ -110,6 +125,7 @@ int run(const Options& o) {
   options.seed = o.seed;
   options.mode = *autotune::parse_mode(o.search);
   options.plateau = o.plateau;
+  options.model = *model;
   const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, interrupted);
   display.end();
   if (!tuned) return fail(tuned.error(), o, &loaded->source);
@@ -161,6 +177,8 @@ std::function<int()> add_tune(CLI::App& app) {
   app.add_option("--records", o->records, "the database; default: $XDG_DATA_HOME/tecc/records.db");
   app.add_option("--seed", o->seed, "of the search and of the inputs")->capture_default_str();
   app.add_option("--search", o->search, "how candidates are chosen")->capture_default_str()->check(CLI::IsMember({"evolutionary", "random", "prior"}));
+  app.add_option("--model", o->model, "a file of `tecc model train`; default: the one that is shipped for the device class, where there is one");
+  app.add_flag("--no-model", o->no_model, "begin without a model of other operators")->excludes("--model");
   app.add_option("--plateau", o->plateau, "stop after so many trials without a better one; 0: never")->capture_default_str();
   app.add_option("--candidate-limit", o->candidate_limit_ms, "milliseconds for one candidate")->capture_default_str()->check(CLI::PositiveNumber);
   return [o] { return run(*o); };

@@ -104,6 +104,13 @@ Result<std::vector<float>> Model::score(const std::vector<const std::vector<floa
   return std::vector<float>(scores, scores + count);
 }
 
+Model::Task rows_of(const std::vector<TimedPoint>& candidates) {
+  Model::Task out;
+  for (const TimedPoint& c : candidates)
+    if (c.us) out.push_back({c.point.features, *c.us});
+  return out;
+}
+
 Check Model::save(const std::string& path) const {
   TECC_CHECK(done(XGBoosterSetAttr(booster_.get(), version_key, std::to_string(features_version).c_str()), "an attribute"));
   if (XGBoosterSaveModel(booster_.get(), path.c_str())) return refuse(Code::file_unwritable, path, last_words());

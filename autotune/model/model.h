@@ -33,6 +33,9 @@ class Model {
   std::shared_ptr<void> booster_;
 };
 
+/// What was measured, for training.
+Model::Task rows_of(const std::vector<TimedPoint>& candidates);
+
 /// The name of a device class, by which shipped models are called: the architecture, "sm_90a"; CPUs have none.
 std::string device_class(const codegen::Target& target);
 /// The model that is shipped for a target: share/tecc/models/CLASS.ubj beside the program's folder, or in the folder that the

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "ir/base/sha256.h"
 
@@ -126,6 +127,19 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
   } catch (const nlohmann::json::exception& e) {
     return no(e.what());
   }
+}
+
+Result<std::vector<Record>> parse_records(const std::string& text, const std::string& file) {
+  std::istringstream in(text);
+  std::vector<Record> out;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    TECC_TRY(Record r, parse_record(line, file, number));
+    out.push_back(std::move(r));
+  }
+  return out;
 }
 
 }  // namespace tecc::autotune

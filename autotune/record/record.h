@@ -62,6 +62,8 @@ double median(std::vector<double> values);
 /// One line of JSON without a newline; parse_record() reads it back. E0506 with `file` and `line` for the message.
 std::string json_line(const Record& record);
 Result<Record> parse_record(const std::string& text, const std::string& file, std::int64_t line);
+/// The lines of an export, empty ones left out. E0506.
+Result<std::vector<Record>> parse_records(const std::string& text, const std::string& file);
 /// Equal for records that say the same, whenever they were written: merging twice adds nothing.
 std::string identity(const Record& record);
 std::string genome_json(const Genome& genome);

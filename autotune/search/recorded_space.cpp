@@ -5,8 +5,8 @@
 
 namespace tecc::autotune {
 
-RecordedSpace::RecordedSpace(std::vector<Entry> entries, const std::string& first) {
-  for (Entry& e : entries) {
+RecordedSpace::RecordedSpace(std::vector<TimedPoint> entries, const std::string& first) {
+  for (TimedPoint& e : entries) {
     if (by_hash_.count(e.point.program_hash)) continue;
     entries_.push_back(std::move(e));
     if (insert(entries_.size() - 1)) by_hash_[entries_.back().point.program_hash] = entries_.size() - 1;
@@ -63,7 +63,7 @@ Result<Point> RecordedSpace::preferred() const {
 
 double RecordedSpace::best_us() const {
   double best = std::numeric_limits<double>::infinity();
-  for (const Entry& e : entries_)
+  for (const TimedPoint& e : entries_)
     if (e.us) best = std::min(best, *e.us);
   return best;
 }

@@ -11,19 +11,15 @@ namespace tecc::autotune {
 /// mutation changes more decisions on its way than it would, and late decisions are often the only ones left.
 class RecordedSpace final : public Space {
  public:
-  struct Entry {
-    Point point;
-    std::optional<double> us;  // nothing: the candidate failed
-  };
   /// Entries with a program or with choices that an earlier one has are left out. `first`: the program hash of the candidate that a
   /// search begins with; where it is not in the record, a search begins without one.
-  RecordedSpace(std::vector<Entry> entries, const std::string& first);
+  RecordedSpace(std::vector<TimedPoint> entries, const std::string& first);
 
   Result<Point> make(Chooser choose) const override;
   Result<Point> preferred() const override;
 
-  const std::vector<Entry>& entries() const { return entries_; }
-  const Entry& entry(const Point& point) const { return entries_[by_hash_.at(point.program_hash)]; }
+  const std::vector<TimedPoint>& entries() const { return entries_; }
+  const TimedPoint& entry(const Point& point) const { return entries_[by_hash_.at(point.program_hash)]; }
   double best_us() const;
 
  private:
@@ -34,7 +30,7 @@ class RecordedSpace final : public Space {
   };
   bool insert(std::size_t entry);
 
-  std::vector<Entry> entries_;
+  std::vector<TimedPoint> entries_;
   std::map<std::string, std::size_t> by_hash_;
   std::vector<Question> questions_{1};
   std::optional<std::size_t> first_;
