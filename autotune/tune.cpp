@@ -1,6 +1,8 @@
 #include "autotune/tune.h"
 
 #include "autotune/model/ranker.h"
+#include "autotune/model/roofline.h"
+#include "autotune/record/neighbours.h"
 #include "autotune/record/workload.h"
 
 #include <algorithm>
@@ -30,10 +32,15 @@ class Run {
 
   Result<Tuned> go() {
     TECC_CHECK(resume());
+    if (options_.mode == Mode::evolutionary) {
+      TECC_TRY(std::vector<Genome> near, neighbours(records_, workload_, target_, static_cast<std::size_t>(options_.batch) / 2));
+      search_.begin_with(std::move(near));
+    }
+    const double bound_us = options_.enough > 0 ? roofline(workload_, target_, measuring_dims(workload_)).us() / options_.enough : 0;
     if (auto first = space_.preferred()) first_ = *std::move(first);
     report();
     int since_better = 0;
-    while (progress_.trials < options_.trials && !over()) {
+    while (progress_.trials < options_.trials && !over() && progress_.best_us.value_or(bound_us + 1) > bound_us) {
       const auto room = static_cast<std::size_t>(std::min(options_.batch, options_.trials - progress_.trials));
       const std::vector<Point> batch = search_.next(room);
       if (batch.empty()) break;

@@ -15,6 +15,7 @@ struct TuneOptions {
   Mode mode = Mode::evolutionary;
   int batch = 16;
   int plateau = 0;  // stop after so many trials without a better one; 0: never
+  double enough = 0;  // stop when the roofline's time over the best one is at least this; 0: never
   int finalists = 8;
   std::shared_ptr<const Model> model;  // ranks before anything was measured, and is trained further; may be empty
 };

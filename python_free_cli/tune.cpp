@@ -23,6 +23,7 @@ struct Options : Input {
   bool no_model = false;
   std::uint64_t seed = 0;
   int plateau = 0;
+  double enough = 0;
   std::int64_t candidate_limit_ms = 10'000;
 };
 
@@ -125,6 +126,7 @@ int run(const Options& o) {
   options.seed = o.seed;
   options.mode = *autotune::parse_mode(o.search);
   options.plateau = o.plateau;
+  options.enough = o.enough;
   options.model = *model;
   const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, interrupted);
   display.end();
@@ -180,6 +182,7 @@ std::function<int()> add_tune(CLI::App& app) {
   app.add_option("--model", o->model, "a file of `tecc model train`; default: the one that is shipped for the device class, where there is one");
   app.add_flag("--no-model", o->no_model, "begin without a model of other operators")->excludes("--model");
   app.add_option("--plateau", o->plateau, "stop after so many trials without a better one; 0: never")->capture_default_str();
+  app.add_option("--enough", o->enough, "stop at this share of the roofline, for example 0.9; 0: never")->capture_default_str()->check(CLI::Range(0.0, 1.0));
   app.add_option("--candidate-limit", o->candidate_limit_ms, "milliseconds for one candidate")->capture_default_str()->check(CLI::PositiveNumber);
   return [o] { return run(*o); };
 }

@@ -161,6 +161,10 @@ std::vector<Point> Search::next(std::size_t count) {
       one.push_back(*std::move(first));
       take(one, count, out);
     }
+    if (!suggested_.empty()) {
+      std::vector<Point> near = make_all(suggested_, false);
+      take(near, count, out);
+    }
     if (mode_ == Mode::prior) {
       queue_ = sample(prior_sample);
       rank(queue_);

@@ -45,6 +45,8 @@ class Search {
  public:
   Search(const Space& space, Mode mode, std::uint64_t seed, std::unique_ptr<Scorer> scorer = nullptr);
 
+  /// Choices that were good elsewhere, at other sizes say: they come right after the preferred point. Before the first next().
+  void begin_with(std::vector<Genome> genomes) { suggested_ = std::move(genomes); }
   /// At most `count` points that were not proposed before; fewer, or none, when the space has no more.
   std::vector<Point> next(std::size_t count);
   /// What became of a point, of this run or of an earlier one: its time, or nothing for a failure.
@@ -76,6 +78,7 @@ class Search {
   bool began_ = false, untaught_ = false;
   std::vector<Known> known_;  // by time
   std::set<std::string> seen_;
+  std::vector<Genome> suggested_;
   std::vector<Point> queue_;  // prior: what is left of the sample
   Clusters refused_;
   std::int64_t attempts_ = 0;
