@@ -11,7 +11,7 @@
 
 #include "benchmarks/recorded.h"
 
-// How well the model ranks candidates of operators that it has not seen: for every operator (kernel name) it is trained with the
+// How well the model ranks candidates of operators that it has not seen: for every operator (benchmarks/recorded.h) it is trained with the
 // tasks of all others and ranks the tasks of that one. The score is TenSet's (Zheng et al., "TenSet: A Large-scale Program
 // Performance Dataset for Learned Tensor Compilers", NeurIPS 2021 Datasets and Benchmarks, section 5): top-k = sum over
 // tasks of the best time / sum over tasks of the best time among the k candidates ranked first; 1 is perfect. Tasks weigh by
@@ -93,7 +93,7 @@ int main(int argc, char** argv) {
   const std::vector<Task> tasks = benchmarks::load(paths);
   std::vector<Model::Task> rows;
   std::set<std::string> operators;
-  for (const Task& t : tasks) rows.push_back(rows_of(t.candidates)), operators.insert(t.kernel);
+  for (const Task& t : tasks) rows.push_back(rows_of(t.candidates)), operators.insert(t.op);
 
   Sum model_sum, prior_sum, random_sum;
   nlohmann::ordered_json table = nlohmann::ordered_json::array();
@@ -101,14 +101,14 @@ int main(int argc, char** argv) {
   for (const std::string& op : operators) {
     std::vector<Model::Task> others;
     for (std::size_t n = 0; n < tasks.size(); ++n)
-      if (tasks[n].kernel != op) others.push_back(rows[n]);
+      if (tasks[n].op != op) others.push_back(rows[n]);
     const auto model = Model::train(others, 0);
     if (!model) {
       std::cerr << render(model.error()) << "\n";
       return 1;
     }
     for (std::size_t n = 0; n < tasks.size(); ++n) {
-      if (tasks[n].kernel != op || rows[n].size() < least) continue;
+      if (tasks[n].op != op || rows[n].size() < least) continue;
       std::vector<const std::vector<float>*> asked;
       for (const auto& r : rows[n]) asked.push_back(&r.features);
       std::vector<double> prior;

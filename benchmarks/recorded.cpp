@@ -40,7 +40,7 @@ void load_file(const std::filesystem::path& path, std::vector<Task>& to) {
     const auto record = std::find_if(records.begin(), records.end(), [&](const Record& r) { return r.kernel == t.kernel && r.dims == t.dims; });
     const codegen::Workload w = or_end(workload_of(*record));
     const auto first = ScheduleSpace(w, or_end(target_of(t.target))).preferred();
-    Task task{std::move(t), tasks.size() == 1 ? stem : record->kernel + " " + record->dims, first ? first->program_hash : ""};
+    Task task{std::move(t), tasks.size() == 1 ? stem : record->kernel + " " + record->dims, record->kernel.substr(0, record->kernel.find('_')), first ? first->program_hash : ""};
     to.push_back(std::move(task));
   }
 }

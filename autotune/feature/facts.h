@@ -61,6 +61,9 @@ struct KernelFacts {
   double slots = 0, cluster = 1;   // of the deepest channel; blocks of a cluster
   double band = 0, persistent = 0; // raster's group; 1: blocks take several tiles
   double roles = 0;
+  double consumers = 0;            // warpgroups that multiply tiles
+  double skewed = 0, turns = 0;    // iterations that statements of one loop are apart; 1: warpgroups take turns
+  double values = 0;               // of 32 bits that a thread keeps in registers, by the sizes of its private buffers
   Estimate estimate;
 };
 

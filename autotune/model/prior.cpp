@@ -40,7 +40,10 @@ Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
     tensor = std::max(k.tensor_operations / std::max(tensor_rate, 1.0), k.tensor_shared_bytes / shared_bytes_a_clock) * busiest * overlap +
              drain_clocks * tiles + fill_clocks * (k.persistent != 0 ? 1 : tiles);
   }
-  const double busy_us = (tensor + std::max(issue, shared) * spills / (0.3 + 0.7 * hidden) + barriers) / clocks_a_us;
+  // Products run beside other instructions where the program sets them apart, or where another warpgroup has some.
+  const double others = std::max(issue, shared) * spills / (0.3 + 0.7 * hidden);
+  const double beside = k.skewed > 0 ? 0.8 : k.consumers > 1 ? 0.4 : 0;
+  const double busy_us = (tensor + others - beside * std::min(tensor, others) + barriers) / clocks_a_us;
 
   const double bandwidth = std::max(t.memory_gbs, 1.0) * 1e3;  // bytes a us
   const double filled = std::min(1.0, k.blocks / sms);         // one SM alone cannot saturate memory
