@@ -11,13 +11,16 @@
 
 #include "benchmarks/recorded.h"
 
-// How well the model ranks candidates of operators that it has not seen: for every operator (benchmarks/recorded.h) it is trained with the
+// How well the model ranks candidates of operators that it has not seen: for every operator (a kernel by its name) it is trained with the
 // tasks of all others and ranks the tasks of that one. The score is TenSet's (Zheng et al., "TenSet: A Large-scale Program
 // Performance Dataset for Learned Tensor Compilers", NeurIPS 2021 Datasets and Benchmarks, section 5): top-k = sum over
 // tasks of the best time / sum over tasks of the best time among the k candidates ranked first; 1 is perfect. Tasks weigh by
 // their time, as there; "mean" is the mean of the tasks' own ratios. Beside the model: the prior, and random order (expected).
 //
-//   tecc_bench_model benchmarks/spaces [MORE ...] [--json]
+//   tecc_bench_model benchmarks/spaces [MORE ...] [--families] [--json]
+//
+// --families is harder than held-out operators: all products of matrices are one (gemm, gemm_tf32, gemm_bias_gelu, ..), and so are
+// attention and its causal form.
 
 using namespace tecc;
 using namespace tecc::autotune;
@@ -84,16 +87,18 @@ int main(int argc, char** argv) {
   CLI::App app{"the model on operators that it has not seen"};
   std::vector<std::string> paths;
   std::size_t least = 32;
-  bool json = false;
+  bool json = false, families = false;
   app.add_option("records", paths, "files of `tecc survey` or `tecc records export`, or folders of them")->required();
   app.add_option("--least", least, "tasks with fewer measured candidates teach, and are not scored")->capture_default_str();
+  app.add_flag("--families", families, "hold out families of kernels: names up to the first '_'");
   app.add_flag("--json", json);
   CLI11_PARSE(app, argc, argv);
 
+  const auto op_of = [&](const Task& t) { return families ? t.family : t.kernel; };
   const std::vector<Task> tasks = benchmarks::load(paths);
   std::vector<Model::Task> rows;
   std::set<std::string> operators;
-  for (const Task& t : tasks) rows.push_back(rows_of(t.candidates)), operators.insert(t.op);
+  for (const Task& t : tasks) rows.push_back(rows_of(t.candidates)), operators.insert(op_of(t));
 
   Sum model_sum, prior_sum, random_sum;
   nlohmann::ordered_json table = nlohmann::ordered_json::array();
@@ -101,14 +106,14 @@ int main(int argc, char** argv) {
   for (const std::string& op : operators) {
     std::vector<Model::Task> others;
     for (std::size_t n = 0; n < tasks.size(); ++n)
-      if (tasks[n].op != op) others.push_back(rows[n]);
+      if (op_of(tasks[n]) != op) others.push_back(rows[n]);
     const auto model = Model::train(others, 0);
     if (!model) {
       std::cerr << render(model.error()) << "\n";
       return 1;
     }
     for (std::size_t n = 0; n < tasks.size(); ++n) {
-      if (tasks[n].op != op || rows[n].size() < least) continue;
+      if (op_of(tasks[n]) != op || rows[n].size() < least) continue;
       std::vector<const std::vector<float>*> asked;
       for (const auto& r : rows[n]) asked.push_back(&r.features);
       std::vector<double> prior;

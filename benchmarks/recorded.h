@@ -10,7 +10,7 @@ namespace tecc::benchmarks {
 
 struct Task : autotune::RecordedTask {
   std::string name;   // of the file; "kernel dims" where a file holds several tasks
-  std::string op;     // the operator: the kernel's name up to the first '_', so that gemm, gemm_tf32 and gemm_bias_gelu are one
+  std::string family; // the kernel's name up to the first '_': gemm, gemm_tf32 and gemm_bias_gelu are one
   std::string first;  // program hash of the candidate that `tecc build` takes without records; it may not be recorded
 };
 

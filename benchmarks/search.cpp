@@ -114,7 +114,7 @@ int main(int argc, char** argv) {
   for (const Task& task : tasks) {
     std::vector<Model::Task> others;
     for (const Task& t : teachers)
-      if (t.op != task.op) others.push_back(rows_of(t.candidates));
+      if (t.family != task.family) others.push_back(rows_of(t.candidates));
     auto model = Model::train(others, 0);
     const auto base = model ? std::make_shared<const Model>(*std::move(model)) : nullptr;
     const RecordedSpace space(task.candidates, task.first);

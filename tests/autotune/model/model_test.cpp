@@ -86,6 +86,17 @@ TEST_CASE("model: E0531 for what is no model of these features, E0532 without tw
   CHECK(number(unwritable.error().code) == "E0602");
 }
 
+TEST_CASE("model: those that are shipped know the features of this version; benchmarks/spaces/train.sh makes them anew") {
+  std::size_t count = 0;
+  for (const auto& file : std::filesystem::directory_iterator(TECC_SOURCE_DIR "/targets/models")) {
+    INFO(file.path());
+    CHECK(file.path().extension() == ".ubj");
+    CHECK(require(Model::load(file.path().string())).columns() == feature_count());
+    ++count;
+  }
+  CHECK(count > 0);
+}
+
 TEST_CASE("model: the shipped one is found by its device class") {
   const TemporaryFolder folder;
   const codegen::Target h100 = require(codegen::find_target("sm_90a"));
