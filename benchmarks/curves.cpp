@@ -11,7 +11,7 @@ namespace {
 constexpr double width = 340, height = 220, left = 44, right = 12, top = 26, bottom = 26;  // of a panel, in pixels
 constexpr int columns = 3;
 constexpr double lowest = 0.1, highest = 400;  // %
-constexpr const char* colours[] = {"#0b6e4f", "#1f77b4", "#888888", "#d08c00", "#b03060"};
+constexpr const char* colours[] = {"#0b6e4f", "#1f77b4", "#7b3fa0", "#b03060", "#d08c00", "#888888"};
 
 double x_of(double trial, double trials) { return left + (width - left - right) * std::log2(trial) / std::log2(std::max(trials, 2.0)); }
 double y_of(double percent) {

@@ -13,13 +13,15 @@
 #include "runtime/cpu/pool.h"
 
 // How far from a recorded space's best a search is after so many trials, without a device: the real search draws from the record
-// (autotune/search/recorded_space.h says what that leaves out), a trial is a look-up. Five ways, from the same seeds:
+// (autotune/search/recorded_space.h says what that leaves out), a trial is a look-up. Ways to search, from the same seeds:
 //
-//   search     evolutionary, the model trained on line on top of one trained with the other files' operators
-//   on line    the same without a model of other operators: the first batch is the prior's
+//   search     as `tecc tune` does: first the candidate that the rules prefer, then evolution with the model, which is trained on line
+//              on top of one that was trained with the other files' operators
+//   on line    the same without a model of other operators: the prior orders the first batch
+//   cold       "search" without the rules' candidate: what model and evolution find by themselves
+//   shuffled   "cold" with the model's scores dealt out at random: what is left when the model says nothing
+//   prior      the prior's order, nothing learned, without the rules' candidate
 //   random     uniform answers to the rules' questions
-//   prior      the prior's order, nothing learned
-//   shuffled   "search" with the model's scores dealt out at random: what is left when the model says nothing
 //
 //   tecc_bench_search benchmarks/spaces [--seeds 20] [--trials 128] [--batch 16] [--model-from FILE ...] [--svg FILE] [--json]
 
@@ -51,11 +53,11 @@ class Shuffled final : public Scorer {
 struct Way {
   const char* name;
   Mode mode;
-  bool base, shuffled;
+  bool first, base, shuffled;  // begins with the rules' candidate; with a model of other operators; scores at random
 };
 constexpr Way ways[] = {
-    {"search", Mode::evolutionary, true, false}, {"on line", Mode::evolutionary, false, false}, {"random", Mode::random, false, false},
-    {"prior", Mode::prior, false, false},        {"shuffled", Mode::evolutionary, true, true},
+    {"search", Mode::evolutionary, true, true, false}, {"on line", Mode::evolutionary, true, false, false}, {"cold", Mode::evolutionary, false, true, false},
+    {"shuffled", Mode::evolutionary, false, true, true}, {"prior", Mode::prior, false, false, false}, {"random", Mode::random, false, false, false},
 };
 
 /// Best time after each trial; failures count as trials. A space that is exhausted keeps its last value.
@@ -117,15 +119,20 @@ int main(int argc, char** argv) {
       if (t.family != task.family) others.push_back(rows_of(t.candidates));
     auto model = Model::train(others, 0);
     const auto base = model ? std::make_shared<const Model>(*std::move(model)) : nullptr;
-    const RecordedSpace space(task.candidates, task.first);
+    const RecordedSpace space(task.candidates, task.first), without_first(task.candidates, "");
     const double best = space.best_us();
     benchmarks::Panel panel{fmt::format("{}: {} points, best {:.2f} us", task.name, space.entries().size(), best), {}};
+    const auto first = space.preferred();
+    const std::optional<double> first_us = first ? space.entry(*first).us : std::nullopt;
     nlohmann::ordered_json row{{"task", task.name}, {"points", space.entries().size()}, {"best_us", best}, {"stale", task.stale}};
-    if (!json) fmt::print("\n{} ({} points, {} stale, best {:.2f} us)\n", task.name, space.entries().size(), task.stale, best);
+    if (first_us) row["first_us"] = *first_us;
+    if (!json)
+      fmt::print("\n{} ({} points, {} stale, best {:.2f} us, the rules' candidate {})\n", task.name, space.entries().size(), task.stale, best,
+                 first_us ? fmt::format("{:.2f} us", *first_us) : "not recorded");
     for (const Way& way : ways) {
       std::vector<std::vector<double>> curves(seeds);
       run_tasks(static_cast<std::int64_t>(seeds), [&](std::int64_t s) {
-        curves[static_cast<std::size_t>(s)] = run(space, way, static_cast<std::uint64_t>(s), trials, batch, base);
+        curves[static_cast<std::size_t>(s)] = run(way.first ? space : without_first, way, static_cast<std::uint64_t>(s), trials, batch, base);
       });
       std::vector<double> middle;
       for (std::size_t n = 0; n < trials; ++n) {
