@@ -16,6 +16,7 @@ constexpr int generations = 3;
 constexpr double random_share = 0.15;       // of every batch: the model does not know what it has not seen
 constexpr double step_share = 0.6;          // mutations that go to a neighbouring option rather than anywhere
 constexpr double cross_share = 0.4;
+constexpr std::size_t least_apart = 2;      // decisions between the candidates of a batch, while there are such: twins teach little
 constexpr std::size_t fewest_rows = 12;     // measured points before the model is asked
 
 std::size_t below(Rng& rng, std::size_t n) { return static_cast<std::size_t>(rng() % n); }
@@ -58,6 +59,14 @@ Genome cross(const Genome& a, const Genome& b, Rng& rng) {
   for (const Choice& other : b)  // decisions that only b came to
     if (std::none_of(a.begin(), a.end(), [&](const Choice& c) { return c.name == other.name; })) out.push_back(other);
   return out;
+}
+
+std::size_t apart(const Genome& a, const Genome& b) {
+  std::size_t common = 0, equal = 0;
+  for (const Choice& c : a)
+    for (const Choice& other : b)
+      if (c.name == other.name) ++common, equal += c.value == other.value;
+  return a.size() + b.size() - common - equal;
 }
 
 Search::Search(const Space& space, Mode mode, std::uint64_t seed, std::unique_ptr<Scorer> scorer)
@@ -126,6 +135,17 @@ void Search::take(std::vector<Point>& from, std::size_t count, std::vector<Point
   from.erase(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
+/// The same with candidates that differ from each other; what is too close stays in `from`.
+void Search::take_apart(std::vector<Point>& from, std::size_t count, std::vector<Point>& to) {
+  std::vector<Point> left;
+  for (Point& p : from) {
+    const bool close = std::any_of(to.begin(), to.end(), [&](const Point& q) { return apart(p.genome, q.genome) < least_apart; });
+    if (to.size() >= count || close) left.push_back(std::move(p));
+    else if (seen_.insert(p.program_hash).second) to.push_back(std::move(p));
+  }
+  from = std::move(left);
+}
+
 std::vector<Point> Search::evolve(std::size_t count) {
   teach();
   std::vector<const Genome*> parents;
@@ -145,6 +165,7 @@ std::vector<Point> Search::evolve(std::size_t count) {
   rank(pool);
   std::vector<Point> out;
   const auto random = static_cast<std::size_t>(random_share * static_cast<double>(count) + 0.5);
+  take_apart(pool, count - std::min(random, count), out);
   take(pool, count - std::min(random, count), out);
   take(fresh, count, out);
   take(pool, count, out);

@@ -70,6 +70,7 @@ class Search {
   void rank(std::vector<Point>& points) const;
   void teach();
   void take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
+  void take_apart(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
 
   const Space& space_;
   Mode mode_;
@@ -87,5 +88,7 @@ class Search {
 // Exposed for tests.
 Genome mutate(const Genome& genome, Rng& rng);
 Genome cross(const Genome& a, const Genome& b, Rng& rng);
+/// Decisions that two candidates took differently, or that only one of them came to.
+std::size_t apart(const Genome& a, const Genome& b);
 
 }  // namespace tecc::autotune
