@@ -89,6 +89,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> paths, model_from;
   std::size_t seeds = 20, trials = 128, batch = 16;
   std::string svg;
+  std::optional<double> within;
   bool json = false;
   app.add_option("spaces", paths, "files of `tecc survey`, or folders of them")->required();
   app.add_option("--seeds", seeds)->check(CLI::PositiveNumber);
@@ -96,6 +97,7 @@ int main(int argc, char** argv) {
   app.add_option("--batch", batch)->check(CLI::PositiveNumber);
   app.add_option("--model-from", model_from, "records of further operators for the model that a search begins with");
   app.add_option("--svg", svg, "draw the curves into this file");
+  app.add_option("--within", within, "fail where the median of \"search\" is more than so many % above the best in the end");
   app.add_flag("--json", json);
   CLI11_PARSE(app, argc, argv);
 
@@ -113,6 +115,7 @@ int main(int argc, char** argv) {
     fmt::print(" trials\n");
   }
   std::vector<benchmarks::Panel> panels;
+  bool far = false;
   for (const Task& task : tasks) {
     std::vector<Model::Task> others;
     for (const Task& t : teachers)
@@ -148,6 +151,7 @@ int main(int argc, char** argv) {
         row[way.name][std::to_string(n)] = middle[n - 1];
       }
       if (!json) fmt::print("{}\n", line);
+      far = far || (&way == &ways[0] && within && middle.back() > *within);
       panel.curves.push_back({way.name, std::move(middle)});
     }
     out["tasks"].push_back(row);
@@ -159,5 +163,5 @@ int main(int argc, char** argv) {
       std::cerr << render(written.error()) << "\n";
       return 1;
     }
-  return 0;
+  return far ? 1 : 0;
 }
