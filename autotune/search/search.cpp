@@ -162,14 +162,20 @@ std::vector<Point> Search::evolve(std::size_t count) {
     bred = std::move(generation);
     for (std::size_t n = 0; n < bred.size() && n < brood / 4; ++n) parents.push_back(&bred[n].genome);
   }
-  rank(pool);
   std::vector<Point> out;
-  const auto random = static_cast<std::size_t>(random_share * static_cast<double>(count) + 0.5);
-  take_apart(pool, count - std::min(random, count), out);
-  take(pool, count - std::min(random, count), out);
-  take(fresh, count, out);
-  take(pool, count, out);
+  take_ranked(std::move(pool), std::move(fresh), count, out);
   return out;
+}
+
+/// The best of a pool that differ from each other, and a share of points that nobody chose.
+void Search::take_ranked(std::vector<Point> pool, std::vector<Point> fresh, std::size_t count, std::vector<Point>& to) {
+  rank(pool);
+  const std::size_t room = to.size() < count ? count - to.size() : 0;
+  const std::size_t chosen = count - static_cast<std::size_t>(random_share * static_cast<double>(room) + 0.5);
+  take_apart(pool, chosen, to);
+  take(pool, chosen, to);
+  take(fresh, count, to);
+  take(pool, count, to);
 }
 
 std::vector<Point> Search::next(std::size_t count) {
@@ -201,8 +207,8 @@ std::vector<Point> Search::next(std::size_t count) {
     if (mode_ == Mode::random) {
       more = sample(2 * (count - out.size()));
     } else if (known_.empty()) {
-      more = sample(first_sample);
-      rank(more);
+      take_ranked(sample(first_sample), sample(count), count, out);
+      continue;
     } else {
       more = evolve(count - out.size());
       for (Point& p : more) out.push_back(std::move(p));

@@ -71,6 +71,7 @@ class Search {
   void teach();
   void take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
   void take_apart(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
+  void take_ranked(std::vector<Point> pool, std::vector<Point> fresh, std::size_t count, std::vector<Point>& to);
 
   const Space& space_;
   Mode mode_;
