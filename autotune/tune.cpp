@@ -1,21 +1,17 @@
 #include "autotune/tune.h"
 
-#include "autotune/feature/feature.h"
 #include "autotune/model/ranker.h"
-
-#include <fmt/format.h>
+#include "autotune/model/roofline.h"
+#include "autotune/record/neighbours.h"
+#include "autotune/record/workload.h"
 
 #include <algorithm>
 #include <chrono>
-#include <ctime>
 
 namespace tecc::autotune {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-constexpr const char* tool_version = "0.1.0";
-
-std::string trace_hash(const schedule::Trace& t) { return fmt::format("{:016x}", schedule::hash(t)); }
 
 std::vector<Cluster> by_count(const Clusters& clusters) {
   std::vector<Cluster> out;
@@ -30,16 +26,21 @@ class Run {
   Run(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
       const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
       : workload_(w), target_(t), measurer_(m), records_(records), options_(o), report_(progress), stop_(stop),
-        space_(w, t), search_(space_, o.mode, o.seed, std::make_unique<Ranker>(o.seed)) {
+        space_(w, t), search_(space_, o.mode, o.seed, std::make_unique<Ranker>(o.seed, o.model)) {
     progress_.of = o.trials;
   }
 
   Result<Tuned> go() {
     TECC_CHECK(resume());
+    if (options_.mode == Mode::evolutionary) {
+      TECC_TRY(std::vector<Genome> near, neighbours(records_, workload_, target_, static_cast<std::size_t>(options_.batch) / 2));
+      search_.begin_with(std::move(near));
+    }
+    const double bound_us = options_.enough > 0 ? roofline(workload_, target_, measuring_dims(workload_)).us() / options_.enough : 0;
     if (auto first = space_.preferred()) first_ = *std::move(first);
     report();
     int since_better = 0;
-    while (progress_.trials < options_.trials && !over()) {
+    while (progress_.trials < options_.trials && !over() && progress_.best_us.value_or(bound_us + 1) > bound_us) {
       const auto room = static_cast<std::size_t>(std::min(options_.batch, options_.trials - progress_.trials));
       const std::vector<Point> batch = search_.next(room);
       if (batch.empty()) break;
@@ -99,22 +100,10 @@ class Run {
   }
 
   Record record(const Point& p, const Outcome& outcome, int round) const {
-    Record r;
-    r.workload = workload_.hash;
-    r.kernel = workload_.kernel.name;
-    r.dims = dims_text(workload_);
-    r.target = fingerprint(target_);
-    r.device = measurer_.device();
-    r.schedule = schedule::print(p.trace, workload_.naive);
-    r.trace_hash = trace_hash(p.trace);
-    r.program_hash = p.program_hash;
-    r.genome = p.genome;
-    r.outcome = outcome;
+    Record r = record_of(workload_, target_, measurer_.device(), p, outcome);
+    r.search = name(options_.mode);
     r.round = round;
     r.seed = options_.seed;
-    r.tool = tool_version;
-    r.features = features_version;
-    r.made = static_cast<std::int64_t>(std::time(nullptr));
     return r;
   }
 
@@ -205,21 +194,6 @@ class Run {
 };
 
 }  // namespace
-
-std::string dims_text(const codegen::Workload& w) {
-  std::string out;
-  for (const auto& [name, r] : w.bound.bindings.dims) {
-    out += fmt::format("{}{}={}", out.empty() ? "" : ",", name, r.min);
-    if (!r.fixed()) out += fmt::format("..{}", r.max);
-    if (r.multiple_of > 1 && !r.fixed()) out += fmt::format(":{}", r.multiple_of);
-  }
-  bool first = true;
-  for (const auto& [name, type] : w.bound.bindings.types) {
-    out += fmt::format("{}{}={}", first ? (out.empty() ? "" : " ") : ",", name, tecc::name(type));
-    first = false;
-  }
-  return out;
-}
 
 Result<Tuned> tune(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
                    const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop) {

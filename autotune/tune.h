@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "autotune/measure/measurer.h"
+#include "autotune/model/model.h"
 #include "autotune/record/database.h"
 #include "autotune/search/search.h"
 
@@ -14,7 +15,9 @@ struct TuneOptions {
   Mode mode = Mode::evolutionary;
   int batch = 16;
   int plateau = 0;  // stop after so many trials without a better one; 0: never
+  double enough = 0;  // stop when the roofline's time over the best one is at least this; 0: never
   int finalists = 8;
+  std::shared_ptr<const Model> model;  // ranks before anything was measured, and is trained further; may be empty
 };
 
 struct Progress {
@@ -44,8 +47,5 @@ Result<Tuned> tune(const codegen::Workload& workload, const codegen::Target& tar
 
 /// The schedule of the best record, replayed here; nothing when there is none. E0511.
 Result<std::optional<schedule::Trace>> recorded(const codegen::Workload& workload, const codegen::Target& target, const Database& records);
-
-/// "M=4096,N=1..64:8 T=bf16", for readers of records.
-std::string dims_text(const codegen::Workload& workload);
 
 }  // namespace tecc::autotune

@@ -27,7 +27,13 @@ install(FILES ${CMAKE_BINARY_DIR}/tecc-config.cmake ${CMAKE_BINARY_DIR}/tecc-con
 configure_file(${CMAKE_SOURCE_DIR}/cmake/tecc.pc.in ${CMAKE_BINARY_DIR}/tecc.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/tecc.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 
-install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs ${CMAKE_SOURCE_DIR}/examples ${CMAKE_SOURCE_DIR}/targets DESTINATION ${CMAKE_INSTALL_DOCDIR})
+# Cost models by device class, which `tecc tune` looks for beside its own folder; a build's folder is laid out alike.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/targets/models DESTINATION ${CMAKE_INSTALL_DATADIR}/tecc)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/share/tecc)
+file(CREATE_LINK ${CMAKE_SOURCE_DIR}/targets/models ${CMAKE_BINARY_DIR}/share/tecc/models SYMBOLIC)
+
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs ${CMAKE_SOURCE_DIR}/examples ${CMAKE_SOURCE_DIR}/targets DESTINATION ${CMAKE_INSTALL_DOCDIR}
+        PATTERN "models" EXCLUDE)
 install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 if(TECC_RELOCATABLE)

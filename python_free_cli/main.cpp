@@ -14,9 +14,11 @@ constexpr Command commands[] = {
     {"check", "parse, bind and prove bounds; print the expression and its naive nest", add_check},
     {"devices", "what this machine can run on", add_devices},
     {"explain", "explain an error number, or what an artifact costs and what bounds it", add_explain},
+    {"model", "train a cost model from records", add_model},
     {"run", "run an expression or an artifact on this machine", add_run},
     {"plan", "place the buffers of a program or of a CSV of lifetimes in one arena", add_plan},
     {"records", "what tuning found out: list, export, import, merge, prune", add_records},
+    {"survey", "measure a sample of a search space, as records: to evaluate searches and to train models", add_survey},
     {"tune", "search for the fastest schedule, measured on the device", add_tune},
     {"__runner", "", add_runner},  // measures candidates for tune in a process of its own
 };

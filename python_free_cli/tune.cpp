@@ -1,14 +1,14 @@
 #include "autotune/tune.h"
 
 #include <fmt/format.h>
-#include <signal.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "autotune/model/roofline.h"
+#include "autotune/record/workload.h"
+#include "python_free_cli/measuring.h"
 #include "python_free_cli/options.h"
 
 namespace tecc::cli {
@@ -19,31 +19,13 @@ using autotune::Tuned;
 
 struct Options : Input {
   int trials = 128;
-  std::string time, records, search = "evolutionary";
+  std::string time, records, model, search = "evolutionary";
+  bool no_model = false;
   std::uint64_t seed = 0;
   int plateau = 0;
+  double enough = 0;
   std::int64_t candidate_limit_ms = 10'000;
 };
-
-std::atomic<int> interrupts{0};
-void interrupted(int) {
-  if (++interrupts > 1) ::_exit(130);  // the first one lets the candidate end, the second does not wait
-}
-
-/// "60", "60s", "5m", "1h" in seconds.
-std::optional<double> seconds_of(const std::string& text) {
-  if (text.empty()) return std::nullopt;
-  std::size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-  const std::string unit = text.substr(used);
-  const double factor = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
-  return value > 0 && factor > 0 ? std::optional(value * factor) : std::nullopt;
-}
 
 std::string time_text(double us) {
   return us < 1000 ? fmt::format("{:.2f} us", us) : us < 1e6 ? fmt::format("{:.3f} ms", us / 1e3) : fmt::format("{:.3f} s", us / 1e6);
@@ -101,6 +83,18 @@ nlohmann::ordered_json to_json(const std::vector<autotune::Cluster>& clusters) {
   return out;
 }
 
+/// The file of --model, the shipped one, or none.
+Result<std::shared_ptr<const autotune::Model>> model_for(const Options& o, const codegen::Target& target) {
+  std::optional<autotune::Model> model;
+  if (o.no_model) return std::shared_ptr<const autotune::Model>();
+  if (!o.model.empty()) {
+    TECC_TRY(model, autotune::Model::load(o.model));
+  } else {
+    TECC_TRY(model, autotune::shipped_model(target));
+  }
+  return model ? std::make_shared<const autotune::Model>(*std::move(model)) : nullptr;
+}
+
 int run(const Options& o) {
   std::optional<double> limit;
   if (!o.time.empty() && !(limit = seconds_of(o.time))) {
@@ -112,6 +106,8 @@ int run(const Options& o) {
   const auto targets = targets_of(o);
   if (!targets) return 1;
   const codegen::Target& target = targets->front();
+  const auto model = model_for(o, target);
+  if (!model) return fail(model.error(), o);
   auto records = autotune::Database::open(o.records.empty() ? autotune::Database::default_path() : o.records);
   if (!records) return fail(records.error(), o);
   const codegen::Workload& w = loaded->workload;
@@ -122,11 +118,7 @@ int run(const Options& o) {
   auto measurer = autotune::make_measurer(w, target, measure);
   if (!measurer) return fail(measurer.error(), o, &loaded->source);
 
-  struct sigaction action = {};
-  action.sa_handler = interrupted;
-  action.sa_flags = SA_RESTART;
-  ::sigaction(SIGINT, &action, nullptr);
-  ::sigaction(SIGTERM, &action, nullptr);
+  watch_interrupts();
   Display display(limit);
   autotune::TuneOptions options;
   options.trials = o.trials;
@@ -134,7 +126,9 @@ int run(const Options& o) {
   options.seed = o.seed;
   options.mode = *autotune::parse_mode(o.search);
   options.plateau = o.plateau;
-  const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, [] { return interrupts > 0; });
+  options.enough = o.enough;
+  options.model = *model;
+  const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, interrupted);
   display.end();
   if (!tuned) return fail(tuned.error(), o, &loaded->source);
 
@@ -185,7 +179,10 @@ std::function<int()> add_tune(CLI::App& app) {
   app.add_option("--records", o->records, "the database; default: $XDG_DATA_HOME/tecc/records.db");
   app.add_option("--seed", o->seed, "of the search and of the inputs")->capture_default_str();
   app.add_option("--search", o->search, "how candidates are chosen")->capture_default_str()->check(CLI::IsMember({"evolutionary", "random", "prior"}));
+  app.add_option("--model", o->model, "a file of `tecc model train`; default: the one that is shipped for the device class, where there is one");
+  app.add_flag("--no-model", o->no_model, "begin without a model of other operators")->excludes("--model");
   app.add_option("--plateau", o->plateau, "stop after so many trials without a better one; 0: never")->capture_default_str();
+  app.add_option("--enough", o->enough, "stop at this share of the roofline, for example 0.9; 0: never")->capture_default_str()->check(CLI::Range(0.0, 1.0));
   app.add_option("--candidate-limit", o->candidate_limit_ms, "milliseconds for one candidate")->capture_default_str()->check(CLI::PositiveNumber);
   return [o] { return run(*o); };
 }

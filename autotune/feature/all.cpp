@@ -6,7 +6,7 @@
 namespace tecc::autotune {
 
 std::span<const std::span<const Feature>> all_features() {
-  static const std::span<const Feature> groups[] = {arithmetic_features(), traffic_features(), access_features(), shape_features(), occupancy_features(), tensor_features()};
+  static const std::span<const Feature> groups[] = {arithmetic_features(), traffic_features(), access_features(), shape_features(), occupancy_features(), tensor_features(), estimate_features()};
   return groups;
 }
 

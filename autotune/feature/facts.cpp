@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "autotune/model/prior.h"
 #include "codegen/access.h"
 #include "ir/instruction/instruction.h"
 #include "ir/loop/affine.h"
@@ -138,6 +139,7 @@ class Kernel {
       if (l->group == Group::cluster) f_.cluster = std::max(f_.cluster, n);
       if (l->raster) f_.band = std::max(f_.band, static_cast<double>(l->raster->group));
       if (l->persistent) f_.persistent = 1;
+      f_.skewed = std::max(f_.skewed, static_cast<double>(l->stages));
       if (l->kind == LoopKind::vectorized) f_.vector = std::max(f_.vector, n);
       ++depth;
     } else if (p_[s].as<Block>()) {
@@ -146,6 +148,8 @@ class Kernel {
       f_.barriers += times;
     } else if (p_[s].as<Combine>()) {
       f_.combines += times;
+    } else if (const auto* y = p_[s].as<Sync>()) {
+      if (y->op == Sync::Op::await_turn) f_.turns = 1;
     }
     for (StmtId c : p_[s].children) walk_tree(c, times, blocks, depth);
   }
@@ -350,8 +354,11 @@ class Kernel {
     for (TensorId t : private_)
       if (const auto& s = p_[t].storage) values += static_cast<double>(s->elements * p_[t].slots) * std::max(1.0, static_cast<double>(bytes_of(p_[t].type)) / 4);
     constexpr double addresses = 24;  // what kernels use besides the data they keep
+    f_.values = values;
     f_.registers = std::min(255.0, values + addresses);
     f_.roles = static_cast<double>(p_.roles.size());
+    constexpr double warpgroup = 128;
+    if (f_.tensor_operations > 0) f_.consumers = std::max(1.0, f_.threads / warpgroup - (p_.roles.empty() ? 0 : 1));
     for (const Channel& c : p_.channels)
       if (root_of(p_, c.loop) == root_) f_.slots = std::max(f_.slots, static_cast<double>(c.slots));
     for (std::uint32_t n = 0; n < p_.buffers.size(); ++n) {
@@ -386,7 +393,10 @@ class Kernel {
 
 std::vector<KernelFacts> facts_of(const Program& lowered, const Target& target) {
   std::vector<KernelFacts> out;
-  for (StmtId root : lowered.kernels) out.push_back(Kernel(lowered, root, target).run());
+  for (StmtId root : lowered.kernels) {
+    out.push_back(Kernel(lowered, root, target).run());
+    out.back().estimate = estimate(out.back(), target);
+  }
   return out;
 }
 

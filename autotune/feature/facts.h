@@ -21,6 +21,16 @@ struct AccessFacts {
   double footprint = 0;        // bytes that differ within the kernel
 };
 
+/// What the analytic model (autotune/model/prior.h) makes of the facts, in microseconds.
+struct Estimate {
+  double tensor_us = 0;   // matrix instructions with what a tile costs before and after them; 0 on a CPU
+  double issue_us = 0;    // other instructions
+  double shared_us = 0;   // traffic of shared memory
+  double memory_us = 0;   // traffic of memory and L2
+  double us = 1;          // the kernel with its launch
+  double least_us = 1;    // bytes that differ at the memory's bandwidth, or operations at the peak
+};
+
 struct KernelFacts {
   // Shape
   double blocks = 1, threads = 1;  // CPU: tasks and 1
@@ -51,6 +61,10 @@ struct KernelFacts {
   double slots = 0, cluster = 1;   // of the deepest channel; blocks of a cluster
   double band = 0, persistent = 0; // raster's group; 1: blocks take several tiles
   double roles = 0;
+  double consumers = 0;            // warpgroups that multiply tiles
+  double skewed = 0, turns = 0;    // iterations that statements of one loop are apart; 1: warpgroups take turns
+  double values = 0;               // of 32 bits that a thread keeps in registers, by the sizes of its private buffers
+  Estimate estimate;
 };
 
 /// Of a program after lowering.

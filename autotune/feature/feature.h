@@ -7,7 +7,7 @@
 namespace tecc::autotune {
 
 /// Raised whenever a row is added, removed or computed in another way: models and records name it.
-constexpr int features_version = 2;
+constexpr int features_version = 3;
 
 /// How a number of each kernel becomes one of the candidate.
 enum class Fold : std::uint8_t { sum, largest };
@@ -29,6 +29,7 @@ std::span<const Feature> access_features();
 std::span<const Feature> shape_features();
 std::span<const Feature> occupancy_features();
 std::span<const Feature> tensor_features();
+std::span<const Feature> estimate_features();
 std::span<const std::span<const Feature>> all_features();
 
 /// One number a feature, always the same count and order.

@@ -20,6 +20,9 @@ constexpr Feature rows[] = {
     {"cluster", "blocks", 1, 16, Fold::largest, Scale::plain, [](const K& k) { return k.cluster; }},
     {"band", "tiles", 0, 64, Fold::largest, Scale::log, [](const K& k) { return k.band; }},
     {"persistent", "yes or no", 0, 1, Fold::largest, Scale::plain, [](const K& k) { return k.persistent; }},
+    {"consumers", "warpgroups", 0, 8, Fold::largest, Scale::plain, [](const K& k) { return k.consumers; }},
+    {"skewed", "iterations", 0, 8, Fold::largest, Scale::plain, [](const K& k) { return k.skewed; }},
+    {"turns", "yes or no", 0, 1, Fold::largest, Scale::plain, [](const K& k) { return k.turns; }},
     {"roles", "roles", 0, 8, Fold::largest, Scale::plain, [](const K& k) { return k.roles; }},
 };
 // clang-format on

@@ -1,6 +1,6 @@
 #include "autotune/measure/inputs.h"
 #include "autotune/measure/runner.h"
-#include "autotune/tune.h"
+#include "autotune/record/workload.h"
 
 namespace tecc::autotune {
 namespace {

@@ -1,4 +1,8 @@
+#include <chrono>
 #include <condition_variable>
+#include <deque>
+#include <limits>
+#include <map>
 #include <mutex>
 #include <thread>
 
@@ -24,62 +28,15 @@ class CudaMeasurer final : public Measurer {
 
   Check measure(std::span<const schedule::Trace> candidates, std::optional<double> best_us,
                 const std::function<void(std::size_t, Outcome)>& done, const std::function<bool()>& stop) override {
-    std::vector<std::optional<Result<Message>>> compiled(candidates.size());
-    std::mutex mutex;
-    std::condition_variable finished;
-    std::size_t next = 0;
-    bool stopping = false;
-    std::vector<std::thread> threads;
-    const auto work = [&] {
-      RunnerProcess compiler(command());
-      for (;;) {
-        std::size_t n = 0;
-        {
-          const std::lock_guard lock(mutex);
-          if (stopping || next == candidates.size()) return;
-          n = next++;
-        }
-        Result<Message> one = compile(candidates[n], compiler);
-        const std::lock_guard lock(mutex);
-        compiled[n] = std::move(one);
-        finished.notify_one();
-      }
+    std::size_t given = 0;
+    const auto next = [&]() -> std::optional<schedule::Trace> {
+      return given < candidates.size() ? std::optional(candidates[given++]) : std::nullopt;
     };
-    for (int n = 0; n < std::min<int>(threads_, static_cast<int>(candidates.size())); ++n) threads.emplace_back(work);
-    Check result = Ok{};
-    for (std::size_t n = 0; n < candidates.size() && result && !stop(); ++n) {
-      std::unique_lock lock(mutex);
-      finished.wait(lock, [&] { return compiled[n].has_value(); });
-      const Result<Message> candidate = *std::move(compiled[n]);
-      compiled[n].reset();
-      lock.unlock();
-      if (!candidate) {
-        done(n, failed(Phase::compile, candidate.error()));
-        continue;
-      }
-      if (candidate->contains("failed")) {
-        auto why = outcome_of(*candidate);
-        if (!why) {
-          result = why.error();
-          break;
-        }
-        done(n, *std::move(why));
-        continue;
-      }
-      auto outcome = runner_.time(*candidate, best_us, injector_.fault_of(schedule::hash(candidates[n])));
-      if (!outcome) {
-        result = outcome.error();
-        break;
-      }
-      if (const auto* m = std::get_if<Measured>(&*outcome)) best_us = std::min(best_us.value_or(1e300), median(m->us));
-      done(n, *std::move(outcome));
-    }
-    {
-      const std::lock_guard lock(mutex);
-      stopping = true;
-    }
-    for (std::thread& t : threads) t.join();
-    return result;
+    return pump(next, true, best_us, done, stop);
+  }
+  Check stream(const std::function<std::optional<schedule::Trace>()>& next, const std::function<void(std::size_t, Outcome)>& done,
+               const std::function<bool()>& stop) override {
+    return pump(next, false, std::nullopt, done, stop);
   }
 
   Result<std::vector<Outcome>> finals(std::span<const schedule::Trace> candidates, std::uint64_t seed) override {
@@ -100,6 +57,79 @@ class CudaMeasurer final : public Measurer {
 
  private:
   std::vector<std::string> command() const { return options_.runner.empty() ? RunnerProcess::own_command() : options_.runner; }
+
+  /// Candidates through the compilers and then, one by one, through the runner. `in_order`: outcomes in the order of next(), which
+  /// may then be asked for all of them at once; else as they are ready, with a few in stock so that no compiler waits.
+  Check pump(const std::function<std::optional<schedule::Trace>()>& next, bool in_order, std::optional<double> best_us,
+             const std::function<void(std::size_t, Outcome)>& done, const std::function<bool()>& stop) {
+    struct Job {
+      std::size_t n;
+      schedule::Trace trace;
+    };
+    std::mutex mutex;  // guards what the compilers touch: these four
+    std::condition_variable more, finished;
+    std::deque<Job> waiting;
+    std::map<std::size_t, std::pair<std::uint64_t, Result<Message>>> compiled;  // by n: hash of the trace, and what came out
+    bool stopping = false;
+    const auto work = [&] {
+      RunnerProcess compiler(command());
+      for (;;) {
+        std::unique_lock lock(mutex);
+        more.wait(lock, [&] { return stopping || !waiting.empty(); });
+        if (stopping) return;
+        const Job job = std::move(waiting.front());
+        waiting.pop_front();
+        lock.unlock();
+        Result<Message> one = compile(job.trace, compiler);
+        lock.lock();
+        compiled.emplace(job.n, std::pair(schedule::hash(job.trace), std::move(one)));
+        finished.notify_one();
+      }
+    };
+    std::vector<std::thread> threads;
+    std::size_t given = 0, known = 0;
+    const std::size_t stock = in_order ? std::numeric_limits<std::size_t>::max() : 3 * static_cast<std::size_t>(threads_);
+    bool dry = false;
+    Check result = Ok{};
+    while (result && !stop()) {
+      while (!dry && given - known < stock && !stop()) {
+        auto trace = next();
+        dry = !trace;
+        if (dry) break;
+        const std::lock_guard lock(mutex);
+        waiting.push_back({given++, *std::move(trace)});
+        more.notify_one();
+        if (threads.size() < static_cast<std::size_t>(threads_)) threads.emplace_back(work);
+      }
+      if (known == given) break;
+      std::unique_lock lock(mutex);
+      const auto ready = [&] { return in_order ? compiled.count(known) > 0 : !compiled.empty(); };
+      if (!finished.wait_for(lock, std::chrono::milliseconds(100), ready)) continue;  // to ask stop() again
+      auto taken = compiled.extract(in_order ? compiled.find(known) : compiled.begin());
+      lock.unlock();
+      ++known;
+      auto outcome = outcome_of_compiled(taken.mapped().second, taken.mapped().first, best_us);
+      if (!outcome) {
+        result = outcome.error();
+        break;
+      }
+      if (const auto* m = std::get_if<Measured>(&*outcome)) best_us = std::min(best_us.value_or(1e300), median(m->us));
+      done(taken.key(), *std::move(outcome));
+    }
+    {
+      const std::lock_guard lock(mutex);
+      stopping = true;
+      more.notify_all();
+    }
+    for (std::thread& t : threads) t.join();
+    return result;
+  }
+
+  Result<Outcome> outcome_of_compiled(const Result<Message>& candidate, std::uint64_t trace_hash, std::optional<double> best_us) {
+    if (!candidate) return Outcome(failed(Phase::compile, candidate.error()));
+    if (candidate->contains("failed")) return outcome_of(*candidate);
+    return runner_.time(*candidate, best_us, injector_.fault_of(trace_hash));
+  }
 
   Result<Message> compile(const schedule::Trace& trace, RunnerProcess& compiler) const {
     if (injector_.fault_of(schedule::hash(trace)) == Fault::compile) return refuse(Code::injected, "compile");

@@ -13,7 +13,6 @@ namespace tecc::autotune {
 // How candidates are timed, the same for every device.
 constexpr double give_up_ratio = 3.0;   // a first run this much slower than the best is not repeated: noise is far smaller
 constexpr int most_runs = 20, least_runs = 5;
-constexpr double sampling_ms = 60;      // time given to the repetitions of one candidate
 constexpr int final_rounds = 10;        // finalists are timed so many times in turns
 
 class Measurer {
@@ -26,6 +25,10 @@ class Measurer {
   /// measured at all: E0523 E0528 E06xx.
   virtual Check measure(std::span<const schedule::Trace> candidates, std::optional<double> best_us,
                         const std::function<void(std::size_t, Outcome)>& done, const std::function<bool()>& stop) = 0;
+  /// Like measure(), for candidates that are thought of while others compile: `next` is asked whenever a compiler is about to be
+  /// idle, until it has none. Outcomes come as they are ready; `n` counts what next() gave. All three are called from this thread.
+  virtual Check stream(const std::function<std::optional<schedule::Trace>()>& next, const std::function<void(std::size_t, Outcome)>& done,
+                       const std::function<bool()>& stop);
   /// Times candidates that were measured before, interleaved and in an order shuffled by `seed` in every round, since the state
   /// of the chip (power, temperature) drifts. One outcome each.
   virtual Result<std::vector<Outcome>> finals(std::span<const schedule::Trace> candidates, std::uint64_t seed) = 0;
@@ -38,6 +41,8 @@ struct MeasureOptions {
   std::int64_t compile_limit_ms = 20'000;    // of one candidate
   std::int64_t prepare_limit_ms = 300'000;   // of the inputs and the reference
   int compile_threads = 0;             // 0: thread_count()
+  double sampling_ms = 60;             // time given to the repetitions of one candidate
+  int verify_every = 1;                // compare every so manyth candidate with the reference: 1 all of them
   std::vector<std::string> runner;     // command; empty: this program's __runner
 };
 

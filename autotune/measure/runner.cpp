@@ -1,5 +1,7 @@
 #include "autotune/measure/runner.h"
 
+#include <algorithm>
+
 namespace tecc::autotune {
 
 Result<Outcome> outcome_of(const Message& m) {
@@ -40,7 +42,8 @@ Check Runner::ready() {
 
 Result<Outcome> Runner::time(const Message& candidate, std::optional<double> best_us, Fault fault) {
   TECC_CHECK(ready());
-  Message question{{"op", "time"}, {"candidate", candidate}, {"best_us", best_us.value_or(0)}, {"inject", name(fault)}};
+  Message question{{"op", "time"}, {"candidate", candidate}, {"best_us", best_us.value_or(0)}, {"inject", name(fault)},
+                         {"sampling_ms", options_.sampling_ms}, {"verify", timed_++ % std::max(options_.verify_every, 1) == 0}};
   const auto answer = process_.ask(question, options_.candidate_limit_ms, "it measured");
   if (!answer) return Outcome(failed(answer.error().code == Code::candidate_timeout ? Phase::timeout : Phase::died, answer.error()));
   if (answer->value("restart", false)) process_.stop();

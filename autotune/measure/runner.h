@@ -25,6 +25,7 @@ class Runner {
   std::string what_, device_;
   RunnerProcess process_;
   bool prepared_ = false;
+  std::int64_t timed_ = 0;
 };
 
 /// {"us": [...]} or {"failed": {...}} as an outcome.

@@ -19,7 +19,7 @@ constexpr double fill_clocks = 1500;       // until the first tile has come
 constexpr double drain_clocks = 800;       // after the last product of a tile
 constexpr double enough_warps = 16;        // an SM with so many hides most latencies; sums kept apart help as well
 
-double cuda_us(const KernelFacts& k, const codegen::Target& t) {
+Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const auto sms = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
   const double clocks_a_us = std::max(t.f32_tflops, 0.1) * 1e6 / (sms * 2 * lanes_a_clock);
   // Work of the busiest SM: whole blocks only.
@@ -40,7 +40,10 @@ double cuda_us(const KernelFacts& k, const codegen::Target& t) {
     tensor = std::max(k.tensor_operations / std::max(tensor_rate, 1.0), k.tensor_shared_bytes / shared_bytes_a_clock) * busiest * overlap +
              drain_clocks * tiles + fill_clocks * (k.persistent != 0 ? 1 : tiles);
   }
-  const double busy_us = (tensor + std::max(issue, shared) * spills / (0.3 + 0.7 * hidden) + barriers) / clocks_a_us;
+  // Products run beside other instructions where the program sets them apart, or where another warpgroup has some.
+  const double others = std::max(issue, shared) * spills / (0.3 + 0.7 * hidden);
+  const double beside = k.skewed > 0 ? 0.8 : k.consumers > 1 ? 0.4 : 0;
+  const double busy_us = (tensor + others - beside * std::min(tensor, others) + barriers) / clocks_a_us;
 
   const double bandwidth = std::max(t.memory_gbs, 1.0) * 1e3;  // bytes a us
   const double filled = std::min(1.0, k.blocks / sms);         // one SM alone cannot saturate memory
@@ -51,10 +54,12 @@ double cuda_us(const KernelFacts& k, const codegen::Target& t) {
   const double cached_us = std::max(moved / (bandwidth * l2_over_memory), k.bulk_bytes / (bandwidth * bulk_over_memory));
   const double asynchronous = k.roles > 0 ? 1.0 : hidden;
   const double memory_us = std::max(fetched / bandwidth, cached_us) / (0.2 + 0.8 * filled) / (0.5 + 0.5 * asynchronous);
-  return launch_us + std::max(busy_us, memory_us) + 0.2 * std::min(busy_us, memory_us);
+  const double peak_us = std::max(k.tensor_operations / std::max(tensor_rate * sms, 1.0), (k.float_operations + k.functions) / (2 * lanes_a_clock * sms)) / clocks_a_us;
+  return {tensor / clocks_a_us, issue / clocks_a_us, shared / clocks_a_us, memory_us,
+          launch_us + std::max(busy_us, memory_us) + 0.2 * std::min(busy_us, memory_us), launch_us + std::max(peak_us, k.footprint_bytes / bandwidth)};
 }
 
-double cpu_us(const KernelFacts& k, const codegen::Target& t) {
+Estimate on_cpu(const KernelFacts& k, const codegen::Target& t) {
   const auto cores = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
   const double busiest = std::ceil(k.blocks / cores) / k.blocks;
   const double lanes = static_cast<double>(t.vector_bytes) / 4, speed = std::max(t.f32_tflops, 0.01) * 1e6 / cores;  // operations a us and core
@@ -63,14 +68,18 @@ double cpu_us(const KernelFacts& k, const codegen::Target& t) {
   const double operations = k.float_operations + k.integer_operations + k.casts + k.selects + function_cost * k.functions;
   const double compute = (operations + 2 * k.load_instructions) * busiest * wasted / speed * (0.5 + 0.5 * latency / 8);
   const double memory = k.footprint_bytes / (std::max(t.memory_gbs, 1.0) * 1e3);
-  return 1 + std::max(compute, memory);
+  return {0, compute, 0, memory, 1 + std::max(compute, memory), 1 + std::max(k.float_operations / (speed * cores * lanes), memory)};
 }
 
 }  // namespace
 
-double prior_us(const std::vector<KernelFacts>& kernels, const codegen::Target& t) {
+Estimate estimate(const KernelFacts& k, const codegen::Target& t) {
+  return t.kind == codegen::Target::Kind::cuda ? on_cuda(k, t) : on_cpu(k, t);
+}
+
+double prior_us(const std::vector<KernelFacts>& kernels) {
   double sum = 0;
-  for (const KernelFacts& k : kernels) sum += t.kind == codegen::Target::Kind::cuda ? cuda_us(k, t) : cpu_us(k, t);
+  for (const KernelFacts& k : kernels) sum += k.estimate.us;
   return sum;
 }
 

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "ir/base/sha256.h"
 
@@ -80,6 +81,8 @@ std::string genome_json(const Genome& genome) { return text(to_json(genome)); }
 
 std::string json_line(const Record& r) {
   Json j = to_json(r);
+  if (!r.expression.empty()) j["expression"] = r.expression;
+  if (!r.search.empty()) j["search"] = r.search;
   j["made"] = r.made;
   return text(j);
 }
@@ -117,11 +120,26 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
     r.seed = j.at("seed");
     r.tool = j.at("tool");
     r.features = j.at("features");
+    r.expression = j.value("expression", "");
+    r.search = j.value("search", "");
     r.made = j.value("made", std::int64_t{0});
     return r;
   } catch (const nlohmann::json::exception& e) {
     return no(e.what());
   }
+}
+
+Result<std::vector<Record>> parse_records(const std::string& text, const std::string& file) {
+  std::istringstream in(text);
+  std::vector<Record> out;
+  std::int64_t number = 0;
+  for (std::string line; std::getline(in, line);) {
+    ++number;
+    if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
+    TECC_TRY(Record r, parse_record(line, file, number));
+    out.push_back(std::move(r));
+  }
+  return out;
 }
 
 }  // namespace tecc::autotune

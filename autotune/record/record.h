@@ -43,9 +43,12 @@ struct Record {
   Outcome outcome;
   int round = 0;  // 0: the search; 1: the finalists, timed side by side
   std::uint64_t seed = 0;
-  std::string tool;      // version of tecc
-  int features = 0;      // version of the features
-  std::int64_t made = 0; // seconds since 1970; not part of the identity
+  std::string tool;        // version of tecc
+  int features = 0;        // version of the features
+  std::string expression;  // text of the kernel, which with `dims` makes the workload again; empty in older records
+  std::string search;      // what proposed it: "random", "evolutionary", "prior"; empty: not known
+  std::int64_t made = 0;   // seconds since 1970
+  // The last three are not part of the identity.
   bool operator==(const Record&) const = default;
 };
 
@@ -59,6 +62,8 @@ double median(std::vector<double> values);
 /// One line of JSON without a newline; parse_record() reads it back. E0506 with `file` and `line` for the message.
 std::string json_line(const Record& record);
 Result<Record> parse_record(const std::string& text, const std::string& file, std::int64_t line);
+/// The lines of an export, empty ones left out. E0506.
+Result<std::vector<Record>> parse_records(const std::string& text, const std::string& file);
 /// Equal for records that say the same, whenever they were written: merging twice adds nothing.
 std::string identity(const Record& record);
 std::string genome_json(const Genome& genome);

@@ -19,6 +19,7 @@ std::int64_t Chooser::choose(const std::string& name, std::vector<std::int64_t> 
       if (std::abs(o - preferred) < std::abs(*value - preferred)) value = o;
   }
   made_.push_back({name, std::move(options), *value});
+  if (log_) log_->push_back(made_.back());
   return *value;
 }
 

@@ -25,7 +25,8 @@ using Genome = std::vector<Choice>;
 class Chooser {
  public:
   Chooser() = default;
-  explicit Chooser(Genome wanted, Rng* rng = nullptr) : wanted_(std::move(wanted)), rng_(rng) {}
+  /// `log`, where given, gets every choice as it is made: known also where rules refuse in the end.
+  explicit Chooser(Genome wanted, Rng* rng = nullptr, Genome* log = nullptr) : wanted_(std::move(wanted)), rng_(rng), log_(log) {}
 
   /// `options` must not be empty; `preferred` is what an expert would take.
   std::int64_t choose(const std::string& name, std::vector<std::int64_t> options, std::int64_t preferred);
@@ -34,6 +35,7 @@ class Chooser {
  private:
   Genome wanted_;
   Rng* rng_ = nullptr;
+  Genome* log_ = nullptr;
   Genome made_;
 };
 

@@ -16,6 +16,7 @@ constexpr int generations = 3;
 constexpr double random_share = 0.15;       // of every batch: the model does not know what it has not seen
 constexpr double step_share = 0.6;          // mutations that go to a neighbouring option rather than anywhere
 constexpr double cross_share = 0.4;
+constexpr std::size_t least_apart = 2;      // decisions between the candidates of a batch, while there are such: twins teach little
 constexpr std::size_t fewest_rows = 12;     // measured points before the model is asked
 
 std::size_t below(Rng& rng, std::size_t n) { return static_cast<std::size_t>(rng() % n); }
@@ -23,10 +24,13 @@ bool chance(Rng& rng, double p) { return static_cast<double>(rng() >> 11) * 0x1p
 
 }  // namespace
 
-std::optional<Mode> parse_mode(std::string_view name) {
-  if (name == "evolutionary") return Mode::evolutionary;
-  if (name == "random") return Mode::random;
-  if (name == "prior") return Mode::prior;
+std::string_view name(Mode mode) {
+  constexpr std::string_view names[] = {"evolutionary", "random", "prior"};
+  return names[static_cast<std::size_t>(mode)];
+}
+std::optional<Mode> parse_mode(std::string_view text) {
+  for (const Mode m : {Mode::evolutionary, Mode::random, Mode::prior})
+    if (name(m) == text) return m;
   return std::nullopt;
 }
 
@@ -55,6 +59,14 @@ Genome cross(const Genome& a, const Genome& b, Rng& rng) {
   for (const Choice& other : b)  // decisions that only b came to
     if (std::none_of(a.begin(), a.end(), [&](const Choice& c) { return c.name == other.name; })) out.push_back(other);
   return out;
+}
+
+std::size_t apart(const Genome& a, const Genome& b) {
+  std::size_t common = 0, equal = 0;
+  for (const Choice& c : a)
+    for (const Choice& other : b)
+      if (c.name == other.name) ++common, equal += c.value == other.value;
+  return a.size() + b.size() - common - equal;
 }
 
 Search::Search(const Space& space, Mode mode, std::uint64_t seed, std::unique_ptr<Scorer> scorer)
@@ -104,7 +116,7 @@ std::vector<Point> Search::children(std::size_t count, const std::vector<const G
 void Search::rank(std::vector<Point>& points) const {
   std::vector<const Point*> all;
   for (const Point& p : points) all.push_back(&p);
-  std::vector<float> scores = trained_ ? scorer_->score(all) : std::vector<float>();
+  const std::vector<float> scores = mode_ == Mode::evolutionary && scorer_ && scorer_->ready() ? scorer_->score(all) : std::vector<float>();
   std::vector<std::size_t> order(points.size());
   for (std::size_t n = 0; n < order.size(); ++n) order[n] = n;
   std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
@@ -123,6 +135,17 @@ void Search::take(std::vector<Point>& from, std::size_t count, std::vector<Point
   from.erase(from.begin(), from.begin() + static_cast<std::ptrdiff_t>(n));
 }
 
+/// The same with candidates that differ from each other; what is too close stays in `from`.
+void Search::take_apart(std::vector<Point>& from, std::size_t count, std::vector<Point>& to) {
+  std::vector<Point> left;
+  for (Point& p : from) {
+    const bool close = std::any_of(to.begin(), to.end(), [&](const Point& q) { return apart(p.genome, q.genome) < least_apart; });
+    if (to.size() >= count || close) left.push_back(std::move(p));
+    else if (seen_.insert(p.program_hash).second) to.push_back(std::move(p));
+  }
+  from = std::move(left);
+}
+
 std::vector<Point> Search::evolve(std::size_t count) {
   teach();
   std::vector<const Genome*> parents;
@@ -139,13 +162,20 @@ std::vector<Point> Search::evolve(std::size_t count) {
     bred = std::move(generation);
     for (std::size_t n = 0; n < bred.size() && n < brood / 4; ++n) parents.push_back(&bred[n].genome);
   }
-  rank(pool);
   std::vector<Point> out;
-  const auto random = static_cast<std::size_t>(random_share * static_cast<double>(count) + 0.5);
-  take(pool, count - std::min(random, count), out);
-  take(fresh, count, out);
-  take(pool, count, out);
+  take_ranked(std::move(pool), std::move(fresh), count, out);
   return out;
+}
+
+/// The best of a pool that differ from each other, and a share of points that nobody chose.
+void Search::take_ranked(std::vector<Point> pool, std::vector<Point> fresh, std::size_t count, std::vector<Point>& to) {
+  rank(pool);
+  const std::size_t room = to.size() < count ? count - to.size() : 0;
+  const std::size_t chosen = count - static_cast<std::size_t>(random_share * static_cast<double>(room) + 0.5);
+  take_apart(pool, chosen, to);
+  take(pool, chosen, to);
+  take(fresh, count, to);
+  take(pool, count, to);
 }
 
 std::vector<Point> Search::next(std::size_t count) {
@@ -157,6 +187,10 @@ std::vector<Point> Search::next(std::size_t count) {
       std::vector<Point> one;
       one.push_back(*std::move(first));
       take(one, count, out);
+    }
+    if (!suggested_.empty()) {
+      std::vector<Point> near = make_all(suggested_, false);
+      take(near, count, out);
     }
     if (mode_ == Mode::prior) {
       queue_ = sample(prior_sample);
@@ -173,8 +207,8 @@ std::vector<Point> Search::next(std::size_t count) {
     if (mode_ == Mode::random) {
       more = sample(2 * (count - out.size()));
     } else if (known_.empty()) {
-      more = sample(first_sample);
-      rank(more);
+      take_ranked(sample(first_sample), sample(count), count, out);
+      continue;
     } else {
       more = evolve(count - out.size());
       for (Point& p : more) out.push_back(std::move(p));
@@ -199,7 +233,7 @@ void Search::teach() {
   std::vector<Scorer::Row> rows;
   for (const Known& k : known_)
     if (!k.point.features.empty()) rows.push_back({k.point.features, k.us});
-  if (rows.size() >= fewest_rows) trained_ = static_cast<bool>(scorer_->train(rows));
+  if (rows.size() >= fewest_rows) (void)scorer_->train(rows);  // a model that cannot be trained does not rank
 }
 
 }  // namespace tecc::autotune

@@ -12,6 +12,7 @@ namespace tecc::autotune {
 
 enum class Mode : std::uint8_t { evolutionary, random, prior };
 std::optional<Mode> parse_mode(std::string_view name);
+std::string_view name(Mode mode);
 
 /// Refusals by code: how often, and one of the texts.
 struct Cluster {
@@ -29,19 +30,23 @@ class Scorer {
     double us;
   };
   virtual Check train(const std::vector<Row>& rows) = 0;
-  /// Empty before there was enough to learn from.
+  /// Whether it can rank: it was trained, or brought knowledge with it.
+  virtual bool ready() const = 0;
+  /// Empty while not ready(), and where the points cannot be scored.
   virtual std::vector<float> score(const std::vector<const Point*>& points) const = 0;
 };
 
 /// Proposes batches of points and learns from what became of them. The same seed and the same answers give the same batches.
-///   evolutionary  the first batch by the prior; then children of the best points (mutation of a choice, crossover by name),
-///                 ranked by the model, and a share of random points
+///   evolutionary  the first batch by the model, or by the prior while that knows nothing; then children of the best points
+///                 (mutation of a choice, crossover by name), ranked by the model, and a share of random points
 ///   random        random points
 ///   prior         a large random sample, in the prior's order
 class Search {
  public:
   Search(const Space& space, Mode mode, std::uint64_t seed, std::unique_ptr<Scorer> scorer = nullptr);
 
+  /// Choices that were good elsewhere, at other sizes say: they come right after the preferred point. Before the first next().
+  void begin_with(std::vector<Genome> genomes) { suggested_ = std::move(genomes); }
   /// At most `count` points that were not proposed before; fewer, or none, when the space has no more.
   std::vector<Point> next(std::size_t count);
   /// What became of a point, of this run or of an earlier one: its time, or nothing for a failure.
@@ -65,14 +70,17 @@ class Search {
   void rank(std::vector<Point>& points) const;
   void teach();
   void take(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
+  void take_apart(std::vector<Point>& from, std::size_t count, std::vector<Point>& to);
+  void take_ranked(std::vector<Point> pool, std::vector<Point> fresh, std::size_t count, std::vector<Point>& to);
 
   const Space& space_;
   Mode mode_;
   Rng rng_;
   std::unique_ptr<Scorer> scorer_;
-  bool trained_ = false, began_ = false, untaught_ = false;
+  bool began_ = false, untaught_ = false;
   std::vector<Known> known_;  // by time
   std::set<std::string> seen_;
+  std::vector<Genome> suggested_;
   std::vector<Point> queue_;  // prior: what is left of the sample
   Clusters refused_;
   std::int64_t attempts_ = 0;
@@ -81,5 +89,7 @@ class Search {
 // Exposed for tests.
 Genome mutate(const Genome& genome, Rng& rng);
 Genome cross(const Genome& a, const Genome& b, Rng& rng);
+/// Decisions that two candidates took differently, or that only one of them came to.
+std::size_t apart(const Genome& a, const Genome& b);
 
 }  // namespace tecc::autotune

@@ -19,7 +19,7 @@ Result<Point> ScheduleSpace::point(Candidate c) const {
   Point p;
   const std::vector<KernelFacts> facts = facts_of(lowered, target_);
   p.features = features_of(facts);
-  p.prior_us = prior_us(facts, target_);
+  p.prior_us = prior_us(facts);
   p.program_hash = program_hash(c.state.program);
   p.genome = std::move(c.genome);
   p.trace = std::move(c.trace);

@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,12 @@ struct Point {
   std::string program_hash;     // of the printed scheduled program: equal programs are one candidate
   std::vector<float> features;  // empty: none
   double prior_us = 0;          // the analytic estimate
+};
+
+/// A point with what became of it.
+struct TimedPoint {
+  Point point;
+  std::optional<double> us;  // nothing: the candidate failed
 };
 
 /// What a search looks for points in. Pure: may be asked from several threads at once.

@@ -1,6 +1,7 @@
 #include "autotune/tune.h"
 
 #include "autotune/model/roofline.h"
+#include "autotune/record/neighbours.h"
 #include "tests/support/te.h"
 #include "tests/support/temporary_folder.h"
 
@@ -10,9 +11,10 @@ using test::require;
 
 namespace {
 
-codegen::Workload gemm() {
+codegen::Workload gemm(int size = 256) {
   te::Bindings b;
-  b.dims = require(te::parse_dims("M=256,N=256,K=256"));
+  const std::string n = std::to_string(size);
+  b.dims = require(te::parse_dims("M=" + n + ",N=" + n + ",K=" + n));
   return require(codegen::make_workload(test::kernel("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }"), b));
 }
 codegen::Target h100() { return require(codegen::find_target("sm_90a")); }
@@ -131,6 +133,42 @@ TEST_CASE("tune: E0540 when nothing could be measured, E0511 for a record that d
   CHECK(require(recorded(w, less, db)));
   REQUIRE_FALSE(lacks);
   CHECK(render(lacks.error()) == "error E0511: the recorded schedule of 'mm' does not apply any more: kernel 'mm' needs 262144 bytes of shared memory > 1024 bytes a block; largest: 'B.shared'; tune again");
+}
+
+TEST_CASE("tune: begins with what was fast at neighbouring sizes, of the same expression and types only") {
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  TuneOptions o;
+  o.trials = 16;
+  FakeMeasurer near, far;
+  require(tune(gemm(512), h100(), near, db, o, {}, [] { return false; }));
+  require(tune(gemm(2048), h100(), far, db, o, {}, [] { return false; }));
+  const auto found = require(neighbours(db, gemm(256), h100(), 6));
+  REQUIRE(found.size() == 6);
+  const auto ranked = require(db.ranking(gemm(512).hash, fingerprint(h100())));
+  for (std::size_t n = 0; n < 4; ++n) CHECK(found[n] == ranked[n].record.genome);
+  CHECK(found[4] == require(db.ranking(gemm(2048).hash, fingerprint(h100())))[0].record.genome);
+  // The second candidate of the new size is the nearest one's best, replayed.
+  FakeMeasurer m;
+  require(tune(gemm(256), h100(), m, db, o, {}, [] { return false; }));
+  const auto w = gemm(256);
+  const Point expected = require(ScheduleSpace(w, h100()).make(Chooser(found[0])));
+  CHECK(std::find(m.measured.begin(), m.measured.begin() + 2, schedule::hash(expected.trace)) != m.measured.begin() + 2);
+  te::Bindings b;
+  b.dims = require(te::parse_dims("M=256,N=256,K=256"));
+  const auto other = require(codegen::make_workload(test::kernel("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = max[k: K](A[i, k] * B[k, j]) }"), b));
+  CHECK(require(neighbours(db, other, h100(), 6)).empty());
+}
+
+TEST_CASE("tune: stops close enough to the roofline") {
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  const auto w = gemm();
+  FakeMeasurer m;
+  TuneOptions o;
+  o.trials = 64;
+  o.enough = roofline(w, h100(), {}).us() / 1e9;  // any time is enough
+  CHECK(require(tune(w, h100(), m, db, o, {}, [] { return false; })).trials == o.batch);
 }
 
 TEST_CASE("roofline: a product of matrices and a copy") {

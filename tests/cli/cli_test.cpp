@@ -24,7 +24,7 @@ TEST_CASE("cli: help, version, no command") {
   CHECK(tool("--version").out.starts_with("tecc 0.1."));
   const test::Ran help = tool("--help");
   CHECK(help.code == 0);
-  for (const char* command : {"build", "check", "devices", "explain", "plan", "run", "tune", "records"}) {
+  for (const char* command : {"build", "check", "devices", "explain", "model", "plan", "run", "survey", "tune", "records"}) {
     CHECK(help.out.find(command) != std::string::npos);
     const test::Ran one = tool(std::string(command) + " --help");
     CHECK(one.code == 0);
@@ -204,6 +204,30 @@ TEST_CASE("cli: tune and records") {
                {"tune " + gemm + cpu + "--records " + f.path + "/not.db --trials 1", 1, "E05"},
                {"tune nowhere.te " + cpu + db, 1, "E0601"},
                {"records frob " + db, 2, ""}});
+}
+
+TEST_CASE("cli: survey, a model of its records, and tuning with it") {
+  const TemporaryFolder f;
+  const std::string space = "--out " + f.path + "/space.jsonl ", model = f.path + "/m.ubj", db = "--records " + f.path + "/r.db ";
+  const test::Ran r = tool("survey " + gemm + cpu + space + "--points 4 --retimed 2 --json");
+  INFO(r.out << r.err);
+  REQUIRE(r.code == 0);
+  CHECK(parsed(r)["measured"].get<int>() + parsed(r)["failed"].get<int>() == 4);
+  CHECK(parsed(tool("survey " + gemm + cpu + space + "--points 4 --retimed 0 --json"))["measured"] == parsed(r)["measured"]);  // nothing is done twice
+  const test::Ran trained = tool("model train --from " + f.path + "/space.jsonl --class native --out " + model + " --json");
+  INFO(trained.out << trained.err);
+  REQUIRE(trained.code == 0);
+  CHECK(parsed(trained)["tasks"].at(0)["kernel"] == "gemm");
+  CHECK(tool("tune " + gemm + cpu + db + "--trials 2 --model " + model).code == 0);
+  CHECK(tool("tune " + gemm + cpu + db + "--trials 2 --no-model").code == 0);
+  check_wrong({{"survey " + gemm + cpu, 2, "--out"},
+               {"survey " + gemm + cpu + space + "--time never", 2, "never"},
+               {"survey " + gemm + cpu + "--out " + f.path + "/nowhere/x.jsonl", 1, "E0602"},
+               {"model", 2, ""},
+               {"model train --from " + f.path + "/none.jsonl --class sm_90a --out " + model, 1, "E0601"},
+               {"model train --from " + f.path + "/space.jsonl --class sm_90a --out " + model, 1, "E0532"},
+               {"tune " + gemm + cpu + db + "--model " + f.path + "/space.jsonl", 1, "E0531"},
+               {"tune " + gemm + cpu + db + "--model x --no-model", 2, "--model"}});
 }
 
 TEST_CASE("cli: explain") {

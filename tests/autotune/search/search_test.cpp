@@ -125,3 +125,18 @@ TEST_CASE("mutate changes one decision, cross takes both parents' answers") {
     CHECK(x[3].name == "only b");
   }
 }
+
+TEST_CASE("search: a batch has no twins while there are others") {
+  CHECK(apart({{"x", {}, 1}, {"y", {}, 2}}, {{"y", {}, 3}, {"x", {}, 1}, {"z", {}, 0}}) == 2);
+  const SyntheticSpace space;
+  Search s(space, Mode::evolutionary, 4, std::make_unique<Ranker>(4));
+  for (int n = 0; n < 5; ++n) {
+    const auto batch = s.next(16);
+    for (const Point& p : batch) s.learn(p, SyntheticSpace::us(p));
+    if (n == 0) continue;  // by the prior alone
+    int twins = 0;
+    for (std::size_t a = 0; a < 14; ++a)  // the last two are random
+      for (std::size_t b = 0; b < a; ++b) twins += apart(batch[a].genome, batch[b].genome) < 2;
+    CHECK(twins == 0);
+  }
+}

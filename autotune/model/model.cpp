@@ -1,0 +1,140 @@
+#include "autotune/model/model.h"
+
+#include <xgboost/c_api.h>
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+
+#include "autotune/feature/feature.h"
+
+namespace tecc::autotune {
+namespace {
+
+constexpr int rounds = 60;
+constexpr const char* version_key = "tecc_features";
+// Small data: shallow trees, a row in a leaf is allowed. One thread and a fixed seed repeat the same model.
+constexpr std::pair<const char*, const char*> parameters[] = {
+    {"objective", "rank:pairwise"}, {"max_depth", "6"}, {"eta", "0.2"},          {"min_child_weight", "0"}, {"lambda", "1"},
+    {"subsample", "1"},             {"nthread", "1"},   {"tree_method", "hist"}, {"max_bin", "64"},         {"verbosity", "0"},
+};
+
+std::string last_words() {
+  const std::string words = XGBGetLastError();
+  return words.substr(0, words.find('\n'));
+}
+Check done(int code, const char* doing) {
+  if (code == 0) return Ok{};
+  return refuse(Code::model_failed, doing, last_words());
+}
+
+struct Matrix {
+  DMatrixHandle handle = nullptr;
+  Matrix() = default;
+  Matrix(const Matrix&) = delete;
+  Matrix& operator=(const Matrix&) = delete;
+  ~Matrix() {
+    if (handle) XGDMatrixFree(handle);
+  }
+  Check fill(const std::vector<float>& values, std::size_t rows) {
+    return done(XGDMatrixCreateFromMat(values.data(), rows, values.size() / rows, std::numeric_limits<float>::quiet_NaN(), &handle), "a matrix of features");
+  }
+  Check set(const char* what, const std::vector<float>& values) { return done(XGDMatrixSetFloatInfo(handle, what, values.data(), values.size()), what); }
+};
+
+std::shared_ptr<void> owned(BoosterHandle handle) {
+  return {handle, [](void* b) { XGBoosterFree(b); }};
+}
+
+}  // namespace
+
+Result<Model> Model::train(const std::vector<Task>& tasks, std::uint64_t seed, const Model* base) {
+  Model out;
+  std::vector<float> values, labels;
+  std::vector<unsigned> groups;
+  std::vector<const std::vector<float>*> features;
+  for (const Task& task : tasks) {
+    if (task.size() < 2) continue;  // nothing to compare with
+    double best = std::numeric_limits<double>::infinity();
+    for (const Row& r : task) best = std::min(best, r.us);
+    for (const Row& r : task) {
+      if (features.empty()) out.columns_ = r.features.size();
+      invariant(r.features.size() == out.columns_, "rows of features of one length");
+      values.insert(values.end(), r.features.begin(), r.features.end());
+      labels.push_back(static_cast<float>(best / r.us));
+      features.push_back(&r.features);
+    }
+    groups.push_back(static_cast<unsigned>(task.size()));
+  }
+  if (groups.empty()) return refuse(Code::nothing_to_learn, "these records", "no task has two candidates that were measured");
+  Matrix m;
+  TECC_CHECK(m.fill(values, labels.size()));
+  TECC_CHECK(m.set("label", labels));
+  TECC_CHECK(done(XGDMatrixSetUIntInfo(m.handle, "group", groups.data(), groups.size()), "the groups"));
+  if (base) {
+    TECC_TRY(const std::vector<float> margin, base->score(features));
+    TECC_CHECK(m.set("base_margin", margin));
+  }
+  BoosterHandle handle = nullptr;
+  TECC_CHECK(done(XGBoosterCreate(&m.handle, 1, &handle), "a booster"));
+  out.booster_ = owned(handle);
+  for (const auto& [name, value] : parameters) TECC_CHECK(done(XGBoosterSetParam(handle, name, value), name));
+  TECC_CHECK(done(XGBoosterSetParam(handle, "seed", std::to_string(seed % 2147483647).c_str()), "seed"));
+  for (int n = 0; n < rounds; ++n) TECC_CHECK(done(XGBoosterUpdateOneIter(handle, n, m.handle), "a round"));
+  return out;
+}
+
+Result<std::vector<float>> Model::score(const std::vector<const std::vector<float>*>& rows, const Model* base) const {
+  if (rows.empty()) return std::vector<float>();
+  std::vector<float> values;
+  for (const std::vector<float>* r : rows) {
+    invariant(r->size() == columns_, "rows of features of the trained length");
+    values.insert(values.end(), r->begin(), r->end());
+  }
+  Matrix m;
+  TECC_CHECK(m.fill(values, rows.size()));
+  if (base) {
+    TECC_TRY(const std::vector<float> margin, base->score(rows));
+    TECC_CHECK(m.set("base_margin", margin));
+  }
+  bst_ulong count = 0;
+  const float* scores = nullptr;
+  TECC_CHECK(done(XGBoosterPredict(booster_.get(), m.handle, 0, 0, 0, &count, &scores), "a question"));
+  invariant(count == rows.size(), "one score a row");
+  return std::vector<float>(scores, scores + count);
+}
+
+Model::Task rows_of(const std::vector<TimedPoint>& candidates) {
+  Model::Task out;
+  for (const TimedPoint& c : candidates)
+    if (c.us) out.push_back({c.point.features, *c.us});
+  return out;
+}
+
+Check Model::save(const std::string& path) const {
+  TECC_CHECK(done(XGBoosterSetAttr(booster_.get(), version_key, std::to_string(features_version).c_str()), "an attribute"));
+  if (XGBoosterSaveModel(booster_.get(), path.c_str())) return refuse(Code::file_unwritable, path, last_words());
+  return Ok{};
+}
+
+Result<Model> Model::load(const std::string& path) {
+  const auto no = [&](const std::string& why) { return refuse(Code::model_unusable, path, why); };
+  BoosterHandle handle = nullptr;
+  TECC_CHECK(done(XGBoosterCreate(nullptr, 0, &handle), "a booster"));
+  Model out;
+  out.booster_ = owned(handle);
+  if (XGBoosterLoadModel(handle, path.c_str())) return no(last_words());
+  const char* version = nullptr;
+  int there = 0;
+  TECC_CHECK(done(XGBoosterGetAttr(handle, version_key, &version, &there), "an attribute"));
+  if (!there) return no("it does not name the version of its features");
+  if (version != std::to_string(features_version)) return no(std::string("it knows features of version ") + version + ", this tecc has version " + std::to_string(features_version));
+  bst_ulong columns = 0;
+  TECC_CHECK(done(XGBoosterGetNumFeature(handle, &columns), "the number of features"));
+  if (columns != feature_count()) return no("it has another number of features");
+  out.columns_ = columns;
+  TECC_CHECK(done(XGBoosterSetParam(handle, "nthread", "1"), "nthread"));
+  return out;
+}
+
+}  // namespace tecc::autotune
