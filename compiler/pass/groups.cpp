@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/pass/hand_over.h"
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
 
@@ -146,6 +147,17 @@ Check check_repeated(const Program& p, StmtId root, BlockId id) {
   return Ok{};
 }
 
+/// Who makes a block outside of loops bound to threads follows from where its results live: they live alike.
+Check check_scopes(const Program& p, StmtId root, BlockId id) {
+  const Block& b = p.block(id);
+  const std::vector<LoopId> around = thread_loops(p, id);
+  if (threads_of(p, root) == 1 || !std::all_of(around.begin(), around.end(), [&](LoopId l) { return p.loop(l).group == Group::warpgroup; })) return Ok{};
+  std::optional<TensorId> kept, common;
+  for (const Write& w : b.writes) (p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg ? kept : common) = w.buffer;
+  if (kept && common) return refuse(Code::divergent_barrier, p[*kept].name + " MIXED", b.name);
+  return Ok{};
+}
+
 }  // namespace
 
 Result<Program> check_groups(Program p, const Limits& limits) {
@@ -183,7 +195,9 @@ Result<Program> check_groups(Program p, const Limits& limits) {
         if (feeds(p, l, p.block(b), IterKind::reduce) && !covered) return refuse(Code::uncovered_reduction, loop_name(p, l), p.block(b).name);
       }
       TECC_CHECK(check_repeated(p, root, b));
+      TECC_CHECK(check_scopes(p, root, b));
     }
+    TECC_CHECK(check_blocks_apart(p, root));
     if (const std::int64_t threads = threads_of(p, root); threads > limits.threads_per_block)
       return refuse(Code::too_many_threads, name, threads, limits.threads_per_block);
   }

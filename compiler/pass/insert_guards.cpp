@@ -48,7 +48,15 @@ bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) 
   return all;
 }
 
-/// The guards that the statement needs where it runs. A tile instruction cannot leave out elements; it need not where the surplus does no
+/// True if everything that the block reads was made beyond its tensor, too: by statements that leave nothing out there.
+bool reads_surplus(const Program& p, BlockId id) {
+  for (TensorId t : read_buffers(p.block(id)))
+    for (BlockId w : writers_of(p, t))
+      if (w != id && (compare_order(p, w, id) > 0 || !p.block(w).guards.empty())) return false;
+  return true;
+}
+
+/// The guards that the statement needs where it runs; those of the statements before it are known. A tile instruction cannot leave out elements; it need not where the surplus does no
 /// harm: bulk copies clip and fill by themselves, sums of products add zeros, and what a tile makes beyond its tensor stays in the tile.
 Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const Block& b = p.block(id);
@@ -72,7 +80,7 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const bool from_zeros = b.predicate.empty() && !from.empty() && std::all_of(from.begin(), from.end(), [&](TensorId t) { return p[t].scope == Scope::shared && filled_with_zeros(p, t); });
   if (from_zeros && !b.combiner && !p[b.writes[0].buffer].fragment.empty()) return std::vector<Expr>{};  // the copy of zeros is zero
   if (via == Via::ldmatrix) return refuse(Code::tile_form, b.name, "what lies outside of '" + p[from[0]].name + "' is not filled with zeros, and ldmatrix leaves nothing out");
-  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_memory(p, b) && !is_multiplied(p, b);
+  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_memory(p, b) && reads_surplus(p, id) && !is_multiplied(p, b);
   return stays_inside ? std::vector<Expr>{} : guards;
 }
 

@@ -65,7 +65,7 @@ Check TileCutter::box(BlockId id) {
   std::vector<NewLoop> nest;
   std::map<LoopId, std::vector<Part>> parts;
   constexpr std::int64_t longest = 256;  // of a box, in elements
-  std::map<LoopId, std::int64_t> inner;
+  std::map<std::size_t, std::int64_t> inner;  // by iteration
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;
     const auto d = dim_of(w.index, b.iters[axis.iter].var);
@@ -74,16 +74,16 @@ Check TileCutter::box(BlockId id) {
     else while (unit > longest || axis.extent % unit) --unit;
     if (d == fast && axis.extent % unit) return refuse(Code::copy_form, s.name, via, fmt::format("{} elements of a row are no multiple of the panel of {}", axis.extent, unit));
     if (unit != axis.extent) {
-      parts[axis.loop].push_back({nest.size(), 1, 0, unit});
+      parts[axis.loop].push_back({nest.size(), 1, 0, unit * axis.div});
       nest.push_back({p_.vars[b.iters[axis.iter].var].name + "p", axis.extent / unit});
     }
-    inner[axis.loop] = unit;
+    inner[axis.iter] = unit;
   }
   const std::size_t atom = nest.size();
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;
-    parts[axis.loop].push_back({nest.size(), 1, 0, 1});
-    nest.push_back({p_.vars[b.iters[axis.iter].var].name, inner[axis.loop], Group::none, LoopKind::serial});
+    parts[axis.loop].push_back({nest.size(), 1, 0, axis.div});
+    nest.push_back({p_.vars[b.iters[axis.iter].var].name, inner[axis.iter], Group::none, LoopKind::serial});
   }
   const std::vector<LoopId> made = recut(id, top, nest, parts);
   set_tile(id, made.empty() ? StmtId(id) : StmtId(made.front()), atom < made.size() ? StmtId(made[atom]) : StmtId(id), nullptr);
@@ -162,14 +162,14 @@ Check TileCutter::share_out(BlockId id) {
     lanes.push_back(std::gcd(left, count));
     left /= lanes.back();
     if (count == lanes.back()) continue;
-    parts[a->loop].push_back({nest.size(), 1, 0, unit * lanes.back()});
+    parts[a->loop].push_back({nest.size(), 1, 0, unit * lanes.back() * a->div});
     nest.push_back({p_.vars[b.iters[a->iter].var].name + "r", count / lanes.back()});
   }
   for (std::size_t n = 0; n < order.size(); taken *= lanes[n++])
-    if (lanes[n] > 1) parts[order[n]->loop].push_back({nest.size(), taken, lanes[n], n == 0 ? width : 1});
+    if (lanes[n] > 1) parts[order[n]->loop].push_back({nest.size(), taken, lanes[n], (n == 0 ? width : 1) * order[n]->div});
   if (taken > 1) nest.push_back({"t", taken, Group::thread});
   if (width > 1) {
-    parts[order[0]->loop].push_back({nest.size(), 1, 0, 1});
+    parts[order[0]->loop].push_back({nest.size(), 1, 0, order[0]->div});
     nest.push_back({"v", width, Group::none, async ? LoopKind::serial : LoopKind::vectorized});
   }
   const std::vector<LoopId> made = recut(id, top, nest, parts);

@@ -12,6 +12,7 @@ struct Settings {
   std::uint64_t count = 0;            // cases at most; 0: by time alone
   Witnesses witnesses;
   std::string folder;                 // where failures go; "": nowhere
+  bool write_all = false;             // every pair before it runs: for one that crashes
   std::size_t failures = 20;          // enough
   double shrink = 20;                 // seconds a failure
 };

@@ -61,7 +61,7 @@ class Drawer {
         some.resize(std::min<std::size_t>(some.size(), 2 + static_cast<std::size_t>(below(r_, 2))));
         return Reorder{some};
       }
-      case 9: case 10: return Bind{some_loops(), one_of<loop::Group>(r_, {loop::Group::thread, loop::Group::thread, loop::Group::block, loop::Group::none})};
+      case 9: case 10: return bind();
       case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
       case 12: return Unroll{some_loops()};
       case 13: return Inline{{block()}};
@@ -131,9 +131,11 @@ class Drawer {
     for (loop::StmtId root : p_.kernels) {
       const auto blocks = loop::blocks_under(p_, root);
       if (blocks.empty()) continue;
-      const auto chain = refs_of(loop::loops_around(p_, one_of(r_, blocks)));
+      auto around = loop::loops_around(p_, one_of(r_, blocks));
+      if (!one_in(r_, 6)) std::erase_if(around, [&](loop::LoopId l) { return shares_reduction(l) && l != around[0]; });
+      const auto chain = refs_of(around);
       if (chain.empty()) continue;
-      if (one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::block});
+      if (p_[root].children.size() == 1 && one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::block});
       if (chain.size() > 1) out.push_back(Bind{{chain[1 + static_cast<std::size_t>(below(r_, chain.size() - 1))]}, loop::Group::thread});
       else if (out.empty() || one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::thread});
     }
@@ -145,6 +147,22 @@ class Drawer {
   const loop::Program& p_;
   Random& r_;
   Live l_;
+
+  /// Mostly what a GPU can run: blocks outermost, threads that share no reduction.
+  Step bind() {
+    const auto group = one_of<loop::Group>(r_, {loop::Group::thread, loop::Group::thread, loop::Group::block, loop::Group::none});
+    if (group == loop::Group::none || one_in(r_, 5)) return Bind{some_loops(), group};
+    std::vector<Ref> fits;
+    for (const auto& [ref, id] : l_.loops) {
+      const bool outermost = !p_[p_[id].parent].as<loop::Loop>() || p_.loop(p_[id].parent).group == loop::Group::block;
+      if (group == loop::Group::block ? outermost && p_[p_[id].parent].children.size() == 1 : !shares_reduction(id)) fits.push_back(ref);
+    }
+    return Bind{{fits.empty() ? loop() : one_of(r_, fits)}, group};
+  }
+  bool shares_reduction(loop::LoopId l) const {
+    const auto blocks = loop::blocks_under(p_, l);
+    return std::any_of(blocks.begin(), blocks.end(), [&](loop::BlockId b) { return loop::feeds(p_, l, p_.block(b), loop::IterKind::reduce) || loop::feeds(p_, l, p_.block(b), loop::IterKind::scan); });
+  }
 
   Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
   Ref block() { return l_.blocks.empty() ? Ref{} : one_of(r_, l_.blocks).first; }
