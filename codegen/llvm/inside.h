@@ -15,7 +15,7 @@ struct Module::Inside {
 
 /// E0441 for a target LLVM does not know.
 Result<std::unique_ptr<llvm::TargetMachine>> machine_of(const Target& target);
-/// The -O3 pipeline; quick: -O1.
+/// The -O3 pipeline, or what must be.
 void optimise(llvm::Module& module, llvm::TargetMachine& machine, Effort effort = Effort::full);
 /// A copy in a context of its own.
 std::unique_ptr<llvm::Module> copy_into(llvm::LLVMContext& context, const Module& module);

@@ -99,7 +99,8 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine, Effort effort)
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, calls, modules);
-  builder.buildPerModuleDefaultPipeline(effort == Effort::full ? llvm::OptimizationLevel::O3 : llvm::OptimizationLevel::O1).run(module, modules);
+  if (effort == Effort::full) builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  else builder.buildO0DefaultPipeline(llvm::OptimizationLevel::O0).run(module, modules), machine.setOptLevel(llvm::CodeGenOptLevel::None);
 }
 
 std::unique_ptr<llvm::Module> copy_into(llvm::LLVMContext& context, const Module& module) {

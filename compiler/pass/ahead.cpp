@@ -21,11 +21,15 @@ Check check_ahead(const Program& p, const Channel& c, std::span<const StmtId> ah
   if (loop.group != Group::none || loop.stages || loop.reversed) return no(p, c, fmt::format("loop '{}' is bound, skewed or reversed", loop_name(p, c.loop)));
   for (StmtId s : ahead)
     for (BlockId b : blocks_under(p, s))
-      for (TensorId t : read_buffers(p.block(b)))
+      for (TensorId t : read_buffers(p.block(b))) {
+        bool fetched = p[t].scope == Scope::global;  // anything else holds no more than its own iterations need
         for (BlockId w : writers_of(p, t)) {
           const bool along = std::any_of(ahead.begin(), ahead.end(), [&](StmtId a) { return is_inside(p, w, a); });
           if (!along && is_inside(p, w, c.loop)) return no(p, c, fmt::format("'{}' is made in loop '{}', too", p[t].name, loop_name(p, c.loop)));
+          fetched |= along;
         }
+        if (!fetched) return no(p, c, fmt::format("its copies read '{}', which is not in global memory", p[t].name));
+      }
   return Ok{};
 }
 

@@ -175,7 +175,7 @@ Check check_scopes(const Program& p, StmtId root, BlockId id) {
   if (threads_of(p, root) == 1 || !std::all_of(around.begin(), around.end(), [&](LoopId l) { return p.loop(l).group == Group::warpgroup; })) return Ok{};
   std::optional<TensorId> kept, common;
   for (const Write& w : b.writes) (p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg ? kept : common) = w.buffer;
-  if (kept && common) return refuse(Code::mixed_writes, b.name, p[*kept].name, p[*common].name);
+  if (kept && common) return refuse(Code::divergent_barrier, p[*kept].name + " MIXED", b.name);
   return Ok{};
 }
 

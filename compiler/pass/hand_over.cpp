@@ -192,7 +192,7 @@ Check check_blocks_apart(const Program& p, StmtId root) {
   if (std::all_of(grid.begin(), grid.end(), [&](LoopId l) { return constant_extent(p, l) == 1; })) return Ok{};
   return for_each_handed(p, root, [&](TensorId t, BlockId w, BlockId u) -> Check {
     if (p[t].scope != Scope::global || stays_with_executor(p, t, w, u, std::nullopt)) return Ok{};
-    return refuse(Code::blocks_hand_over, p[t].name, p.block(u).name, p.block(w).name);
+    return refuse(Code::divergent_barrier, p[t].name + " BLOCKS", p.block(u).name);
   });
 }
 

@@ -106,8 +106,15 @@ class Drawer {
       }
       case 28: return SplitReduction{loop(), 2 + below(r_, 3), 1 + below(r_, 2)};
       case 29: {
-        const Ref b = buffer();
-        return Pipeline{loop(), {b}, 2 + below(r_, 2)};
+        // What lies in shared memory, in a loop around the copy that fills it.
+        std::vector<std::pair<Ref, loop::BlockId>> filled;
+        for (const Ref& ref : l_.buffers)
+          if (const auto t = buffer_of(s_, ref); t && p_[*t].scope == loop::Scope::shared)
+            for (loop::BlockId w : loop::writers_of(p_, *t)) filled.emplace_back(ref, w);
+        if (filled.empty() || one_in(r_, 5)) return Pipeline{loop(), {buffer()}, 2 + below(r_, 2)};
+        const auto& [ref, w] = one_of(r_, filled);
+        const auto around = refs_of(loop::loops_around(p_, w));
+        return Pipeline{around.empty() ? loop() : one_of(r_, around), {ref}, 2 + below(r_, 2)};
       }
       case 30: {
         const auto chain = path();
@@ -115,7 +122,7 @@ class Drawer {
         return Raster{chain[0], chain[1], 1 + below(r_, 3), one_in(r_, 3) ? Order::longest_first : Order::forward};
       }
       case 31: return one_in(r_, 2) ? Step{Reverse{loop()}} : Step{Partition{loop()}};
-      case 32: return one_in(r_, 3) ? Step{Persist{loop()}} : one_in(r_, 2) ? Step{Blockize{loop()}} : Step{CopyWith{{block()}, one_of<loop::Via>(r_, {loop::Via::vector, loop::Via::cp_async})}};
+      case 32: return one_in(r_, 3) ? Step{Persist{loop()}} : one_in(r_, 2) ? Step{Blockize{loop()}} : Step{CopyWith{{copy()}, one_of<loop::Via>(r_, {loop::Via::vector, loop::Via::cp_async})}};
       default: {
         // Two statements of a loop that hold several: the first runs ahead.
         const Ref a = block(), b = block();
@@ -166,6 +173,13 @@ class Drawer {
 
   Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
   Ref block() { return l_.blocks.empty() ? Ref{} : one_of(r_, l_.blocks).first; }
+  /// Mostly a block that brings something to shared memory.
+  Ref copy() {
+    std::vector<Ref> out;
+    for (const auto& [ref, id] : l_.blocks)
+      if (p_[p_.block(id).writes[0].buffer].scope == loop::Scope::shared && !p_.block(id).combiner) out.push_back(ref);
+    return out.empty() || one_in(r_, 4) ? block() : one_of(r_, out);
+  }
   Ref buffer() { return one_of(r_, l_.buffers); }
   Ref reduction() {
     std::vector<Ref> out;
