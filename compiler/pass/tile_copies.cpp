@@ -45,6 +45,8 @@ Check TileCutter::box(BlockId id) {
   const std::string via = b.tile->via == Via::bulk ? "bulk" : "bulk_tensor";
   if (p_[shared].scope != Scope::shared || p_[global].scope != Scope::global)
     return refuse(Code::copy_form, p_[w.buffer].name, via, "bulk copies go between global and shared memory");
+  for (LoopId l : thread_loops(p_, id))
+    if (p_.loop(l).group != Group::warpgroup) return refuse(Code::copy_form, p_[w.buffer].name, via, fmt::format("one thread issues it, and loop '{}' is bound to several", loop_name(p_, l)));
   if (read->otherwise && (!load || !is_zero(read->otherwise))) return refuse(Code::copy_form, p_[shared].name, via, "outside of the tensor it must hold another value than zero");
   const StmtId top = top_of(id);
   TECC_TRY(const std::vector<TileAxis> axes, axes_of(id, top));
@@ -102,7 +104,8 @@ std::int64_t TileCutter::widest(const Block& b, const Axes& axes, TensorId globa
     if (axis.loop == LoopId{} || dim_of(load ? from : to, i.var) != g.shape.size() - 1 || dim_of(load ? to : from, i.var) != fast_dim(s)) continue;
     for (const std::int64_t bytes : {16, 8, 4, 2}) {
       const std::int64_t n = bytes / size;
-      bool fits = n > 1 && axis.extent % n == 0 && known_divisor(p_, g.shape.back()) % n == 0 && known_divisor(p_, i.upper) % n == 0 && i.lower % n == 0 && i.binding.offset % n == 0 &&
+      if (n <= 1) continue;
+      bool fits = axis.extent % n == 0 && known_divisor(p_, g.shape.back()) % n == 0 && known_divisor(p_, i.upper) % n == 0 && i.lower % n == 0 && i.binding.offset % n == 0 &&
                   g.alignment % bytes == 0 && s.pad % n == 0;
       for (const Digit& d : i.binding.digits) fits &= d.loop == axis.loop || d.stride % n == 0;
       if (fits) return n;

@@ -136,6 +136,7 @@ struct Machine {
     const auto& ahead = st.block->ahead;
     return f.counts[l.n] + (ahead && ahead->loop == l ? ahead->by : 0);
   }
+  void join(Warp& w, std::size_t l);  // a loop that runs backwards: the lanes that have its iteration
   void begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed);  // an iteration
   std::uint32_t running(const Warp& w, LoopId skewed) const;  // bits: the stages that run in the loop's iteration
   bool is_elected(const Warp& w, Group group) const;
