@@ -48,12 +48,33 @@ bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) 
   return all;
 }
 
-/// True if everything that the block reads was made beyond its tensor, too: by statements that leave nothing out there.
+/// What an index reaches, also beyond the domains of the block's iterations.
+std::optional<Interval> reach_of(const Program& p, const Block& b, const Expr& index) {
+  const auto affine = affine_of(index);
+  const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+  return binding ? std::optional(range_of(p, *binding)) : std::nullopt;
+}
+
+/// True if everything that the block reads was made beyond its tensor, too: by statements that leave nothing out and reach as far.
 bool reads_surplus(const Program& p, BlockId id) {
-  for (TensorId t : read_buffers(p.block(id)))
-    for (BlockId w : writers_of(p, t))
-      if (w != id && (compare_order(p, w, id) > 0 || !p.block(w).guards.empty())) return false;
-  return true;
+  const Block& b = p.block(id);
+  bool all = true;
+  walk(b.writes[0].value, [&](const Expr& e) {
+    const auto* r = e.as<Read>();
+    if (!r) return all;
+    for (BlockId w : writers_of(p, r->tensor)) {
+      const Block& made = p.block(w);
+      if (w == id) continue;
+      all &= compare_order(p, w, id) < 0 && made.guards.empty();
+      for (const Write& to : made.writes)
+        for (std::size_t d = 0; to.buffer == r->tensor && d < to.index.size(); ++d) {
+          const auto want = reach_of(p, b, r->index[d]), have = reach_of(p, made, to.index[d]);
+          all &= want && have && have->low <= want->low && have->high >= want->high;
+        }
+    }
+    return all;
+  });
+  return all;
 }
 
 /// The guards that the statement needs where it runs; those of the statements before it are known. A tile instruction cannot leave out elements; it need not where the surplus does no

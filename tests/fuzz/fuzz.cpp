@@ -25,7 +25,7 @@ Report fuzz(const Settings& settings, std::ostream* progress) {
   std::map<std::string, int> kept;
   constexpr int of_a_kind = 2;
   double said = 0;
-  for (std::uint64_t n = settings.first; passed() < settings.seconds && (!settings.count || out.cases < settings.count) && out.failures.size() < settings.failures; ++n) {
+  for (std::uint64_t n = settings.first; passed() < settings.seconds && (!settings.count || out.cases < settings.count) && out.failures.size() < settings.failures; n += settings.step) {
     running_case = n;
     ++out.cases;
     Random r = random_of(settings.seed, n);

@@ -42,6 +42,7 @@ int main(int argc, char** argv) {
   std::vector<std::string> witnesses{"interpreter", "llvm", "simulator"};
   std::string replay_path, dump;
   bool json = false, quiet = false;
+  std::uint64_t jobs = 1;
   app.add_option("--seed", s.seed, "the same seed and the same build give the same cases");
   app.add_option("--seconds", s.seconds);
   app.add_option("--first", s.first, "begin with this case");
@@ -53,6 +54,7 @@ int main(int argc, char** argv) {
   app.add_option("--shrink", s.shrink, "seconds to make a failure small");
   app.add_option("--replay", replay_path, "run the pair PATH.te and PATH.schedule again");
   app.add_option("--dump-ir", dump, "of the pair that --replay runs: the program as scheduled and after every pass for a GPU");
+  app.add_option("--jobs", jobs, "processes; the cases are the same");
   app.add_flag("--json", json);
   app.add_flag("--quiet", quiet, "no progress");
   CLI11_PARSE(app, argc, argv);
@@ -74,7 +76,8 @@ int main(int argc, char** argv) {
     return fault.empty() ? 0 : 1;
   }
 
-  const Report r = fuzz::fuzz(s, json || quiet ? nullptr : &std::cerr);
+  std::ostream* const progress = json || quiet ? nullptr : &std::cerr;
+  const Report r = jobs > 1 ? fuzz_in_parallel(s, jobs, progress) : fuzz::fuzz(s, progress);
   if (json) {
     nlohmann::json failures = nlohmann::json::array();
     for (const Report::Kept& f : r.failures) failures.push_back({{"name", f.name}, {"fault", f.fault}, {"expression", f.text}, {"schedule", f.schedule}, {"command", f.command}});

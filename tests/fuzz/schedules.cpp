@@ -168,7 +168,11 @@ class Drawer {
   }
   bool shares_reduction(loop::LoopId l) const {
     const auto blocks = loop::blocks_under(p_, l);
-    return std::any_of(blocks.begin(), blocks.end(), [&](loop::BlockId b) { return loop::feeds(p_, l, p_.block(b), loop::IterKind::reduce) || loop::feeds(p_, l, p_.block(b), loop::IterKind::scan); });
+    return std::any_of(blocks.begin(), blocks.end(), [&](loop::BlockId b) {
+      // Threads may share one that they combine.
+      const bool combined = std::any_of(p_.cross_threads.begin(), p_.cross_threads.end(), [&](const loop::CrossThread& c) { return c.block == b && l != c.at && loop::is_inside(p_, l, c.at); });
+      return (!combined && loop::feeds(p_, l, p_.block(b), loop::IterKind::reduce)) || loop::feeds(p_, l, p_.block(b), loop::IterKind::scan);
+    });
   }
 
   Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
