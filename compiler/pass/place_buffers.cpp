@@ -249,11 +249,19 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   for (std::size_t d = 0; d < b.shape.size(); ++d) {
     std::optional<Part> all;
     std::vector<Part> parts;
+    std::optional<std::vector<Digit>> along;
     bool whole = false;
     BlockId first = accesses[0].block;
     for (const Access& a : accesses) {
       Part one = part_of(p, p.block(a.block), a.index[d], still);
-      if (rotates(b)) std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop; });
+      if (rotates(b)) {  // a slot moves along with its loop, if everybody's index does
+        std::vector<Digit> mine;
+        std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop && (mine.push_back(x), true); });
+        if (is_inside(p, a.block, b.slot_loop) && !one.whole) {
+          whole |= along && *along != mine;
+          along = std::move(mine);
+        }
+      }
       if (one.whole) {
         whole = true;
         if (st.private_to_thread && has_thread(p, st.at, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);

@@ -94,6 +94,10 @@ std::optional<StmtId> company_of(const Program& p, BlockId b);
 /// is new (a copy of the part that the loop runs over) may not read what the kernel computes part by part: E0321.
 Check check_widened(const Program& p, LoopId l, const std::function<bool(LoopId)>& gone);
 
+/// A block of the kernel outside of `at` that uses what `sum` writes, where threads may combine that once only (reduction.cpp): each iteration
+/// of `at` would combine again what all of them share. Largest and smallest values stay what they are.
+std::optional<BlockId> used_outside(const Program& p, BlockId sum, LoopId at);
+
 /// True if one copy directly inside `l` fills `b` for readers beside it (pipeline.cpp).
 bool fills_ahead(const Program& p, LoopId l, TensorId b);
 

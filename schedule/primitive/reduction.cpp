@@ -205,6 +205,16 @@ Applied apply(const State& state, const Rfactor& step) {
   return out;
 }
 
+std::optional<BlockId> used_outside(const Program& p, BlockId sum, LoopId at) {
+  const auto combiner = p.block(sum).combiner;
+  if (combiner != Reducer::sum && combiner != Reducer::prod) return std::nullopt;
+  for (const Write& w : p.block(sum).writes)
+    for (const auto& users : {loop::readers_of(p, w.buffer), loop::writers_of(p, w.buffer)})
+      for (BlockId b : users)
+        if (loop::root_of(p, b) == loop::root_of(p, sum) && !loop::is_inside(p, b, at)) return b;
+  return std::nullopt;
+}
+
 Check check(const State& state, const CrossThreadReduce& step) {
   TECC_TRY(const std::vector<BlockId> blocks, blocks_of(state, step.blocks));
   TECC_TRY(const LoopId l, loop_of(state, step.at));
@@ -218,6 +228,12 @@ Check check(const State& state, const CrossThreadReduce& step) {
       std::vector<std::string> names;
       for (LoopId m : loop::loops_around(p, *outermost_reduction_loop(p, id))) names.push_back(say(p, m));
       return refuse(Code::not_inside, b.name, say(p, l), say_list(names));
+    }
+    if (const auto other = used_outside(p, id, l)) {
+      std::vector<std::string> names;
+      for (LoopId m : loop::loops_around(p, id))
+        if (!loop::feeds(p, m, b, IterKind::reduce) && loop::is_inside(p, *other, m)) names.push_back(say(p, m));
+      return refuse(Code::not_inside, say_block(p, *other), say(p, l), say_list(names));
     }
     for (const Write& w : b.writes)
       if (p[w.buffer].role == loop::Role::output) return refuse(Code::is_output, b.name, p[w.buffer].name);
