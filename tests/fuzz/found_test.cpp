@@ -246,3 +246,8 @@ TEST_CASE("compute_at: a copy of a copy grows, and what it reads does not") {
   CHECK(flat.refused(copies + "split(s.j, 7)\ncompute_at(al, s.i)") == "s:4:1: error E0321: block 'al' reads 'X.shared', which is not complete at that place");
   test::replayed(flat.with(copies + "compute_at(al, s.i)"), false);
 }
+
+TEST_CASE("split_reduction: a sum that its own kernel reads would be there a kernel later") {
+  const test::Subject columns{"kernel c(X: f64[M, N]) -> (Y) { Y[j: N] = min[i: M](X[i, j]) }", "M=16,N=3"};
+  CHECK(columns.refused("i0, i1 = split(Y.i, 4)\nreorder(i0, Y.j, i1)\nrfactor(Y, i1)\nsplit_reduction(i0, 2)").find("error E0313: the loops of block 'Y.rf' also hold 'Y'") != std::string::npos);
+}
