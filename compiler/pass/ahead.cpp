@@ -20,7 +20,11 @@ Check check_ahead(const Program& p, const Channel& c, std::span<const StmtId> ah
   const Loop& loop = p.loop(c.loop);
   if (loop.group != Group::none || loop.stages || loop.reversed) return no(p, c, fmt::format("loop '{}' is bound, skewed or reversed", loop_name(p, c.loop)));
   for (StmtId s : ahead)
-    for (BlockId b : blocks_under(p, s))
+    for (BlockId b : blocks_under(p, s)) {
+      for (const Write& w : p.block(b).writes) {  // the iteration behind the last has a slot, and no place elsewhere
+        const bool own = p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg;
+        if (!own && std::find(c.buffers.begin(), c.buffers.end(), w.buffer) == c.buffers.end()) return no(p, c, fmt::format("the statements that fill it write '{}', too", p[w.buffer].name));
+      }
       for (TensorId t : read_buffers(p.block(b))) {
         bool fetched = p[t].scope == Scope::global;  // anything else holds no more than its own iterations need
         for (BlockId w : writers_of(p, t)) {
@@ -30,6 +34,7 @@ Check check_ahead(const Program& p, const Channel& c, std::span<const StmtId> ah
         }
         if (!fetched) return no(p, c, fmt::format("its copies read '{}', which is not in global memory", p[t].name));
       }
+    }
   return Ok{};
 }
 

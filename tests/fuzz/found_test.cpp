@@ -251,3 +251,13 @@ TEST_CASE("split_reduction: a sum that its own kernel reads would be there a ker
   const test::Subject columns{"kernel c(X: f64[M, N]) -> (Y) { Y[j: N] = min[i: M](X[i, j]) }", "M=16,N=3"};
   CHECK(columns.refused("i0, i1 = split(Y.i, 4)\nreorder(i0, Y.j, i1)\nrfactor(Y, i1)\nsplit_reduction(i0, 2)").find("error E0313: the loops of block 'Y.rf' also hold 'Y'") != std::string::npos);
 }
+
+TEST_CASE("cache_write: iterations behind the end of a fused loop write a part of the next row") {
+  const test::Subject turn{"kernel t(X: f64[K, N]) -> (Y) { Y[j: N, i: K] = X[i, j] * 2 }", "N=4,K=9"};
+  CHECK(turn.refused("j0, j1, j2 = split(Y.j, [4, 3])\ni0, i1 = split(Y.i, 4)\nf = fuse(j2, i0)\nf0, f1 = split(f, 5)\nreorder(i1, f0, f1)\ncache_write(Y, Y, global, i1)").find("error E0320: ") != std::string::npos);
+}
+
+TEST_CASE("pipeline: what fills the slot also writes what has no slots") {
+  const test::Subject square{"kernel s(X: f64[K]) -> (Y) { Y[i: K] = X[i] * 2 }", "K=6"};
+  CHECK(test::lowering_refused(square.with("i0, i1, i2 = split(Y.i, [1, 2])\na, al = cache_write(Y, Y, shared, i2)\nb, bl = cache_write(al, al, shared, i1)\npipeline(i1, al)")).find("error E0421: ") != std::string::npos);
+}
