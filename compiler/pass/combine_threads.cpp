@@ -41,6 +41,8 @@ Result<Program> combine_threads(Program p, const Limits& limits) {
       threads *= d.mod;
     }
     if (threads == 1) continue;
+    for (LoopId l : thread_loops(p, c.block))  // a team lies within one iteration of the loops around it
+      if (const std::int64_t weight = thread_weight(p, l); weight >= stride * threads && weight % (stride * threads)) return refuse(Code::scattered_threads, b.name);
     Combine combine{{}, *b.combiner, threads, stride, {}, {}};
     for (const Write& w : b.writes) combine.buffers.push_back(w.buffer);
     combine.scratch = add_scratch(p, b.name, combine, limits);
