@@ -104,6 +104,18 @@ TEST_CASE("parsers: schedules of many points and lines take no time") {
   CHECK(refused(many("unroll([Y.i])\n", 20'000) + "nothing(Y.i)").starts_with("s:20001:1: error E0331: no step is called 'nothing'"));
 }
 
+TEST_CASE("parsers: a minus before a literal is printed as what it was read as") {
+  for (const std::string body : {"--0", "-(0)", "---2 - -3", "-(2)", "--2.5 * -(0.5)", "-(-(1))"}) {
+    INFO(body);
+    const te::Kernel k = test::kernel("kernel k(X: f32[N]) -> (Y) { Y[i: N] = X[i] * " + body + " }");
+    const std::string once = te::print(k);
+    INFO(once);
+    const te::Kernel again = test::kernel(once);
+    CHECK(te::print(again) == once);
+    CHECK(same_value(again.stages[0].body, k.stages[0].body));
+  }
+}
+
 TEST_CASE("parsers: assembly of pieces, numbers of devices that do not fit") {
   for (const char* text : {"Function : k\n/*/ ;\n/*0000*/ @P0;", ".entry k(\n{\n@%p1;\n}", "Compiling entry function 'k'\nUsed 99999999999 registers"}) parser("assembly").read(text);
   const std::string file = "{\"arch\": \"sm_90a\", \"sm_count\": ";
