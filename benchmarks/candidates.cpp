@@ -61,7 +61,7 @@ void mix(std::uint64_t& sum, const void* data, std::size_t size) {
   for (std::size_t n = 0; n < size; ++n) sum = (sum ^ static_cast<const unsigned char*>(data)[n]) * 0x100000001b3u;
 }
 
-/// The rules' choices at random, and one to three loops more that are unrolled: the rules alone have some hundred thousand traces, too few
+/// The rules' choices at random, and two to four loops more that are unrolled: the rules alone have some hundred thousand traces, too few
 /// for a million draws.
 Result<Candidate> draw(const codegen::Workload& workload, const codegen::Target& target, Rng& rng) {
   TECC_TRY(Candidate c, propose(workload.naive, target, Chooser({}, &rng)));
@@ -70,7 +70,7 @@ Result<Candidate> draw(const codegen::Workload& workload, const codegen::Target&
     for (std::uint32_t k = 0; k < c.state.results[n].size(); ++k)
       if (const schedule::Ref r{schedule::Ref::Base::step, n, k, {}}; schedule::loop_of(c.state, r)) loops.push_back(r);
   std::shuffle(loops.begin(), loops.end(), rng);
-  loops.resize(std::min<std::size_t>(loops.size(), 1 + rng() % 3));
+  loops.resize(std::min<std::size_t>(loops.size(), 2 + rng() % 3));
   for (const schedule::Ref& l : loops) {
     const schedule::Step step = schedule::Unroll{{l}};
     TECC_CHECK(schedule::run(c.state, step));

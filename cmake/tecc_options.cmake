@@ -3,6 +3,7 @@ option(TECC_TESTS "build the tests" ON)
 option(TECC_DEV "ccache and mold, where they are installed" OFF)
 option(TECC_STATIC_LLVM "link LLVM statically (for the relocatable archive)" OFF)
 option(TECC_RELOCATABLE "install the shared libraries that the tool needs beside it" OFF)
+option(TECC_FUZZ_PARSERS "tecc_fuzz_parsers, by libFuzzer (clang; use the preset)" OFF)
 set(TECC_SANITIZE "" CACHE STRING "sanitizers of the compiler, e.g. address,undefined")
 
 if(TECC_DEV)

@@ -2,10 +2,9 @@
 // what is needed and ignores what it does not know.
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "codegen/artifact.h"
 #include "ir/base/files.h"
+#include "ir/base/json.h"
 
 namespace tecc {
 namespace {
@@ -130,15 +129,15 @@ const Json& need(const Json& from, const char* key) {
 }
 
 template <class T> void get(const Json& from, const char* key, T& into) {
-  if (const auto found = from.find(key); found != from.end() && !found->is_null()) into = found->get<T>();
+  if (const auto found = from.find(key); found != from.end() && !found->is_null()) into = exactly<T>(*found);
 }
 template <class T> void get(const Json& from, const char* key, std::optional<T>& into) {
-  if (const auto found = from.find(key); found != from.end() && !found->is_null()) into = found->get<T>();
+  if (const auto found = from.find(key); found != from.end() && !found->is_null()) into = exactly<T>(*found);
 }
 
 /// A formula may be written as a plain integer.
 std::string formula(const Json& from) {
-  if (from.is_number_integer()) return std::to_string(from.get<std::int64_t>());
+  if (from.is_number_integer()) return std::to_string(exactly<std::int64_t>(from));
   return from.get<std::string>();
 }
 void get_formula(const Json& from, const char* key, std::string& into) {
@@ -158,7 +157,7 @@ DType read_type(const Json& from) {
 
 void read_pairs(const Json& from, const char* key, std::vector<std::pair<std::string, std::int64_t>>& into) {
   if (!from.contains(key)) return;
-  for (const auto& [name, value] : from[key].items()) into.emplace_back(name, value.template get<std::int64_t>());
+  for (const auto& [name, value] : from[key].items()) into.emplace_back(name, exactly<std::int64_t>(value));
 }
 
 ContractDim read_dim(const std::string& name, const Json& from) {
@@ -199,7 +198,7 @@ LaunchArg read_arg(const Json& from) {
   if (kind == "scalar") {
     ScalarArg a{read_type(need(from, "type")), {}};
     const Json& value = need(from, "value");
-    if (value.is_number_integer()) a.value = value.get<std::int64_t>();
+    if (value.is_number_integer()) a.value = exactly<std::int64_t>(value);
     else if (value.is_number()) a.value = value.get<double>();
     else a.value = value.get<std::string>();
     return a;
@@ -219,8 +218,8 @@ LaunchArg read_arg(const Json& from) {
   a.dtype = read_type(need(from, "dtype"));
   a.dims = formulas(need(from, "dims"));
   a.strides_bytes = formulas(need(from, "strides_bytes"));
-  a.box = need(from, "box").get<std::vector<std::int64_t>>();
-  a.element_strides = need(from, "element_strides").get<std::vector<std::int64_t>>();
+  a.box = all_exactly<std::int64_t>(need(from, "box"));
+  a.element_strides = all_exactly<std::int64_t>(need(from, "element_strides"));
   get(from, "interleave", a.interleave);
   get(from, "swizzle", a.swizzle);
   get(from, "l2_promotion", a.l2_promotion);
@@ -240,7 +239,7 @@ Launch read_launch(const Json& from) {
     get_formula(from, "tasks", l.tasks);
     return l;
   }
-  const auto integer = +[](const Json& j) { return j.get<std::int64_t>(); };
+  const auto integer = +[](const Json& j) { return exactly<std::int64_t>(j); };
   CudaLaunch l;
   l.kernel = need(from, "kernel").get<std::string>();
   l.image = need(from, "image").get<std::string>();
@@ -350,8 +349,10 @@ std::string to_json(const Contract& c) {
 
 Result<Contract> parse_contract(std::string_view json, std::string_view file) {
   const auto bad = [&](std::string why) { return refuse(Code::contract_bad, std::string(file), std::move(why)); };
+  const auto parsed = parse_json(json);
+  if (!parsed) return bad(std::get<std::string>(parsed.error().args[0]));
   try {
-    Contract c = read(Json::parse(json));
+    Contract c = read(*parsed);
     if (const Check ok = verify(c); !ok) return bad(std::get<std::string>(ok.error().args[1]));
     return c;
   } catch (const Unusable& u) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 
@@ -181,6 +182,27 @@ Check add_cuda(const Workload& w, const Plan& plan, const CudaText& cuda, const 
   return Ok{};
 }
 
+/// The stage that lowering begins with: what the plan's steps leave, or what its file holds.
+Result<compiler::Stage> first_stage(const Workload& w, const Plan& plan) {
+  if (!plan.from) {
+    TECC_TRY(schedule::State state, schedule::replay(w.naive, plan.schedule));
+    return compiler::Stage{"scheduled", std::move(state.program)};
+  }
+  if (is_cuda(*plan.from)) return refuse(Code::no_stage, plan.from->name, "CUDA text runs on a GPU and nowhere else");
+  TECC_TRY(compiler::Stage stage, compiler::parse_stage(*plan.from, plan.target.limits));
+  TECC_CHECK(belongs(stage.program, w, *plan.from));
+  return stage;
+}
+
+/// What f() returns; a row of how long it took goes to `spent`.
+template <class F>
+auto timed(std::vector<compiler::Spent>* spent, const char* step, F f) {
+  const auto begin = std::chrono::steady_clock::now();
+  auto out = f();
+  if (spent) spent->push_back({step, std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count()});
+  return out;
+}
+
 Result<Variant> cpu_variant(const Workload& w, const Plan& plan, const Program& p, const std::string& stem, const Emit& emit, Built& out) {
   cpu::Target target;
   target.cpu = plan.target.arch;
@@ -257,19 +279,19 @@ double flops_of(const Program& p) {
   return flops;
 }
 
-Result<Program> lowered(const Workload& w, const Plan& plan, const std::string& dump) {
-  const compiler::Limits& limits = plan.target.limits;
-  if (!plan.from) {
-    TECC_TRY(const schedule::State state, schedule::replay(w.naive, plan.schedule));
-    return compiler::lower(state.program, limits, dump);
-  }
-  if (is_cuda(*plan.from)) return refuse(Code::no_stage, plan.from->name, "CUDA text runs on a GPU and nowhere else");
-  TECC_TRY(compiler::Stage stage, compiler::parse_stage(*plan.from, limits));
-  TECC_CHECK(belongs(stage.program, w, *plan.from));
-  return compiler::lower_from(std::move(stage), limits, dump);
+Result<Program> lowered(const Workload& w, const Plan& plan, const std::string& dump, std::vector<compiler::Spent>* spent) {
+  TECC_TRY(compiler::Stage stage, timed(spent, "schedule", [&] { return first_stage(w, plan); }));
+  return compiler::lower_from(std::move(stage), plan.target.limits, dump, spent);
 }
 
-Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump) {
+std::optional<std::string> reproducer(const Workload& w, const Plan& plan) {
+  auto stage = first_stage(w, plan);
+  if (!stage) return std::nullopt;
+  const auto found = compiler::before_bug(*std::move(stage), plan.target.limits, plan.target.limits.gpu ? compiler::gpu_pipeline() : compiler::cpu_pipeline());
+  return found ? std::optional(print(*found)) : std::nullopt;
+}
+
+Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump, std::vector<compiler::Spent>* spent) {
   Built out;
   out.contract = skeleton(w, w.naive);
   for (const Plan& plan : plans) {
@@ -279,16 +301,16 @@ Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emi
     if (!folder.empty()) std::filesystem::create_directories(folder);
     std::optional<Program> p;
     if (!from_cuda) {
-      TECC_TRY(p, lowered(w, plan, folder));
+      TECC_TRY(p, lowered(w, plan, folder, spent));
     }
     if (plan.target.kind == Target::Kind::cuda) {
-      auto cuda = from_cuda ? parse_cuda(*plan.from) : cuda_text(plan, *p, skeleton(w, *p));
+      auto cuda = timed(spent, "emit", [&] { return from_cuda ? parse_cuda(*plan.from) : cuda_text(plan, *p, skeleton(w, *p)); });
       if (!cuda) return cuda.error();
       if (from_cuda) TECC_CHECK(belongs(cuda->contract, out.contract, plan.target.arch, *plan.from));
       if (!folder.empty()) TECC_CHECK(write_file(folder + "/" + stem + ".cu", print(*cuda)));
-      TECC_CHECK(add_cuda(w, plan, *cuda, stem, emit, out));
+      TECC_CHECK(timed(spent, "compile", [&] { return add_cuda(w, plan, *cuda, stem, emit, out); }));
     } else {
-      TECC_TRY(Variant v, cpu_variant(w, plan, *p, stem, emit, out));
+      TECC_TRY(Variant v, timed(spent, "emit and compile", [&] { return cpu_variant(w, plan, *p, stem, emit, out); }));
       out.contract.variants.push_back(std::move(v));
     }
     if (emit.ir && p) {

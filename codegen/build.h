@@ -37,10 +37,13 @@ struct Plan {
   std::optional<Source> from{};  // instead of the schedule: a file that --dump-ir wrote, perhaps edited
 };
 /// The plan's program as an emitter takes it: scheduled and lowered, or lowered from the stage that it goes on from. E03xx, E04xx.
-Result<loop::Program> lowered(const Workload& workload, const Plan& plan, const std::string& dump = {});
+Result<loop::Program> lowered(const Workload& workload, const Plan& plan, const std::string& dump = {}, std::vector<compiler::Spent>* spent = nullptr);
+/// The text to go on from (Plan::from) in front of the pass that has a bug with this plan; nullopt where no pass has one.
+std::optional<std::string> reproducer(const Workload& workload, const Plan& plan);
 /// Lowers, emits and compiles each plan into one artifact. With `dump` not empty every stage is written there, the CUDA text with its
 /// contract as the last line; of several plans in a folder each. E03xx, E04xx; E0606 without NVRTC when images are wanted.
-Result<Built> build(const Workload& workload, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump = {});
+/// `spent`, if given, gets a row for the schedule, each pass, the text and what compiles it.
+Result<Built> build(const Workload& workload, const std::vector<Plan>& plans, const Emit& emit, const std::string& dump = {}, std::vector<compiler::Spent>* spent = nullptr);
 
 /// Where intermediate tensors lie in the workspace of a lowered program: an offset for each, and the bytes in all (formulas).
 struct Workspace {

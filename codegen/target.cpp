@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "ir/base/files.h"
+#include "ir/base/json.h"
 #include "ir/base/nearest.h"
 #include "ir/instruction/instruction.h"
 
@@ -87,11 +88,13 @@ std::optional<Target> known(const std::string& arch) {
   return std::nullopt;
 }
 
-Result<Target> read_device_file(const std::string& path) {
-  TECC_TRY(const std::string text, read_file(path));
-  const auto no = [&](const std::string& why) { return refuse(Code::device_file, path, why); };
-  const auto j = nlohmann::ordered_json::parse(text, nullptr, false);
-  if (j.is_discarded() || !j.is_object()) return no("is not one JSON object");
+}  // namespace
+
+Result<Target> parse_device_file(const std::string& text, const std::string& file) {
+  const auto no = [&](const std::string& why) { return refuse(Code::device_file, file, why); };
+  const auto parsed = parse_json(text);
+  if (!parsed || !parsed->is_object()) return no("is not one JSON object");
+  const auto& j = *parsed;
   if (!j.contains("arch") || !j["arch"].is_string()) return no("names no \"arch\"; known: " + known_names());
   const auto base = known(j["arch"].get<std::string>());
   if (!base) return refuse(Code::unknown_arch, j["arch"].get<std::string>(), known_names());
@@ -103,9 +106,10 @@ Result<Target> read_device_file(const std::string& path) {
   std::string wrong;
   for_each_number(t, [&](const char* key, auto& field) {
     if (!j.contains(key)) return;
-    const bool fits = std::is_integral_v<std::decay_t<decltype(field)>> ? j[key].is_number_integer() : j[key].is_number();
+    constexpr bool whole = std::is_integral_v<std::decay_t<decltype(field)>>;
+    const bool fits = whole ? j[key].is_number_integer() && j[key] <= INT64_MAX : j[key].is_number();
     if (fits && j[key] > 0) field = j[key].template get<std::decay_t<decltype(field)>>();
-    else wrong = fmt::format("gives {} for '{}', which is a {}number above 0", j[key].dump(), key, std::is_integral_v<std::decay_t<decltype(field)>> ? "whole " : "");
+    else wrong = fmt::format("gives {} for '{}', which is a {}number above 0", j[key].dump(), key, whole ? "whole " : "");
   });
   if (!wrong.empty()) return no(wrong);
   if (!j.contains("instructions")) return t;
@@ -121,8 +125,6 @@ Result<Target> read_device_file(const std::string& path) {
   return t;
 }
 
-}  // namespace
-
 std::vector<Target> known_targets() {
   std::vector<Target> out;
   for (const Row& r : rows) out.push_back(from_row(r));
@@ -131,7 +133,10 @@ std::vector<Target> known_targets() {
 
 Result<Target> find_target(const std::string& text) {
   if (text == "cpu" || text == "llvm") return cpu();
-  if (text.ends_with(".json")) return read_device_file(text);
+  if (text.ends_with(".json")) {
+    TECC_TRY(const std::string file, read_file(text));
+    return parse_device_file(file, text);
+  }
   if (auto t = known(text)) return *std::move(t);
   return refuse(Code::unknown_arch, text, known_names());
 }

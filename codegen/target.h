@@ -24,6 +24,8 @@ struct Target {
 
 /// "sm_90a", a device file (targets/*.json), "cpu" or "native"; E0414, E0431, E0601.
 Result<Target> find_target(const std::string& text);
+/// The text of a device file; `file` is for the message. E0414, E0431.
+Result<Target> parse_device_file(const std::string& text, const std::string& file);
 /// A GPU as a device file, every key in it. find_target of that file is the target again.
 std::string device_file(const Target& target);
 std::vector<Target> known_targets();

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <fstream>
 
 #include "compiler/pass/passes.h"
@@ -81,9 +82,12 @@ Result<Stage> parse_stage(const Source& source, const Limits& limits) {
   return Stage{after, std::move(p)};
 }
 
-Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump) { return lower_from({std::string(before_all), std::move(p)}, limits, dump); }
+Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump, std::vector<Spent>* spent) {
+  return lower_from({std::string(before_all), std::move(p)}, limits, dump, spent);
+}
 
-Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump) {
+Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump, std::vector<Spent>* spent) {
+  using Clock = std::chrono::steady_clock;
   const std::size_t done = passes_until(stage.after, limits).value();
   const auto all = pipeline(limits);
   const auto write = [&](std::size_t n, std::string_view name) {
@@ -95,6 +99,7 @@ Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::s
   for (std::size_t n = 0; n < all.size(); ++n) {
     // What was fed back behind check_instructions has met another device's.
     if (n < done && all[n].function != check_instructions) continue;
+    const auto begin = spent ? Clock::now() : Clock::time_point{};
     auto after = all[n].function(std::move(stage.program), limits);
     if (!after) return after.error();
     stage.program = *std::move(after);
@@ -102,8 +107,29 @@ Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::s
     name_as_printed(stage.program);
     write(n + 1, all[n].name);
     TECC_CHECK(verified(stage.program, all[n].leaves, all[n].name));
+    if (spent) spent->push_back({std::string(all[n].name), std::chrono::duration<double, std::milli>(Clock::now() - begin).count()});
   }
   return std::move(stage.program);
+}
+
+std::optional<Stage> before_bug(Stage stage, const Limits& limits, std::span<const Pass> passes) {
+  const auto last = std::find_if(passes.begin(), passes.end(), [&](const Pass& p) { return p.name == stage.after; });
+  const auto first = last == passes.end() ? passes.begin() : last + 1;
+  name_as_printed(stage.program);
+  for (const Pass& pass : std::span(first, passes.end())) {
+    Stage next{std::string(pass.name), stage.program};
+    try {
+      auto after = pass.function(std::move(next.program), limits);
+      if (!after) return number(after.error().code).starts_with('B') ? std::optional(std::move(stage)) : std::nullopt;
+      next.program = *std::move(after);
+      name_as_printed(next.program);
+      if (!verify(next.program, pass.leaves)) return stage;
+    } catch (const std::exception&) {
+      return stage;
+    }
+    stage = std::move(next);
+  }
+  return std::nullopt;
 }
 
 }  // namespace tecc::compiler

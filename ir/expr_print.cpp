@@ -55,7 +55,9 @@ class Printer {
         [&](const Var& v) { out += names_.var(v.id); },
         [&](const Unary& u) {
           out += symbol(u.op);
-          if (u.op == UnOp::neg || u.op == UnOp::logical_not) return put(u.a, level_unary);
+          // -5 reads as one literal: a minus before a literal that has none keeps its brackets.
+          const bool apart = u.op == UnOp::neg && u.a.as<Literal>() && level_of(u.a) == level_primary;
+          if (u.op == UnOp::neg || u.op == UnOp::logical_not) return put(u.a, apart ? level_primary + 1 : level_unary);
           call({&u.a});
         },
         [&](const Binary& b) {

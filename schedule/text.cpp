@@ -79,14 +79,16 @@ class Parser {
   const Source& source_;
   std::size_t at_ = 0;
   int depth_ = 0;
+  std::size_t counted_ = 0;
+  std::uint32_t line_ = 1, column_ = 1;
 
   char peek() const { return at_ < source_.text.size() ? source_.text[at_] : '\0'; }
-  CallSite place() const {
-    std::uint32_t line = 1, column = 1;
-    for (std::size_t n = 0; n < at_ && n < source_.text.size(); ++n) source_.text[n] == '\n' ? (++line, column = 1) : ++column;
-    return {source_.name, line, column};
+  /// Of at_; counted on from the place before, as places are asked for in the order of the text.
+  CallSite place() {
+    for (; counted_ < at_ && counted_ < source_.text.size(); ++counted_) source_.text[counted_] == '\n' ? (++line_, column_ = 1) : ++column_;
+    return {source_.name, line_, column_};
   }
-  Refusal wrong(const std::string& wanted) const {
+  Refusal wrong(const std::string& wanted) {
     std::string found(1, peek());
     if (peek() == '\0') found = "the end";
     else if (peek() == '\n') found = "the end of the line";
@@ -228,15 +230,11 @@ class Handles {
   explicit Handles(const loop::Program& naive) : p_(naive) {}
 
   std::optional<Ref> find(const std::string& text) const {
-    if (const auto bound = results_.find(text); bound != results_.end()) return bound->second;
-    for (std::uint32_t n = 0; n < p_.stages.size(); ++n)
-      if (p_.stages[n].name == text) return Ref{Ref::Base::stage, n, 0, {}};
-    for (std::uint32_t n = 0; n < p_.inputs.size(); ++n)
-      if (p_[p_.inputs[n]].name == text) return Ref{Ref::Base::input, n, 0, {}};
+    if (const auto named = whole(text)) return named;
     const std::size_t dot = text.rfind('.');
     if (dot == std::string::npos) return std::nullopt;
     const std::string axis = text.substr(dot + 1);
-    auto base = find(text.substr(0, dot));
+    auto base = whole(text.substr(0, dot));
     if (!base || base->axis || axis.empty()) return std::nullopt;
     if (base->base == Ref::Base::stage) {
       const Block& b = p_.block(p_.stages[base->index].block);
@@ -263,6 +261,16 @@ class Handles {
   }
 
  private:
+  /// A name that is bound, a stage or an input; names of stages may hold points (C.sum).
+  std::optional<Ref> whole(const std::string& text) const {
+    if (const auto bound = results_.find(text); bound != results_.end()) return bound->second;
+    for (std::uint32_t n = 0; n < p_.stages.size(); ++n)
+      if (p_.stages[n].name == text) return Ref{Ref::Base::stage, n, 0, {}};
+    for (std::uint32_t n = 0; n < p_.inputs.size(); ++n)
+      if (p_[p_.inputs[n]].name == text) return Ref{Ref::Base::input, n, 0, {}};
+    return std::nullopt;
+  }
+
   const loop::Program& p_;
   std::map<std::string, Ref> results_;
 };

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "ir/base/json.h"
 #include "ir/base/sha256.h"
 
 namespace tecc::autotune {
@@ -91,8 +91,10 @@ std::string identity(const Record& r) { return sha256(text(to_json(r))); }
 
 Result<Record> parse_record(const std::string& line_text, const std::string& file, std::int64_t line) {
   const auto no = [&](const std::string& why) { return refuse(Code::record_line, file, line, why); };
+  const auto parsed = parse_json(line_text);
+  if (!parsed) return no(std::get<std::string>(parsed.error().args[0]));
+  const Json& j = *parsed;
   try {
-    const Json j = Json::parse(line_text);
     Record r;
     r.workload = j.at("workload");
     r.kernel = j.at("kernel");
@@ -103,7 +105,7 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
     r.trace_hash = j.at("trace");
     r.program_hash = j.at("program");
     for (const Json& c : j.at("genome"))
-      r.genome.push_back({c.at("name"), c.at("options").get<std::vector<std::int64_t>>(), c.at("value")});
+      r.genome.push_back({c.at("name"), all_exactly<std::int64_t>(c.at("options")), exactly<std::int64_t>(c.at("value"))});
     if (j.contains("us") == j.contains("failed")) return no("it needs either 'us' or 'failed'");
     if (j.contains("us")) {
       Measured m{j["us"].get<std::vector<double>>()};
@@ -116,13 +118,13 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
       if (!phase) return no("unknown phase '" + j["failed"]["phase"].get<std::string>() + "'");
       r.outcome = Failed{*phase, j["failed"].at("code"), j["failed"].at("message")};
     }
-    r.round = j.at("round");
-    r.seed = j.at("seed");
+    r.round = exactly<int>(j.at("round"));
+    r.seed = exactly<std::uint64_t>(j.at("seed"));
     r.tool = j.at("tool");
-    r.features = j.at("features");
+    r.features = exactly<int>(j.at("features"));
     r.expression = j.value("expression", "");
     r.search = j.value("search", "");
-    r.made = j.value("made", std::int64_t{0});
+    if (j.contains("made")) r.made = exactly<std::int64_t>(j["made"]);
     return r;
   } catch (const nlohmann::json::exception& e) {
     return no(e.what());

@@ -12,6 +12,8 @@ std::string_view trimmed(std::string_view s) {
   return s;
 }
 std::string_view word(std::string_view s) { return s.substr(0, s.find_first_of(" \t;,")); }
+/// What stands behind the first blank; nothing where there is none.
+std::string_view behind_word(std::string_view s) { return s.substr(std::min(s.find_first_of(" \t"), s.size())); }
 template <class F>
 void for_each_line(std::string_view text, F f) {
   for (std::size_t n = 0; !text.empty(); ++n) {
@@ -63,7 +65,7 @@ std::vector<Assembly> parse_sass(std::string_view text) {
       now.places[std::string(line.substr(0, line.size() - 1))] = now.out.instructions.size();
       return;
     }
-    const std::size_t close_comment = line.find("*/");
+    const std::size_t close_comment = line.find("*/", 2);
     if (!line.starts_with("/*") || close_comment == std::string_view::npos || line.find(';') == std::string_view::npos) return;
     std::uint64_t address = 0;
     std::from_chars(line.data() + 2, line.data() + close_comment, address, 16);
@@ -73,7 +75,7 @@ std::vector<Assembly> parse_sass(std::string_view text) {
     i.line = number;
     if (line.starts_with('@')) {
       i.predicated = true;
-      line = trimmed(line.substr(line.find_first_of(" \t")));
+      line = trimmed(behind_word(line));
     }
     i.opcode = std::string(word(line));
     std::string target;
@@ -130,7 +132,7 @@ std::vector<Assembly> parse_ptx(std::string_view text) {
       i.line = number;
       if (one.starts_with('@')) {
         i.predicated = true;
-        one = trimmed(one.substr(one.find_first_of(" \t")));
+        one = trimmed(behind_word(one));
       }
       i.opcode = std::string(word(one));
       const auto label = one.find_last_of(" \t");

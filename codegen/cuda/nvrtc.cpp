@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <fmt/format.h>
 
+#include <charconv>
 #include <cstdlib>
 #include <regex>
 #include <sstream>
@@ -164,7 +165,11 @@ std::vector<KernelResources> parse_ptxas_log(const std::string& log) {
   std::string line;
   while (std::getline(lines, line)) {
     std::smatch m;
-    const auto number = [&](int group) { return std::stoi(m[group].str()); };
+    const auto number = [&](int group) {  // what does not fit is none of ptxas's numbers
+      int out = 0;
+      std::from_chars(&*m[group].first, &*m[group].first + m[group].length(), out);
+      return out;
+    };
     if (std::regex_search(line, m, entry)) out.push_back({m[1].str()});
     if (out.empty()) continue;
     KernelResources& k = out.back();

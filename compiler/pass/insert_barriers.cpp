@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "compiler/pass/events.h"
 #include "compiler/pass/hand_over.h"
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
@@ -17,11 +18,33 @@ namespace {
 /// A buffer's slot, counted from the iteration that is running; buffers without slots have slot 0 only.
 using Place = std::pair<TensorId, std::int64_t>;
 struct Pending {
-  std::set<Place> reads;
-  std::set<std::pair<Place, BlockId>> writes;  // and who writes: the instances of one block write different elements
+  std::set<std::pair<Place, BlockId>> reads, writes;  // and who does: the instances of one block write different elements
   void merge(const Pending& o) {
     reads.insert(o.reads.begin(), o.reads.end());
     writes.insert(o.writes.begin(), o.writes.end());
+  }
+};
+
+/// What no barrier has settled yet. Where copies run ahead, barriers of a later stage do not run in the loop's first rounds: they settle things for
+/// statements of their stage and later ones alone.
+struct State {
+  Pending all;
+  Pending late;                // of it, what is open for statements from `stage` on
+  std::uint32_t stage = 0;
+  const Pending& open(std::uint32_t for_stage) const { return for_stage >= stage ? late : all; }
+  void settle(std::uint32_t from_stage) {
+    late = {};
+    stage = from_stage;
+    if (stage == 0) all = {};
+  }
+  void add(const Pending& more) {
+    all.merge(more);
+    late.merge(more);
+  }
+  void merge(const State& o) {
+    all.merge(o.all);
+    late.merge(o.late);
+    stage = std::max(stage, o.stage);
   }
 };
 
@@ -35,7 +58,7 @@ class Inserter {
         else if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && (readable(w.buffer, root) || rewritten(w.buffer, root)))) handed_.insert(w.buffer);
     if (handed_.empty()) return;
     fences_ = crosses_proxies(root);
-    Pending start;
+    State start;
     sequence(root, start, true);
   }
 
@@ -101,7 +124,7 @@ class Inserter {
   /// Barriers among the threads of one iteration of `s`, whose statements may follow those of its iteration before.
   void inside(StmtId s) {
     const auto outer = std::exchange(owner_, s);
-    Pending state;
+    State state;
     sequence(s, state, false);
     sequence(s, state, true);
     owner_ = outer;
@@ -120,37 +143,121 @@ class Inserter {
       for (const Write& w : b.writes)
         if (here(w.buffer)) out.writes.insert({place(w.buffer), id});
       for (TensorId t : read_buffers(b))
-        if (here(t)) out.reads.insert(place(t));
+        if (here(t)) out.reads.insert({place(t), id});
     }
     return out;
   }
 
   bool conflict(const Pending& before, const Pending& now) const {
-    for (const auto& [place, writer] : before.writes) {
-      if (now.reads.count(place)) return true;
-      for (const auto& [other, who] : now.writes)
-        if (place == other && who != writer) return true;
+    const auto meet = [&](const auto& first, const auto& second, bool both_write) {
+      return std::any_of(first.begin(), first.end(), [&](const auto& x) {
+        return std::any_of(second.begin(), second.end(), [&](const auto& y) { return x.first == y.first && !(both_write && x.second == y.second) && !same_thread(x.first.first, x.second, y.second); });
+      });
+    };
+    return meet(before.writes, now.reads, false) || meet(before.writes, now.writes, true) || meet(before.reads, now.writes, false);
+  }
+
+  /// True if one thread alone touches each element of the buffer in both blocks, the same in both.
+  bool same_thread(TensorId t, BlockId a, BlockId b) const {
+    const auto x = toucher(t, a);
+    return x && x == (a == b ? x : toucher(t, b));
+  }
+
+  /// Which thread touches an element, read off the element's coordinates: (x / stride) % mod in each dimension, times div, all added up, is the
+  /// number of the thread. nullopt where the coordinates do not tell.
+  using Toucher = std::vector<std::vector<ThreadDigit>>;
+  std::optional<Toucher> toucher(TensorId t, BlockId id) const {
+    const Block& b = p_.block(id);
+    if (b.tile || b.ahead || owner_) return std::nullopt;
+    std::vector<LoopId> threads;
+    for (LoopId l : loops_around(p_, id)) {
+      if (is_thread_group(p_.loop(l).group)) threads.push_back(l);
+      if (p_.loop(l).group == Group::warp || p_.loop(l).group == Group::warpgroup) return std::nullopt;  // several threads an iteration
     }
-    return std::any_of(now.writes.begin(), now.writes.end(), [&](const auto& w) { return before.reads.count(w.first) > 0; });
+    if (threads.empty()) return std::nullopt;
+    std::optional<Toucher> all;
+    const auto accept = [&](const std::vector<Expr>& index) {
+      const auto one = toucher(b, index, threads);
+      const bool same = one && (!all || all == one);
+      all = one;
+      return same;
+    };
+    for (const Write& w : b.writes) {
+      if (w.buffer == t && !accept(w.index)) return std::nullopt;
+      bool good = true;
+      walk(w.value, [&](const Expr& e) {
+        if (const auto* r = e.as<tecc::Read>(); r && r->tensor == t) good = good && accept(r->index);
+        return good;
+      });
+      if (!good) return std::nullopt;
+    }
+    return all;
+  }
+  std::optional<Toucher> toucher(const Block& b, const std::vector<Expr>& index, const std::vector<LoopId>& threads) const {
+    Toucher out;
+    std::map<LoopId, std::map<std::int64_t, std::int64_t>> told;  // of each loop over threads: the digits by div, with how many values they have
+    for (const Expr& e : index) {
+      const auto a = affine_of(e);
+      const auto binding = a ? binding_of(b, *a) : std::nullopt;
+      if (!binding || binding->offset) return std::nullopt;
+      std::vector<Digit> digits = normal(p_, *binding).digits;
+      std::sort(digits.begin(), digits.end(), [](const Digit& x, const Digit& y) { return x.stride < y.stride; });
+      std::vector<ThreadDigit>& here = out.emplace_back();
+      __int128 below = 0;  // the largest sum of the faster digits
+      for (const Digit& d : digits) {
+        const Interval reach = range_of(p_, d);
+        if (p_.loop(d.loop).retired || reach.low < 0 || d.stride <= below) return std::nullopt;
+        // x / stride % mod is a digit of threads only if what is slower comes in whole rounds of it.
+        if (!here.empty() && d.stride % (here.back().stride * here.back().mod)) return std::nullopt;
+        if (const auto part = thread_digit(p_, d)) {
+          if (!told[d.loop].emplace(d.div, part->mod).second) return std::nullopt;
+          here.push_back(*part);
+        }
+        below += reach.high;
+      }
+    }
+    for (LoopId l : threads) {  // every thread is told from the others
+      std::int64_t known = 1;
+      for (const auto& [div, values] : told[l])
+        if (div == known) known *= values;
+      if (known != constant_extent(p_, l)) return std::nullopt;
+    }
+    return out;
   }
 
   /// One iteration later, slots count one less.
+  State next_iteration(const State& s, LoopId l) const { return {next_iteration(s.all, l), next_iteration(s.late, l), s.stage}; }
   Pending next_iteration(const Pending& s, LoopId l) const {
     Pending out;
     const auto later = [&](Place x) {
       if (p_[x.first].slots > 1 && p_[x.first].slot_loop == l) x.second = floor_mod(x.second - 1, p_[x.first].slots);
       return x;
     };
-    for (const Place& x : s.reads) out.reads.insert(later(x));
+    for (const auto& [x, who] : s.reads) out.reads.insert({later(x), who});
     for (const auto& [x, who] : s.writes) out.writes.insert({later(x), who});
     return out;
+  }
+
+  /// The first stage of a statement in it.
+  std::uint32_t stage_of(StmtId unit) const {
+    std::uint32_t out = UINT32_MAX;
+    for (BlockId b : mine_under(unit)) out = std::min(out, p_[b].stage);
+    return out;
+  }
+
+  /// An event at which the threads looked at will meet.
+  bool meets(StmtId s) const {
+    const auto* e = p_[s].as<Event>();
+    if (!e || p_[s].role != role_ || !becomes_barrier(p_, *e)) return false;
+    const Group owner = p_.channels[e->channel].owner;
+    return owner == Group::block || (owner_ && owner == p_.loop(*owner_).group);
   }
 
   /// False for a loop in which nothing is handed over and nobody meets: it leaves what is pending as it was. Loops are walked several times
   /// a level, so most of a tree should be passed by.
   bool matters(StmtId s) {
     if (const auto known = matters_.find(s); known != matters_.end()) return known->second;
-    bool yes = p_[s].as<Barrier>() || p_[s].as<Combine>();
+    bool yes = p_[s].as<Barrier>() || p_[s].as<Combine>() || meets(s);
     if (const auto* b = p_[s].as<Block>(); b && p_[s].role == role_) {
       yes = std::any_of(b->writes.begin(), b->writes.end(), [&](const Write& w) { return handed_.count(w.buffer) > 0; });
       for (TensorId t : read_buffers(*b)) yes |= handed_.count(t) > 0;
@@ -160,7 +267,7 @@ class Inserter {
   }
 
   /// Walks the statements of `parent` with what is pending before them; inserts barriers, or only counts them.
-  int sequence(StmtId parent, Pending& state, bool insert) {
+  int sequence(StmtId parent, State& state, bool insert) {
     int barriers = 0;
     const auto barrier = [&](std::size_t& n, StmtId before) {
       ++barriers;
@@ -179,27 +286,30 @@ class Inserter {
     };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {
       const StmtId s = p_[parent].children[n];
-      if (p_[s].as<Event>() || p_[s].as<Sync>() || !matters(s)) continue;
-      if (p_[s].as<Barrier>()) {
+      if (p_[s].as<Sync>() || !matters(s)) continue;
+      if (p_[s].as<Event>()) {
+        if (!fences_ && meets(s)) state.settle(p_[s].stage);
+      } else if (p_[s].as<Barrier>()) {
         if (!fences_) state = {};
       } else if (const auto* c = p_[s].as<Combine>()) {
         if (needs_scratch(*c) && !fences_) state = {};  // it has barriers of its own
       } else if (is_unit(s)) {
         if (insert && has_owned(s)) inside(s);
         const Pending now = uses_of(s);
-        if (conflict(state, now)) barrier(n, s);
-        state.merge(now);
+        if (conflict(state.open(stage_of(s)), now)) barrier(n, s);
+        state.add(now);
       } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block && !l->persistent) {
         barriers += sequence(s, state, insert);  // its iterations run in different blocks of threads
       } else {
         // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
         // that saves a barrier in every round.
-        Pending round;
+        State round;
         sequence(s, round, false);
-        Pending carried = l->persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : Pending{};
-        Pending in = carried, alone = carried;
-        in.merge(state);
-        Pending with = in;
+        State carried = l->persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : State{};
+        State in = carried, alone = carried;
+        const State before = l->stages ? State{state.all, state.all, 0} : state;  // stages count from the loop that has them
+        in.merge(before);
+        State with = in;
         if (sequence(s, with, false) > sequence(s, alone, false)) {
           barrier(n, s);
           in = carried;
@@ -208,6 +318,7 @@ class Inserter {
         const bool runs = constant_extent(p_, s).value_or(0) > 0;
         if (runs) state = std::move(in);
         else state.merge(in);
+        if (l->stages) state = {state.all, state.all, 0};
       }
     }
     return barriers;

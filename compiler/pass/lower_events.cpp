@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "compiler/pass/events.h"
 #include "compiler/pass/passes.h"
+#include "ir/loop/affine.h"
 
 /// Events of channels become operations on barriers and on groups of asynchronous work.
 namespace tecc::compiler {
@@ -16,8 +18,27 @@ bool read_by_threads(const Program& p, const Channel& c) {
       if (!p.block(b).tile || !p.block(b).tile->instruction) return true;
   return false;
 }
+bool is_bulk(const Program& p, const Channel& c) {
+  const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
+  return tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor);
+}
 
 }  // namespace
+
+bool becomes_barrier(const Program& p, const Event& e) {
+  const Channel& c = p.channels[e.channel];
+  switch (c.how) {
+    case Channel::How::cp_async: return e.kind == Event::Kind::wait;
+    case Channel::How::mbarrier: return e.kind == Event::Kind::commit && !is_bulk(p, c);
+    case Channel::How::bulk_store: return e.kind == Event::Kind::commit;
+    default: return false;
+  }
+}
+
+bool runs_once(const Program& p, StmtId s) {
+  const auto around = loops_around(p, s);
+  return std::none_of(around.begin(), around.end(), [&](LoopId l) { return p.loop(l).persistent || (p.loop(l).group == Group::none && range_of(p, l).high > 0); });
+}
 
 Result<Program> lower_events(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
@@ -43,7 +64,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
         if (e.kind == Event::Kind::wait) sync(Op::wait_full, c.owner);
       } else if (c.how == Channel::How::mbarrier) {
         const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
-        const bool bulk = tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor), groups = tile && tile->via == Via::cp_async;
+        const bool bulk = is_bulk(p, c), groups = tile && tile->via == Via::cp_async;
         switch (e.kind) {
           case Event::Kind::acquire:
             sync(Op::wait_empty, c.owner);
@@ -68,7 +89,9 @@ Result<Program> lower_events(Program p, const Limits& limits) {
         if (e.kind == Event::Kind::commit) sync(Op::commit_copies, c.owner);
       } else {
         switch (e.kind) {
-          case Event::Kind::acquire: sync(Op::await_bulk_read, c.owner, c.slots - 1), into.push_back(Barrier{c.owner}); break;
+          case Event::Kind::acquire:  // of a slot that was stored from before
+            if (!runs_once(p, s)) sync(Op::await_bulk_read, c.owner, c.slots - 1), into.push_back(Barrier{c.owner});
+            break;
           case Event::Kind::commit: sync(Op::fence_async, c.owner), into.push_back(Barrier{c.owner}); break;
           case Event::Kind::wait: break;
           case Event::Kind::release: sync(Op::commit_bulk, c.owner); break;

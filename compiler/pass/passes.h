@@ -1,7 +1,9 @@
 #pragma once
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "ir/base/result.h"
 #include "ir/loop/program.h"
@@ -68,8 +70,14 @@ Result<loop::Program> check_groups(loop::Program p, const Limits& limits);
 
 std::span<const Pass> gpu_pipeline();
 std::span<const Pass> cpu_pipeline();
-/// Runs a pipeline and the verifier after every pass (B0902); with `dump` not empty every stage is written to DIR/NN_name.ir.
-Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump = {});
+/// How long a step of building took, its verification included.
+struct Spent {
+  std::string step;
+  double ms;
+};
+/// Runs a pipeline and the verifier after every pass (B0902); with `dump` not empty every stage is written to DIR/NN_name.ir. `spent`, if
+/// given, gets a row a pass.
+Result<loop::Program> lower(loop::Program p, const Limits& limits, const std::string& dump = {}, std::vector<Spent>* spent = nullptr);
 
 /// A program as it stands after one of the passes, or `scheduled`: before them.
 struct Stage {
@@ -81,7 +89,10 @@ std::string print(const Stage& stage);
 /// Reads such a text; the program is verified as after that pass. E0432 without the line or of another pipeline, E01xx, E0433.
 Result<Stage> parse_stage(const Source& source, const Limits& limits);
 /// The passes behind the stage.
-Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump = {});
+Result<loop::Program> lower_from(Stage stage, const Limits& limits, const std::string& dump = {}, std::vector<Spent>* spent = nullptr);
+/// The stage in front of the first of `passes` that breaks the program (B0902) or throws: print() of it is what reproduces the bug.
+/// nullopt if none does, or one refuses.
+std::optional<Stage> before_bug(Stage stage, const Limits& limits, std::span<const Pass> passes);
 
 /// The shared memory that threads meet in where shuffles do not reach (needs_scratch); one place where they do.
 TensorId add_scratch(loop::Program& p, const std::string& name, const loop::Combine& combine, const Limits& limits);

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
-#include <set>
+#include <map>
 
 #include "ir/instruction/instruction.h"
 #include "ir/loop/parse_expression.h"
@@ -13,6 +13,7 @@
 namespace tecc::loop {
 namespace {
 
+constexpr int deepest_tree = 256;  // loops within loops: passes recurse over them
 constexpr StmtId gone{~std::uint32_t{0}};  // `_` where a row that is no more was named
 
 class Parser {
@@ -79,6 +80,7 @@ class Parser {
   Table<TensorId> buffers_;
   Table<VarId> dims_, scope_;
   bool in_block_ = false;
+  int nesting_ = 0;
   std::vector<std::pair<std::uint32_t, Token>> channels_used_, roles_used_;
   std::vector<std::pair<TensorId, Token>> reused_;
 
@@ -90,16 +92,11 @@ class Parser {
   Check runtime_dims() {
     const std::size_t start = in_.position();
     TECC_CHECK(in_.expect("("));
+    int braces = 0;  // a storage's dimensions are told apart by semicolons, too
     for (int depth = 1; depth > 0 && in_.now().kind != Token::end; in_.advance()) {
       depth += in_.is("(") - in_.is(")");
-      if (depth != 1 || !in_.is(";")) continue;
-      int braces = 0;  // a storage's dimensions are told apart by semicolons, too
-      for (std::size_t n = start; n < in_.position(); ++n) {
-        Cursor c = in_;
-        c.go_to(n);
-        braces += c.is("{") - c.is("}");
-      }
-      if (braces) continue;
+      braces += in_.is("{") - in_.is("}");
+      if (depth != 1 || !in_.is(";") || braces) continue;
       in_.advance();
       do {
         TECC_TRY(const Token name, in_.name("the name of a runtime dim"));
@@ -173,6 +170,14 @@ class Parser {
     TECC_TRY(const std::int64_t v, in_.integer(what));
     if (v < 1) return at(t.at, refuse(Code::ir_word, std::to_string(v), std::string(what), "1 or more"));
     return v;
+  }
+  /// A number that fits the field: 0 or more, below 2^31.
+  template <std::integral T>
+  Result<T> narrow(std::string_view what) {
+    const Token t = in_.now();
+    TECC_TRY(const std::int64_t v, in_.integer(what));
+    if (v < 0 || v > INT32_MAX) return at(t.at, refuse(Code::ir_word, std::to_string(v), std::string(what), "0 to 2147483647"));
+    return static_cast<T>(v);
   }
   /// c0, r3: a letter and a number.
   static std::optional<std::uint32_t> numbered(const Token& t, char letter) {
@@ -274,8 +279,8 @@ class Parser {
       const Token first = in_.next();
       TECC_CHECK(in_.expect("["));
       do {
-        TECC_TRY(const std::int64_t d, in_.integer("a dimension"));
-        b.order.push_back(static_cast<int>(d));
+        TECC_TRY(const int d, narrow<int>("a dimension"));
+        b.order.push_back(d);
       } while (in_.accept(","));
       TECC_CHECK(in_.expect("]"));
       std::vector<int> sorted = b.order;
@@ -535,8 +540,10 @@ class Parser {
 
   Check children(StmtId parent) {
     TECC_CHECK(in_.expect("{"));
+    if (++nesting_ > deepest_tree) return at(in_.before().at, refuse(Code::nesting_too_deep, deepest_tree));
     while (!in_.accept("}")) TECC_CHECK(statement(parent));
     if (rows_[parent.n].children.empty()) return at(in_.before().at, refuse(Code::ir_form, "there is no statement in these braces", "at least one"));
+    --nesting_;
     return Ok{};
   }
 
@@ -556,8 +563,7 @@ class Parser {
         in_.advance();
       }
       if (in_.accept("+")) {
-        TECC_TRY(const std::int64_t s, positive("a stage"));
-        stage = static_cast<std::uint32_t>(s);
+        TECC_TRY(stage, narrow<std::uint32_t>("a stage"));
       }
       TECC_CHECK(in_.expect(":"));
     }
@@ -640,8 +646,7 @@ class Parser {
     loop(l).reversed = in_.accept("reversed");
     loop(l).partitioned = in_.accept("partitioned");
     if (in_.accept("stages")) {
-      TECC_TRY(const std::int64_t stages, positive("a number of stages"));
-      loop(l).stages = static_cast<std::uint32_t>(stages);
+      TECC_TRY(loop(l).stages, narrow<std::uint32_t>("a number of stages"));
     }
     loop(l).persistent = in_.accept("persistent");
     return children(l);
@@ -825,22 +830,25 @@ class Parser {
       if (found == buffers_.end()) return at(other.at, refuse(Code::ir_name_unknown, "buffer", std::string(other.text), suggestion(other.text, keys(buffers_))));
       p_.buffers.edit(t, [&](Buffer& b) { b.reuses = found->second; });
     }
+    std::map<LoopId, bool> known;
     for (const auto& [name, l] : loops_) {
-      std::set<LoopId> seen;
-      if (follows_itself(l, seen)) return at(rows_[l.n].at, refuse(Code::ir_form, fmt::format("the value of loop '{}' follows from itself", name), "digits of other loops"));
+      if (follows_itself(l, known, 0)) return at(rows_[l.n].at, refuse(Code::ir_form, fmt::format("the value of loop '{}' follows from itself", name), "digits of other loops"));
       if (live(l) && rows_[l.n].parent == StmtId{} && std::count(rows_[0].children.begin(), rows_[0].children.end(), l) == 0)
         return at(rows_[l.n].at, refuse(Code::ir_form, fmt::format("loop '{}' stands in no kernel", name), "a statement of a kernel"));
     }
     if (p_.stages.empty()) default_stages();
     return Ok{};
   }
-  bool follows_itself(LoopId l, std::set<LoopId>& path) {
+  /// `known`: false while a loop's digits are looked at, true when they are known to end. A chain that is deeper than any program's counts as one
+  /// that does not, as passes recurse along it.
+  bool follows_itself(LoopId l, std::map<LoopId, bool>& known, int depth) {
     if (live(l)) return false;
-    if (!path.insert(l).second) return true;
+    const auto [row, made] = known.emplace(l, false);
+    if (!made) return !row->second;
+    if (depth > deepest_tree) return true;
     for (const Digit& d : loop(l).retired->digits)
-      if (follows_itself(d.loop, path)) return true;
-    path.erase(l);
-    return false;
+      if (follows_itself(d.loop, known, depth + 1)) return true;
+    return known[l] = true, false;
   }
   void default_stages() {
     const std::function<void(StmtId)> visit = [&](StmtId s) {

@@ -1,9 +1,9 @@
 #include "ir/loop/parse_expression.h"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <limits>
-
 
 namespace tecc::loop {
 namespace {
@@ -13,7 +13,10 @@ struct Operator {
   BinOp op;
   int level;
 };
-constexpr int compare_level = 2, deepest = 1000;
+constexpr int compare_level = 2;
+// What recursion over a tree costs is its depth. A stage may have chains of 1000 operators and steps inline stages into each other, so that
+// trees are deeper here than in `.te` text; brackets that nest are those of the text alone.
+constexpr int deepest_nesting = 512, deepest_tree = 4000;
 constexpr Operator operators[] = {{"||", BinOp::logical_or, 0}, {"&&", BinOp::logical_and, 1}, {"<", BinOp::less, 2},  {"<=", BinOp::less_equal, 2}, {"==", BinOp::equal, 2},
                                   {"!=", BinOp::not_equal, 2},  {"+", BinOp::add, 3},          {"-", BinOp::sub, 3},   {"*", BinOp::mul, 4},         {"/", BinOp::div, 4},
                                   {"%", BinOp::mod, 4}};
@@ -37,6 +40,7 @@ Result<Expr> ExpressionReader::read(DType type) {
   TECC_TRY(const Value v, binary(0));
   const Expr e = v.open == Openness::none ? v.e : settle(v, type);
   if (e->type != type) return misfit({e, Openness::none, v.from}, type);
+  depth_ = v.depth;
   return e;
 }
 
@@ -91,7 +95,7 @@ Result<ExpressionReader::Value> ExpressionReader::joined(BinOp op, Value a, Valu
 }
 
 Result<ExpressionReader::Value> ExpressionReader::binary(int level) {
-  if (++nesting_ > deepest) return at(in_.now().at, refuse(Code::nesting_too_deep, deepest));
+  if (++nesting_ > deepest_nesting) return at(in_.now().at, refuse(Code::nesting_too_deep, deepest_nesting));
   TECC_TRY(Value left, unary());
   std::string_view compared;
   for (const Operator* o; (o = operator_at(in_.now())) && o->level >= level;) {
@@ -102,7 +106,10 @@ Result<ExpressionReader::Value> ExpressionReader::binary(int level) {
     }
     in_.advance();
     TECC_TRY(Value right, binary(o->level + 1));
+    const int depth = std::max(left.depth, right.depth) + 1;
+    if (depth > deepest_tree) return at(place, refuse(Code::chain_too_long, deepest_tree));
     TECC_TRY(left, joined(o->op, std::move(left), std::move(right), place));
+    left.depth = depth;
   }
   --nesting_;
   return left;
@@ -119,14 +126,15 @@ Result<ExpressionReader::Value> ExpressionReader::unary() {
   }
   in_.advance();
   const bool at_number = in_.now().kind == Token::integer || in_.now().kind == Token::decimal || ((in_.is("inf") || in_.is("nan")) && !names_.variable(in_.now().text));
-  if (++nesting_ > deepest) return at(place, refuse(Code::nesting_too_deep, deepest));
+  if (++nesting_ > deepest_nesting) return at(place, refuse(Code::nesting_too_deep, deepest_nesting));
   TECC_TRY(Value a, unary());
   --nesting_;
   a.from = from;
+  ++a.depth;
   if (!minus) {
     const Expr truth = settle(a, DType::boolean);
     if (truth->type != DType::boolean) return misfit({truth, Openness::none, from + 1}, DType::boolean);
-    return Value{make(Unary{UnOp::logical_not, truth}, DType::boolean, place), Openness::none, from};
+    return Value{make(Unary{UnOp::logical_not, truth}, DType::boolean, place), Openness::none, from, a.depth};
   }
   if (const auto* l = a.e.as<Literal>(); l && at_number) a.e = make(Literal{-l->integer, -l->real, l->decimal}, a.e->type, a.e->at);  // -5 is one literal
   else a.e = make(Unary{UnOp::neg, a.e}, a.e->type, place);
@@ -201,20 +209,27 @@ Result<ExpressionReader::Value> ExpressionReader::element() {
   if (!tensor) return at(t.at, refuse(Code::ir_name_unknown, "buffer", std::string(t.text), suggestion(t.text, names_.tensors())));
   in_.advance(), in_.advance();
   tecc::Read out{*tensor, {}, {}};
+  int depth = 0;
+  if (++nesting_ > deepest_nesting) return at(t.at, refuse(Code::nesting_too_deep, deepest_nesting));
   if (!in_.is("]")) do {
       TECC_TRY(Expr i, read(DType::i64));
       out.index.push_back(std::move(i));
+      depth = std::max(depth, depth_);
     } while (in_.accept(","));
   TECC_CHECK(in_.expect("]"));
+  --nesting_;
   if (out.index.size() != names_.rank(*tensor))
     return at(t.at, refuse(Code::ir_rank, std::string(t.text), names_.rank(*tensor), "is read with", std::to_string(out.index.size())));
   const DType type = names_.type(*tensor);
   if (in_.accept("else")) {
+    if (++nesting_ > deepest_nesting) return at(in_.now().at, refuse(Code::nesting_too_deep, deepest_nesting));
     TECC_TRY(const Value fill, unary());
+    --nesting_;
+    depth = std::max(depth, fill.depth);
     out.otherwise = settle(fill, type);
     if (out.otherwise->type != type) return misfit({out.otherwise, Openness::none, fill.from}, type);
   }
-  return Value{make(std::move(out), type, t.at), Openness::none, from};
+  return Value{make(std::move(out), type, t.at), Openness::none, from, depth + 1};
 }
 
 Result<std::vector<ExpressionReader::Value>> ExpressionReader::arguments() {
@@ -239,24 +254,27 @@ Result<ExpressionReader::Value> ExpressionReader::call() {
   const std::size_t wanted = type || one ? 1 : two ? 2 : 3;
   if (a.size() != wanted) return at(t.at, refuse(Code::argument_count, std::string(t.text), wanted, a.size()));
   Value& x = a[0];
+  int depth = 1;
+  for (const Value& v : a) depth = std::max(depth, v.depth + 1);
   if (type) {
     const Expr inner = x.open == Openness::none ? x.e : settle(x, alone(x.open));
-    return Value{make(Cast{*type, inner}, *type == DType::tf32 ? DType::f32 : *type, t.at), Openness::none, from};
+    return Value{make(Cast{*type, inner}, *type == DType::tf32 ? DType::f32 : *type, t.at), Openness::none, from, depth};
   }
   if (two) {
     TECC_TRY(Value out, joined(*two, std::move(a[0]), std::move(a[1]), t.at));
     out.from = from;
+    out.depth = depth;
     return out;
   }
   if (one) {
     if (wants_float(*one) && x.open == Openness::integer) x.open = Openness::decimal;
     if (wants_float(*one) && x.open == Openness::none && !is_float(x.e->type)) return misfit(x, DType::f32);
-    return Value{make(Unary{*one, x.e}, x.e->type, t.at), x.open, from};
+    return Value{make(Unary{*one, x.e}, x.e->type, t.at), x.open, from, depth};
   }
   const Expr condition = settle(x, DType::boolean);
   if (condition->type != DType::boolean) return misfit({condition, Openness::none, x.from}, DType::boolean);
   TECC_CHECK(agree(a[1], a[2]));
-  return Value{make(Select{condition, a[1].e, a[2].e}, a[1].e->type, t.at), a[1].open, from};
+  return Value{make(Select{condition, a[1].e, a[2].e}, a[1].e->type, t.at), a[1].open, from, depth};
 }
 
 }  // namespace tecc::loop

@@ -28,6 +28,7 @@ class ExpressionReader {
     Expr e;
     Openness open = Openness::none;
     std::size_t from = 0;  // position of its first word
+    int depth = 1;         // of the tree
   };
   Result<Value> binary(int level);
   Result<Value> unary();
@@ -45,6 +46,7 @@ class ExpressionReader {
   Cursor& in_;
   const ExpressionNames& names_;
   int nesting_ = 0;
+  int depth_ = 0;  // of the tree that was read last
 };
 
 }  // namespace tecc::loop

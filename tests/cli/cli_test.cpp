@@ -87,6 +87,22 @@ TEST_CASE("cli: build with a schedule in a file; a wrong one shows its line") {
   CHECK(tool("build " + gemm + cpu + "--schedule naive --out-dir " + f.path + "/c").code == 0);
 }
 
+TEST_CASE("cli: build says how long its steps took, where it is asked") {
+  const TemporaryFolder f;
+  const std::string build = "build " TECC_SOURCE_DIR "/examples/cases/gemm.te --arch=sm_90a --dims M=256,N=256,K=256 --types T=bf16 --schedule " TECC_SOURCE_DIR "/examples/schedules/gemm_sm90a.schedule --emit=cuda -o " + f.path;
+  const test::Ran r = tool(build + " --time-passes");
+  CHECK(r.code == 0);
+  std::size_t at = 0;  // in this order
+  for (const char* step : {"read, bind, lift", "choose or read the schedule", "schedule", "check_groups", "choose_instructions", "place_buffers", "lower_events", "emit", "compile", "in all"}) {
+    INFO(step << "\n" << r.err);
+    at = r.err.find(std::string(" ms  ") + step + "\n", at);
+    REQUIRE(at != std::string::npos);
+  }
+  CHECK(tool(build).err == "");
+  check_wrong({{"build " + gemm + cpu + "--emit=obj,cubit", 1, "E0292: cannot emit 'cubit'; there are cubin, ptx, cuda, header, json, obj, ir"},
+               {"explain E0999", 1, "E0293: there is no error 'E0999'; numbers look like E0303"}});
+}
+
 TEST_CASE("cli: run") {
   const TemporaryFolder f;
   const test::Ran r = tool("run " + gemm + cpu + "--verify");
@@ -185,7 +201,8 @@ TEST_CASE("cli: run draws integers that index a tensor inside of it") {
 
 TEST_CASE("cli: without a driver, asking for a GPU says so") {
   if (tool("devices --json").out.find("\"arch\"") != std::string::npos) return;
-  check_wrong({{"run " + gemm + "--target=cuda", 1, "E0603"}, {"build " + gemm + "--arch native --out-dir /tmp", 1, "E0603"}});
+  check_wrong({{"tune " + gemm + "--arch=sm_90a --trials 1", 1, "E0527: candidates for sm_90a cannot be measured on this machine: no CUDA driver: "},
+               {"run " + gemm + "--target=cuda", 1, "E0603"}, {"build " + gemm + "--arch native --out-dir /tmp", 1, "E0603"}});
 }
 
 TEST_CASE("cli: tune and records") {
@@ -195,6 +212,10 @@ TEST_CASE("cli: tune and records") {
   INFO(r.out << r.err);
   REQUIRE(r.code == 0);
   CHECK(parsed(r)["trials"] == 3);
+  check_wrong({{"build " + gemm + cpu + "--locked --records " + f.path + "/none.db --out-dir " + f.path + "/b", 1, "E0510: there is no record of 'gemm' for cpu/native/"}});
+  const test::Ran broken = test::shell("TECC_INJECT=compile:100 XDG_DATA_HOME=/nonexistent HOME=/nonexistent " TECC_BINARY_DIR "/tecc tune " + gemm + cpu + "--trials 2 --records " + f.path + "/broken.db");
+  CHECK(broken.code == 1);
+  CHECK(broken.err.find("error E0540: none of 2 candidates of 'gemm' could be measured; most frequent: E0526 injected fault: compile\n") != std::string::npos);
   CHECK(tool("build " + gemm + cpu + db + "--locked --out-dir " + f.path + "/a").code == 0);
   CHECK(tool("records list " + db).code == 0);
   CHECK(tool("records list " + db + "--json").code == 0);
@@ -251,7 +272,7 @@ TEST_CASE("cli: plan") {
   CHECK(tool("plan " TECC_SOURCE_DIR "/examples/cases/softmax.te --dims M=8,N=8 --types T=f32").code == 0);
   write(f.path + "/bad.csv", "id,lower,upper,size\na,2,2,64\n");
   check_wrong({{"plan " + f.path + "/bad.csv", 1, "E0254"},
-               {"plan " + f.path + "/b.csv --capacity 90", 1, "E0291"},
+               {"plan " + f.path + "/b.csv --capacity 90", 1, "E0291: the buffers need 96 bytes > capacity 90 bytes (lower bound 96 bytes)"},
                {"plan " + f.path + "/nowhere.csv", 1, "E0601"},
                {"plan " + f.path + "/b.csv -o /proc/nowhere/o.csv", 1, "E0602"}});
 }

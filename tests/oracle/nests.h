@@ -10,7 +10,8 @@ namespace tecc::oracle {
 fuzz::Expression random_nest(fuzz::Random& r);
 
 /// The fragment in which the checks of steps promise to refuse nothing that is legal:
-///   extents   constant, at least 2; no loop that runs once
+///   extents   constant, at least 2; no loop that runs once, be it because its further iterations lie outside of the domain (a loop of 2 split by
+///             2, 2: the checks ask which loops an iteration follows from, not which of their values it takes)
 ///   indices   affine in the block's iterations, which are digits of loops
 ///   regions   boxes: what a block reads or writes while outer loops hold still
 ///   scans     no loop carries parts of the scan and of another axis (fused loops, also once they are cut again)
