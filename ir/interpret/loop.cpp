@@ -90,6 +90,7 @@ class Machine {
   std::vector<LoopId> retired_;
   std::map<StmtId, std::vector<TensorId>> allocated_at_;
   std::map<std::pair<const void*, std::size_t>, Binding> still_;  // by index expression and buffer: the part that holds still
+  std::map<LoopId, bool> carries_scan_;
   std::map<LoopId, std::vector<BlockId>> restarts_;  // the reductions whose outermost reduction loop it is
   std::map<BlockId, std::set<std::vector<std::int64_t>>> begun_;
   std::map<TensorId, Scalar> neutral_;  // written by a reduction that may run over nothing and would then not run at all
@@ -160,7 +161,7 @@ class Machine {
     if (const auto here = restarts_.find(s); here != restarts_.end())
       for (BlockId b : here->second) begun_.at(b).clear();
     const std::int64_t extent = index(l->extent);
-    const bool at_once = l->kind == LoopKind::parallel || l->kind == LoopKind::vectorized || l->group != Group::none;
+    const bool at_once = (l->kind == LoopKind::parallel || l->kind == LoopKind::vectorized || l->group != Group::none) && !carries_scan(s);
     const bool backwards = at_once && order_ == AtOnce::backwards;
     for (std::int64_t i = 0; i < extent && !failed_; ++i) {
       loops_[s.n] = variables_[l->var.n] = backwards ? extent - 1 - i : i;
@@ -168,6 +169,13 @@ class Machine {
       for (StmtId c : p_[s].children) statement(c);
     }
     loops_[s.n] = variables_[l->var.n] = 0;
+  }
+  /// Threads that share a scan keep its order: what is one after the other in the text becomes so by the step `scan`, when lowered.
+  bool carries_scan(LoopId l) {
+    const auto [known, fresh] = carries_scan_.emplace(l, false);
+    if (fresh && p_.loop(l).group == Group::thread)
+      for (BlockId b : blocks_under(p_, l)) known->second |= is_scan(p_.block(b)) && feeds(p_, l, p_.block(b), IterKind::scan);
+    return known->second;
   }
   bool reachable(LoopId l) const {
     return std::all_of(p_.loop(l).retired->digits.begin(), p_.loop(l).retired->digits.end(), [&](const Digit& d) { return p_.stmts.has(d.loop); });

@@ -93,7 +93,15 @@ class Drawer {
         }
         return SetLayout{b, order, below(r_, 3)};
       }
-      case 24: return DecomposeReduction{block(), around_of_block()};
+      case 24: {
+        std::vector<Ref> scans;
+        for (const auto& [ref, id] : l_.blocks)
+          if (loop::is_scan(p_.block(id))) scans.push_back(ref);
+        if (scans.empty() || one_in(r_, 3)) return DecomposeReduction{block(), around_of_block()};
+        const Ref b = one_of(r_, scans);
+        const auto around = path_to(b);
+        return Scan{{b}, around.empty() ? loop() : one_of(r_, around)};
+      }
       case 25: {
         const Ref b = reduction();
         const auto around = path_to(b);
