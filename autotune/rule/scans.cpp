@@ -41,7 +41,8 @@ std::optional<std::uint32_t> follower(const Context& c, const Block& scan) {
 
 /// A team of threads a row: each thread has `width` neighbours at a time, the row passes through registers.
 ///   for row (blocks): { copy x;  for j0: for jt (threads): for jv: scan;  copy y }
-Check by_teams(Context& c, std::uint32_t stage, const Ref& row, std::int64_t threads) {
+/// The scan writes an output, or `next` follows it and stores.
+Check by_teams(Context& c, std::uint32_t stage, std::optional<std::uint32_t> next, const Ref& row, std::int64_t threads) {
   const Ref scan = Builder::stage(stage);
   const Block b = c.block(stage);  // a copy: every step replaces rows
   const std::size_t along = static_cast<std::size_t>(std::find_if(b.iters.begin(), b.iters.end(), [](const Iter& i) { return i.kind == IterKind::scan; }) - b.iters.begin());
@@ -58,9 +59,7 @@ Check by_teams(Context& c, std::uint32_t stage, const Ref& row, std::int64_t thr
   // What follows the scan element by element, and stores it.
   std::optional<Ref> stored;
   std::vector<Ref> once;
-  if (c.program()[b.writes[0].buffer].role != loop::Role::output) {
-    const auto next = follower(c, b);
-    if (!next) return refuse(Code::not_inside, b.name, c.program().stages[stage].name, "one elementwise reader");
+  if (next) {
     stored = Builder::stage(*next);
     c.done[*next] = 1;
   }
@@ -122,11 +121,13 @@ Check scans(Context& c) {
     }
     const std::int64_t length = largest(c.program(), b.iters.back().upper);
     std::vector<std::int64_t> teams = {1};
-    for (std::int64_t t = 32; t <= c.target.limits.threads_per_block && t <= length; t *= 2) teams.push_back(t);
+    const bool output = c.program()[b.writes[0].buffer].role == loop::Role::output;
+    const auto next = output ? std::nullopt : follower(c, b);
+    for (std::int64_t t = 32; t <= c.target.limits.threads_per_block && t <= length && (output || next); t *= 2) teams.push_back(t);
     const auto liked = std::find_if(teams.rbegin(), teams.rend(), [&](std::int64_t t) { return t == 1 || (t <= 512 && t * 16 <= length); });
     const std::int64_t team = c.choose.choose(b.name + " team", teams, *liked);
     if (team > 1) {
-      TECC_CHECK(by_teams(c, s, *row, team));
+      TECC_CHECK(by_teams(c, s, next, *row, team));
       continue;
     }
     const std::int64_t threads = c.choose.choose(b.name + " threads", {32, 64, 128, 256}, 64);
