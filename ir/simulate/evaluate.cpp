@@ -5,9 +5,11 @@
 namespace tecc::simulator {
 namespace {
 
-std::uint32_t mixed(std::uint32_t h, std::int64_t x) {
-  const std::uint64_t v = (static_cast<std::uint64_t>(h) << 32 | static_cast<std::uint32_t>(x)) * 0x9e3779b97f4a7c15ull;
-  return static_cast<std::uint32_t>(v >> 32) ^ static_cast<std::uint32_t>(v);
+std::uint64_t mixed(std::uint64_t h, std::int64_t x) {  // splitmix64
+  std::uint64_t v = (h ^ static_cast<std::uint64_t>(x)) + 0x9e3779b97f4a7c15ull;
+  v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9ull;
+  v = (v ^ (v >> 27)) * 0x94d049bb133111ebull;
+  return v ^ (v >> 31);
 }
 
 }  // namespace
@@ -54,7 +56,7 @@ Scalar Machine::eval(NodeId id, Thread& t) {
 }
 
 // ---- addresses ----------------------------------------------------------------------------------------------------------
-std::uint32_t Machine::tag_of(const Place& p, Thread& t, Address& a) {
+Tag Machine::tag_of(const Place& p, Thread& t, Address& a) {
   a.rank = p.index.size();
   a.tag = p.buffer.n;
   for (std::size_t d = 0; d < a.rank; ++d) {
@@ -104,7 +106,7 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
     iteration = t.frame.counts[b.slot_loop.n] + p.ahead;
     slot = floor_mod(iteration, b.slots);
   }
-  a.generation = mixed(mixed(1, info.generation ? t.frame.begins(*info.generation, stage) : 0), iteration);
+  a.generation = static_cast<std::uint32_t>(mixed(mixed(1, info.generation ? t.frame.begins(*info.generation, stage) : 0), iteration));
   if (place < 0 || place >= info.elements || slot >= b.slots) {
     fail(at(k_.p->stmts[StmtId{t.actor.self.site}].at, refuse(Code::sim_outside, k_.name, said(t.actor.self.site), slot >= b.slots ? fmt::format("slot {} of '{}'", slot, b.name) : element(p, a),
                                                               slot >= b.slots ? fmt::format("its {} slots", b.slots) : fmt::format("its {} elements", info.elements))));
@@ -196,7 +198,7 @@ Scalar Machine::load_raw(const Place& p, Thread& t) {
   const BufferInfo& info = k_.buffers[p.buffer.n];
   if (info.is_private && t.held) {
     Address a;
-    const auto found = t.held->find(static_cast<std::uint64_t>(p.buffer.n) << 32 | tag_of(p, t, a));
+    const auto found = t.held->find(tag_of(p, t, a));
     if (found != t.held->end()) return found->second.warp->reg(found->second.place, found->second.lane).value;
   }
   const auto a = address(p, t);

@@ -195,6 +195,12 @@ std::uint32_t Machine::running(const Warp& w, LoopId skewed) const {
 
 // ---- statements -------------------------------------------------------------------------------------------------------------
 
+void Machine::join(Warp& w, std::size_t l) {
+  w.mask = w.saved_masks[l];
+  for (int lane = 0; lane < 32; ++lane)
+    if (w.lane_extents[l][static_cast<std::size_t>(lane)] <= w.frame.counters[l]) w.mask &= ~(1u << lane);
+}
+
 bool Machine::step(Warp& w) {
   if (++steps_ > options_.steps) return fail(refuse(Code::sim_stuck, k_.name, fmt::format("it has not ended after {} steps", options_.steps))), true;
   if (w.pc == w.role->code.size()) {
@@ -235,6 +241,7 @@ bool Machine::step(Warp& w) {
             w.lane_extents[l][static_cast<std::size_t>(lane)] = eval(k_.loops[l].extent, t).integer;
             if (w.lane_extents[l][static_cast<std::size_t>(lane)] < 1) w.mask &= ~(1u << lane);
           }
+        w.extents[l] = *std::max_element(w.lane_extents[l].begin(), w.lane_extents[l].end());
       } else {
         Thread t = here(std::countr_zero(w.mask));
         w.extents[l] = eval(k_.loops[l].extent, t).integer;
@@ -244,7 +251,10 @@ bool Machine::step(Warp& w) {
         w.pc = op.other;
         return true;
       }
-      if (k_.p->loop(op.stmt).reversed) w.frame.counters[l] = w.extents[l] - 1;
+      if (k_.p->loop(op.stmt).reversed) {
+        w.frame.counters[l] = w.extents[l] - 1;
+        if (k_.loops[l].follows_threads) join(w, l);
+      }
       begin(w, op.stmt, op.stages, op.skewed);
       break;
     }
@@ -252,7 +262,9 @@ bool Machine::step(Warp& w) {
       const std::int64_t i = ++w.frame.counts[l];
       w.frame.counters[l] = k_.p->loop(op.stmt).reversed ? w.extents[l] - 1 - i : i;
       bool again = i < w.extents[l] + op.stages;
-      if (k_.loops[l].follows_threads) {
+      if (k_.loops[l].follows_threads && k_.p->loop(op.stmt).reversed) {
+        if (again) join(w, l);
+      } else if (k_.loops[l].follows_threads) {
         for (int lane = 0; lane < 32; ++lane)
           if (w.lane_extents[l][static_cast<std::size_t>(lane)] <= i) w.mask &= ~(1u << lane);
         again = w.mask != 0;

@@ -34,7 +34,8 @@ struct Frame {
 
 struct Register {
   Scalar value;
-  std::uint32_t generation = 0, tag = 0;
+  std::uint32_t generation = 0;
+  Tag tag = 0;
   bool written = false;
   std::uint32_t sums = 0, reads = 0;  // 1 + the last wgmma group that adds to it, that reads it
 };
@@ -98,13 +99,13 @@ struct Thread {
   std::vector<std::int64_t>& iters;
   const Statement* statement;
   Actor actor;
-  /// Of a matrix instruction: where its warps hold elements of its operands in registers, by buffer and tag.
+  /// Of a matrix instruction: where its warps hold elements of its operands in registers, by tag.
   struct Held {
     Warp* warp;
     int lane;
     std::size_t place;
   };
-  const std::unordered_map<std::uint64_t, Held>* held = nullptr;
+  const std::unordered_map<Tag, Held>* held = nullptr;
   bool raw = false;  // an operation whose accesses were noted when it was issued: values only
 };
 
@@ -135,6 +136,7 @@ struct Machine {
     const auto& ahead = st.block->ahead;
     return f.counts[l.n] + (ahead && ahead->loop == l ? ahead->by : 0);
   }
+  void join(Warp& w, std::size_t l);  // a loop that runs backwards: the lanes that have its iteration
   void begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed);  // an iteration
   std::uint32_t running(const Warp& w, LoopId skewed) const;  // bits: the stages that run in the loop's iteration
   bool is_elected(const Warp& w, Group group) const;
@@ -151,13 +153,14 @@ struct Machine {
   /// Where an element lies.
   struct Address {
     std::size_t at = 0;  // global: element; shared: granule; private: register
-    std::uint32_t tag = 0, generation = 0;
+    Tag tag = 0;
+    std::uint32_t generation = 0;
     bool inside = true;  // of a global tensor
     std::array<std::int64_t, 8> coordinates{};
     std::size_t rank = 0;
   };
   std::optional<Address> address(const Place& p, Thread& t);  // nullopt after a failure
-  std::uint32_t tag_of(const Place& p, Thread& t, Address& a);  // sets the coordinates, too
+  Tag tag_of(const Place& p, Thread& t, Address& a);  // sets the coordinates, too
   Scalar load_raw(const Place& p, Thread& t);
   Scalar load(const Place& p, Thread& t);
   void store(const Place& p, Thread& t, Scalar value);

@@ -62,7 +62,7 @@ void Machine::combine(Warp&, StmtId s, const std::vector<Warp*>& members) {
     Scalar value;
     std::int64_t position = -1;
     bool started = false, written = true;
-    std::uint32_t tag = 0;
+    Tag tag = 0;
   };
   for (std::int64_t e = 0; e < first.elements; ++e) {
     std::map<std::int64_t, Sum> sums;

@@ -10,7 +10,6 @@ namespace tecc::simulator {
 
 namespace {
 
-std::uint64_t held_key(TensorId t, std::uint32_t tag) { return static_cast<std::uint64_t>(t.n) << 32 | tag; }
 
 /// A warp's part in an instruction: what it was at when it issued it.
 struct Member {
@@ -37,7 +36,7 @@ struct Work {
   std::vector<Sum> sums;
   std::size_t rows = 0, columns = 0, depth = 0;
   std::vector<Source> operand[2];  // [row or column][depth]
-  std::unordered_map<std::uint64_t, Thread::Held> held;
+  std::unordered_map<Tag, Thread::Held> held;
 };
 
 class Multiplier {
@@ -94,7 +93,7 @@ class Multiplier {
       for (std::int64_t e = 0; e < info.elements * info.row->slots; ++e)
         for (int lane = 0; lane < 32; ++lane) {
           const std::size_t place = info.file + static_cast<std::size_t>(e);
-          if (const Register& r = member.warp->reg(place, lane); r.written) w_.held[held_key(t, r.tag)] = {member.warp, lane, place};
+          if (const Register& r = member.warp->reg(place, lane); r.written) w_.held[r.tag] = {member.warp, lane, place};
         }
   }
 
@@ -109,13 +108,13 @@ class Multiplier {
 
   std::optional<Source> held(const Place& p, Thread& t) {
     Machine::Address a;
-    const std::uint32_t tag = m_.tag_of(p, t, a);
+    const Tag tag = m_.tag_of(p, t, a);
     const auto wrong = [&](Code code, const std::string& what, const std::string& more) {
       m_.fail(at(k_.p->stmts[st_.id].at, code == Code::sim_unwritten ? refuse(code, k_.name, m_.said(st_.id.n), m_.element(p, a), what)
                                                                       : refuse(code, k_.name, fmt::format("{} reads {}", m_.said(st_.id.n), m_.element(p, a)), what, more)));
       return std::nullopt;
     };
-    const auto found = w_.held.find(held_key(p.buffer, tag));
+    const auto found = w_.held.find(tag);
     if (found == w_.held.end()) return wrong(Code::sim_unwritten, "no thread of the instruction holds in its registers", "");
     const Thread::Held& h = found->second;
     if (!fits(p, t, h)) return std::nullopt;

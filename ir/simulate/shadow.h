@@ -32,11 +32,14 @@ inline bool known(const Access& a, const Actor& who) {
   return (*who.clock)[a.agent] > a.period;
 }
 
+/// Which element of which buffer: a hash of its coordinates. 64 bits, since thousands of them are compared at a time.
+using Tag = std::uint64_t;
+
 struct Cell {
   Access write;
   std::uint32_t fence = 0;       // the writing warp's period of fences; what bulk copies wrote needs none
   std::uint32_t generation = 0;  // the iteration it was written for
-  std::uint32_t tag = 0;         // the coordinates
+  Tag tag = 0;
   std::uint32_t buffer = 0;      // TensorId + 1; 0: nothing was written
   std::uint32_t readers = 0;     // first node of the list; 0: none
   std::uint32_t also = 0;        // who wrote the same, with nothing in between them: whoever has seen one of them may read
