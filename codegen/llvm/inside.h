@@ -3,7 +3,7 @@
 #include <llvm/IR/Module.h>
 #include <llvm/Target/TargetMachine.h>
 
-#include "codegen/llvm/emit.h"
+#include "codegen/llvm/jit.h"
 
 /// What Module hides, and the target's machine. Internal to codegen/llvm.
 namespace tecc::codegen::cpu {
@@ -15,8 +15,8 @@ struct Module::Inside {
 
 /// E0441 for a target LLVM does not know.
 Result<std::unique_ptr<llvm::TargetMachine>> machine_of(const Target& target);
-/// The -O3 pipeline.
-void optimise(llvm::Module& module, llvm::TargetMachine& machine);
+/// The -O3 pipeline, or what must be.
+void optimise(llvm::Module& module, llvm::TargetMachine& machine, Effort effort = Effort::full);
 /// A copy in a context of its own.
 std::unique_ptr<llvm::Module> copy_into(llvm::LLVMContext& context, const Module& module);
 

@@ -16,13 +16,13 @@ namespace {
 Refusal failed(llvm::Error error) { return refuse(Code::llvm_failed, llvm::toString(std::move(error))); }
 }  // namespace
 
-Result<Jit> Jit::make(const Module& module) {
+Result<Jit> Jit::make(const Module& module, Effort effort) {
   if (const std::string missing = missing_here(module.target); !missing.empty())
     return refuse(Code::code_unusable, "-mcpu=" + module.target.cpu, "it needs " + missing);
   TECC_TRY(auto machine, machine_of(module.target));
   auto context = std::make_unique<llvm::LLVMContext>();
   auto copy = copy_into(*context, module);
-  optimise(*copy, *machine);
+  optimise(*copy, *machine, effort);
   auto builder = llvm::orc::LLJITBuilder();
   llvm::orc::JITTargetMachineBuilder description{llvm::Triple(module.target.triple)};
   builder.setJITTargetMachineBuilder(description);

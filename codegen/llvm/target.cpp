@@ -77,13 +77,16 @@ Result<std::unique_ptr<llvm::TargetMachine>> machine_of(const Target& asked) {
   if (!known || !known->isCPUStringValid(t.cpu)) return refuse(Code::llvm_failed, "unknown processor '" + t.cpu + "'");
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Standard;  // as the instructions' flags say
+  // Gathers whose lanes are all masked out may name one register for the index and the result, which no processor executes (LLVM 19).
+  std::string features = t.features;
+  if (llvm::Triple(t.triple).isX86()) features += features.empty() ? "+prefer-no-gather" : ",+prefer-no-gather";
   std::unique_ptr<llvm::TargetMachine> machine(
-      found->createTargetMachine(t.triple, t.cpu, t.features, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
+      found->createTargetMachine(t.triple, t.cpu, features, options, llvm::Reloc::PIC_, std::nullopt, llvm::CodeGenOptLevel::Aggressive));
   if (!machine) return refuse(Code::llvm_failed, "no machine for " + t.triple);
   return machine;
 }
 
-void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
+void optimise(llvm::Module& module, llvm::TargetMachine& machine, Effort effort) {
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager calls;
@@ -96,7 +99,8 @@ void optimise(llvm::Module& module, llvm::TargetMachine& machine) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, calls, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  if (effort == Effort::full) builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  else builder.buildO0DefaultPipeline(llvm::OptimizationLevel::O0).run(module, modules), machine.setOptLevel(llvm::CodeGenOptLevel::None);
 }
 
 std::unique_ptr<llvm::Module> copy_into(llvm::LLVMContext& context, const Module& module) {
