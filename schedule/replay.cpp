@@ -16,6 +16,9 @@ Check notes_hold(const loop::Program& before, const loop::Program& p) {
     for (const loop::Write& w : p.block(c.block).writes)
       for (loop::BlockId r : loop::readers_of(p, w.buffer))
         if (r != c.block && !loop::writes(p.block(r), w.buffer) && loop::is_inside(p, r, loop::child_towards(p, c.at, c.block))) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at));
+    for (const loop::Write& w : p.block(c.block).writes)  // each thread has a part
+      if (p[w.buffer].scope != loop::Scope::local && p[w.buffer].scope != loop::Scope::reg) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at));
+    if (used_outside(p, c.block, c.at)) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at));
   }
   for (const loop::Channel& c : p.channels) {
     if (!p.stmts.has(c.loop) || p.loop(c.loop).retired)

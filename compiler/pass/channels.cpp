@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <map>
 
-#include "compiler/pass/passes.h"
+#include "compiler/pass/ahead.h"
 #include "ir/loop/affine.h"
 
 /// Pipelines become channels: what carries one out follows from who writes and who reads its slots, and the four events are placed
@@ -193,19 +193,15 @@ class Realiser {
     if (c.slots < 2) return no("cp.async runs ahead of its users; legal: 2 slots or more");
     for (std::uint32_t other = 0; other < n_; ++other)
       if (p_.channels[other].loop == c.loop && p_.channels[other].how == Channel::How::cp_async) return no("copies of one loop go ahead together; legal: all its buffers in one pipeline");
-    const Loop& loop = p_.loop(c.loop);
-    if (loop.group != Group::none || loop.stages || loop.reversed) return no(fmt::format("loop '{}' is bound, skewed or reversed", loop_name(p_, c.loop)));
     const auto stage = static_cast<std::uint32_t>(c.slots - 1);
     const auto holds = [&](StmtId s, const std::vector<BlockId>& blocks) { return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return is_inside(p_, b, s); }); };
     std::vector<StmtId> copies, rest;
     for (StmtId s : p_[c.loop].children) (holds(s, writers_) ? copies : rest).push_back(s);
     for (StmtId s : copies) {
       if (holds(s, readers_)) return no(fmt::format("copies and their users stand in one loop inside of '{}'", loop_name(p_, c.loop)));
-      for (BlockId b : blocks_under(p_, s))
-        for (TensorId t : read_buffers(p_.block(b)))
-          for (BlockId w : writers_of(p_, t))
-            if (is_inside(p_, w, c.loop)) return no(fmt::format("'{}' is made in loop '{}', too", p_[t].name, loop_name(p_, c.loop)));
     }
+    TECC_CHECK(check_ahead(p_, c, copies));
+    for (StmtId s : rest) TECC_CHECK(check_extents(p_, c, s));
     for (StmtId s : rest) TECC_CHECK(lag(s, c.loop, stage));
     std::vector<StmtId> order = copies;
     order.insert(order.end(), rest.begin(), rest.end());
@@ -221,16 +217,6 @@ class Realiser {
 
   /// The statements under `s` do the work of `stage` iterations before the one that their loop `l` is in.
   Check lag(StmtId s, LoopId l, std::uint32_t stage) {
-    if (const auto* inner = p_[s].as<Loop>()) {
-      bool follows = false;
-      walk(inner->extent, [&](const Expr& e) {
-        const auto* v = e.as<Var>();
-        const auto from = v ? loop_of_var(p_, v->id) : std::nullopt;
-        follows |= from && (*from == l || depends_on(p_, Binding{{Digit{*from}}}, l));
-        return true;
-      });
-      if (follows) return refuse(Code::channel_form, p_[p_.channels[n_].buffers[0]].name, fmt::format("the extent of loop '{}' follows '{}'", loop_name(p_, s), loop_name(p_, l)));
-    }
     if (const auto* b = p_[s].as<Block>()) {
       if (b->ahead) return refuse(Code::channel_form, p_[p_.channels[n_].buffers[0]].name, fmt::format("'{}' runs ahead of another loop", b->name));
       for (const Iter& i : b->iters)
@@ -392,8 +378,12 @@ Result<Program> realise_channels(Program p, const Limits& limits) {
   std::map<BlockId, StmtId> awaited;
   for (StmtId root : std::vector<StmtId>(p.kernels)) awaited.merge(await_products(p, root));
   for (std::uint32_t n = 0; n < p.channels.size(); ++n) TECC_CHECK(Realiser(p, n, awaited).run());
-  for (BlockId b : all_blocks(p))
-    if (const TensorId to = p.block(b).writes[0].buffer; via_of(p.block(b)) == Via::cp_async && !p[to].channel) return refuse(Code::copy_form, p[to].name, "cp_async", "nothing waits for it; legal: a pipeline that names it");
+  for (BlockId b : all_blocks(p)) {  // asynchronous copies are awaited by the channel of their side in shared memory
+    const Via via = via_of(p.block(b));
+    if (!is_cp_async(via) && !is_bulk(via)) continue;
+    const TensorId to = p.block(b).writes[0].buffer, slot = p[to].scope == Scope::shared ? to : read_buffers(p.block(b))[0];
+    if (!p[slot].channel) return refuse(Code::copy_form, p[slot].name, via == Via::cp_async ? "cp_async" : via == Via::bulk ? "bulk" : "bulk_tensor", "nothing waits for it; legal: a pipeline that names it");
+  }
   place_turns(p);
   return p;
 }

@@ -31,6 +31,8 @@ Result<Program> combine_threads(Program p, const Limits& limits) {
       threads *= d.mod;
     }
     if (threads == 1) continue;
+    for (LoopId l : thread_loops(p, c.block))  // a team lies within one iteration of the loops around it
+      if (const std::int64_t weight = thread_weight(p, l); weight >= stride * threads && weight % (stride * threads)) return refuse(Code::scattered_threads, b.name);
     Combine combine{{}, *b.combiner, threads, stride, {}};
     for (const Write& w : b.writes) combine.buffers.push_back(w.buffer);
     Buffer scratch;  // 8 bytes an element hold any type; one a warp where warps come first, else one a thread

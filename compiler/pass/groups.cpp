@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compiler/pass/hand_over.h"
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
 
@@ -117,6 +118,24 @@ Check check_pointers(const Program& p, const Block& b) {
   return Ok{};
 }
 
+/// True if the digits that name the loop, taken together, differ in any two of its iterations.
+bool tell_apart(const Program& p, LoopId l, const std::vector<Digit>& digits) {
+  std::vector<std::pair<std::int64_t, std::int64_t>> cuts;  // div and what it reaches, 0: the end
+  for (const Digit& d : digits) {
+    if (d.loop == l) cuts.push_back({d.div, d.mod ? d.div * d.mod : 0});
+    else if (const auto& made = p.loop(d.loop).retired; made && tell_apart(p, l, made->digits) && tell_apart(p, d.loop, digits)) return true;
+  }
+  std::sort(cuts.begin(), cuts.end());
+  const std::int64_t extent = constant_extent(p, l).value_or(0);
+  std::int64_t reach = 1;
+  for (const auto& [div, end] : cuts) {
+    if (div > reach) return false;
+    if (end == 0) return true;
+    reach = std::max(reach, end);
+  }
+  return extent && reach >= extent;
+}
+
 /// A block that adds to what is in memory, or writes it along with another, must do so once: not in every thread of a nest, or block of a
 /// grid, that it does not follow.
 Check check_repeated(const Program& p, StmtId root, BlockId id) {
@@ -127,8 +146,11 @@ Check check_repeated(const Program& p, StmtId root, BlockId id) {
   const bool again = b.combiner || std::any_of(writers.begin(), writers.end(), [&](BlockId w) { return w != id && root_of(p, w) == root; });
   if (!again) return Ok{};
   const bool covered = std::any_of(p.cross_threads.begin(), p.cross_threads.end(), [&](const CrossThread& c) { return c.block == id; });
+  std::vector<Digit> spatial;
+  for (const Iter& i : b.iters)
+    if (i.kind == IterKind::spatial) spatial.insert(spatial.end(), i.binding.digits.begin(), i.binding.digits.end());
   const auto repeats = [&](LoopId l) {
-    return constant_extent(p, l).value_or(2) > 1 && !feeds(p, l, b, IterKind::spatial) && !(covered && feeds(p, l, b, IterKind::reduce));
+    return constant_extent(p, l).value_or(2) > 1 && !tell_apart(p, l, spatial) && !(covered && feeds(p, l, b, IterKind::reduce));
   };
   if (scope == Scope::global)
     for (LoopId l : grid_of(p, root))
@@ -143,6 +165,17 @@ Check check_repeated(const Program& p, StmtId root, BlockId id) {
       return refuse(Code::repeated_reduction, loop_name(p, s), "threads", b.name, "set_scope(…, local), or a loop of '" + b.name + "' bound to as many threads");
     stack.insert(stack.end(), p[s].children.begin(), p[s].children.end());
   }
+  return Ok{};
+}
+
+/// Who makes a block outside of loops bound to threads follows from where its results live: they live alike.
+Check check_scopes(const Program& p, StmtId root, BlockId id) {
+  const Block& b = p.block(id);
+  const std::vector<LoopId> around = thread_loops(p, id);
+  if (threads_of(p, root) == 1 || !std::all_of(around.begin(), around.end(), [&](LoopId l) { return p.loop(l).group == Group::warpgroup; })) return Ok{};
+  std::optional<TensorId> kept, common;
+  for (const Write& w : b.writes) (p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg ? kept : common) = w.buffer;
+  if (kept && common) return refuse(Code::no_lowering, "GPU", fmt::format("block '{}', which writes '{}', of which every thread has its own, and '{}', which one thread stores for all; legal: both in one scope, or loops of '{}' bound to threads", b.name, p[*kept].name, p[*common].name, b.name));
   return Ok{};
 }
 
@@ -183,7 +216,9 @@ Result<Program> check_groups(Program p, const Limits& limits) {
         if (feeds(p, l, p.block(b), IterKind::reduce) && !covered) return refuse(Code::uncovered_reduction, loop_name(p, l), p.block(b).name);
       }
       TECC_CHECK(check_repeated(p, root, b));
+      TECC_CHECK(check_scopes(p, root, b));
     }
+    TECC_CHECK(check_blocks_apart(p, root));
     if (const std::int64_t threads = threads_of(p, root); threads > limits.threads_per_block)
       return refuse(Code::too_many_threads, name, threads, limits.threads_per_block);
   }

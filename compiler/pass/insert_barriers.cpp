@@ -4,6 +4,7 @@
 #include <set>
 #include <utility>
 
+#include "compiler/pass/hand_over.h"
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
 
@@ -218,6 +219,7 @@ class Inserter {
 Result<Program> insert_barriers(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (StmtId root : std::vector<StmtId>(p.kernels)) {
+    TECC_CHECK(check_threads_apart(p, root));
     std::set<std::uint32_t> roles;
     for (BlockId b : blocks_under(p, root)) roles.insert(p[b].role);
     for (std::uint32_t r : roles) Inserter(p, root, r);

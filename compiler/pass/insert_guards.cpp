@@ -48,7 +48,36 @@ bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) 
   return all;
 }
 
-/// The guards that the statement needs where it runs. A tile instruction cannot leave out elements; it need not where the surplus does no
+/// What an index reaches, also beyond the domains of the block's iterations.
+std::optional<Interval> reach_of(const Program& p, const Block& b, const Expr& index) {
+  const auto affine = affine_of(index);
+  const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+  return binding ? std::optional(range_of(p, *binding)) : std::nullopt;
+}
+
+/// True if everything that the block reads was made beyond its tensor, too: by statements that leave nothing out and reach as far.
+bool reads_surplus(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  bool all = true;
+  walk(b.writes[0].value, [&](const Expr& e) {
+    const auto* r = e.as<Read>();
+    if (!r) return all;
+    for (BlockId w : writers_of(p, r->tensor)) {
+      const Block& made = p.block(w);
+      if (w == id) continue;
+      all &= compare_order(p, w, id) < 0 && made.guards.empty();
+      for (const Write& to : made.writes)
+        for (std::size_t d = 0; to.buffer == r->tensor && d < to.index.size(); ++d) {
+          const auto want = reach_of(p, b, r->index[d]), have = reach_of(p, made, to.index[d]);
+          all &= want && have && have->low <= want->low && have->high >= want->high;
+        }
+    }
+    return all;
+  });
+  return all;
+}
+
+/// The guards that the statement needs where it runs; those of the statements before it are known. A tile instruction cannot leave out elements; it need not where the surplus does no
 /// harm: bulk copies clip and fill by themselves, sums of products add zeros, and what a tile makes beyond its tensor stays in the tile.
 Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const Block& b = p.block(id);
@@ -72,7 +101,7 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const bool from_zeros = b.predicate.empty() && !from.empty() && std::all_of(from.begin(), from.end(), [&](TensorId t) { return p[t].scope == Scope::shared && filled_with_zeros(p, t); });
   if (from_zeros && !b.combiner && !p[b.writes[0].buffer].fragment.empty()) return std::vector<Expr>{};  // the copy of zeros is zero
   if (via == Via::ldmatrix) return refuse(Code::tile_form, b.name, "what lies outside of '" + p[from[0]].name + "' is not filled with zeros, and ldmatrix leaves nothing out");
-  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_memory(p, b) && !is_multiplied(p, b);
+  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_memory(p, b) && reads_surplus(p, id) && !is_multiplied(p, b);
   return stays_inside ? std::vector<Expr>{} : guards;
 }
 

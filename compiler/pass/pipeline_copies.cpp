@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <map>
 
-#include "compiler/pass/passes.h"
+#include "compiler/pass/ahead.h"
 #include "ir/loop/affine.h"
 
 namespace tecc::compiler {
@@ -78,6 +78,8 @@ Result<Program> pipeline_copies(Program p, const Limits& limits) {
     }
     std::vector<StmtId> ahead = loads;
     ahead.insert(ahead.end(), stores.begin(), stores.end());
+    TECC_CHECK(check_ahead(p, c, ahead));
+    for (StmtId s : ahead) TECC_CHECK(check_extents(p, c, s));
     for (StmtId s : ahead)
       for (BlockId b : blocks_under(p, s))
         for (const Iter& i : p.block(b).iters)

@@ -138,13 +138,23 @@ bool same_still(const Program& p, const Binding& a, const Binding& b) {
   return x == y && tx == ty;
 }
 
-/// True if the index follows a loop bound to threads inside of `at`: threads around it have a buffer each.
+/// True if the digit follows a loop bound to threads inside of `at`: threads around it have a buffer each.
+bool names_thread(const Program& p, StmtId at, const Digit& d) {
+  const Loop& l = p.loop(d.loop);
+  if (l.retired) return std::any_of(l.retired->digits.begin(), l.retired->digits.end(), [&](const Digit& made) { return names_thread(p, at, made); });
+  return is_thread_group(l.group) && !is_inside(p, at, d.loop);
+}
+bool names_thread(const Program& p, StmtId at, const Binding& b) {
+  return std::any_of(b.digits.begin(), b.digits.end(), [&](const Digit& d) { return names_thread(p, at, d); });
+}
+
+/// The same of an index.
 bool has_thread(const Program& p, StmtId at, const Block& b, const Expr& e) {
   bool found = false;
   walk(e, [&](const Expr& x) {
     if (const auto* v = x.as<Var>())
       if (const Iter* i = iter_of(b, v->id))
-        for (const Digit& d : i->binding.digits) found |= is_thread_group(p.loop(d.loop).group) && !is_inside(p, at, d.loop);
+        found |= names_thread(p, at, i->binding);
     return true;
   });
   return found;
@@ -239,11 +249,19 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   for (std::size_t d = 0; d < b.shape.size(); ++d) {
     std::optional<Part> all;
     std::vector<Part> parts;
+    std::optional<std::vector<Digit>> along;
     bool whole = false;
     BlockId first = accesses[0].block;
     for (const Access& a : accesses) {
       Part one = part_of(p, p.block(a.block), a.index[d], still);
-      if (rotates(b)) std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop; });
+      if (rotates(b)) {  // a slot moves along with its loop, if everybody's index does
+        std::vector<Digit> mine;
+        std::erase_if(one.still.digits, [&](const Digit& x) { return x.loop == b.slot_loop && (mine.push_back(x), true); });
+        if (is_inside(p, a.block, b.slot_loop) && !one.whole) {
+          whole |= along && *along != mine;
+          along = std::move(mine);
+        }
+      }
       if (one.whole) {
         whole = true;
         if (st.private_to_thread && has_thread(p, st.at, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
@@ -256,9 +274,7 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
         continue;
       }
       if (!same_still(p, all->still, one.still)) {
-        const bool threads = std::any_of(one.still.digits.begin(), one.still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value() && !is_inside(p, st.at, x.loop); }) ||
-                             std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value() && !is_inside(p, st.at, x.loop); });
-        if (st.private_to_thread && threads) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
+        if (st.private_to_thread && (names_thread(p, st.at, one.still) || names_thread(p, st.at, all->still))) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
         whole = true;
         continue;
       }
@@ -266,7 +282,7 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
       all->low = std::min(all->low, one.low);
     }
     if (whole) {
-      if (st.private_to_thread && all && std::any_of(all->still.digits.begin(), all->still.digits.end(), [&](const Digit& x) { return thread_digit(p, x).has_value() && !is_inside(p, st.at, x.loop); }))
+      if (st.private_to_thread && all && names_thread(p, st.at, all->still))
         return refuse(Code::other_thread, b.name, p.block(accesses[0].block).name, p.block(first).name);
       std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
       for (const Access& a : accesses)

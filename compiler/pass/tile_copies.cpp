@@ -45,6 +45,8 @@ Check TileCutter::box(BlockId id) {
   const std::string via = b.tile->via == Via::bulk ? "bulk" : "bulk_tensor";
   if (p_[shared].scope != Scope::shared || p_[global].scope != Scope::global)
     return refuse(Code::copy_form, p_[w.buffer].name, via, "bulk copies go between global and shared memory");
+  for (LoopId l : thread_loops(p_, id))
+    if (p_.loop(l).group != Group::warpgroup) return refuse(Code::copy_form, p_[w.buffer].name, via, fmt::format("one thread issues it, and loop '{}' is bound to several", loop_name(p_, l)));
   if (read->otherwise && (!load || !is_zero(read->otherwise))) return refuse(Code::copy_form, p_[shared].name, via, "outside of the tensor it must hold another value than zero");
   const StmtId top = top_of(id);
   TECC_TRY(const std::vector<TileAxis> axes, axes_of(id, top));
@@ -65,7 +67,7 @@ Check TileCutter::box(BlockId id) {
   std::vector<NewLoop> nest;
   std::map<LoopId, std::vector<Part>> parts;
   constexpr std::int64_t longest = 256;  // of a box, in elements
-  std::map<LoopId, std::int64_t> inner;
+  std::map<std::size_t, std::int64_t> inner;  // by iteration
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;
     const auto d = dim_of(w.index, b.iters[axis.iter].var);
@@ -74,16 +76,16 @@ Check TileCutter::box(BlockId id) {
     else while (unit > longest || axis.extent % unit) --unit;
     if (d == fast && axis.extent % unit) return refuse(Code::copy_form, s.name, via, fmt::format("{} elements of a row are no multiple of the panel of {}", axis.extent, unit));
     if (unit != axis.extent) {
-      parts[axis.loop].push_back({nest.size(), 1, 0, unit});
+      parts[axis.loop].push_back({nest.size(), 1, 0, unit * axis.div});
       nest.push_back({p_.vars[b.iters[axis.iter].var].name + "p", axis.extent / unit});
     }
-    inner[axis.loop] = unit;
+    inner[axis.iter] = unit;
   }
   const std::size_t atom = nest.size();
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;
-    parts[axis.loop].push_back({nest.size(), 1, 0, 1});
-    nest.push_back({p_.vars[b.iters[axis.iter].var].name, inner[axis.loop], Group::none, LoopKind::serial});
+    parts[axis.loop].push_back({nest.size(), 1, 0, axis.div});
+    nest.push_back({p_.vars[b.iters[axis.iter].var].name, inner[axis.iter], Group::none, LoopKind::serial});
   }
   const std::vector<LoopId> made = recut(id, top, nest, parts);
   set_tile(id, made.empty() ? StmtId(id) : StmtId(made.front()), atom < made.size() ? StmtId(made[atom]) : StmtId(id), nullptr);
@@ -102,7 +104,8 @@ std::int64_t TileCutter::widest(const Block& b, const Axes& axes, TensorId globa
     if (axis.loop == LoopId{} || dim_of(load ? from : to, i.var) != g.shape.size() - 1 || dim_of(load ? to : from, i.var) != fast_dim(s)) continue;
     for (const std::int64_t bytes : {16, 8, 4, 2}) {
       const std::int64_t n = bytes / size;
-      bool fits = n > 1 && axis.extent % n == 0 && known_divisor(p_, g.shape.back()) % n == 0 && known_divisor(p_, i.upper) % n == 0 && i.lower % n == 0 && i.binding.offset % n == 0 &&
+      if (n <= 1) continue;
+      bool fits = axis.extent % n == 0 && known_divisor(p_, g.shape.back()) % n == 0 && known_divisor(p_, i.upper) % n == 0 && i.lower % n == 0 && i.binding.offset % n == 0 &&
                   g.alignment % bytes == 0 && s.pad % n == 0;
       for (const Digit& d : i.binding.digits) fits &= d.loop == axis.loop || d.stride % n == 0;
       if (fits) return n;
@@ -162,14 +165,14 @@ Check TileCutter::share_out(BlockId id) {
     lanes.push_back(std::gcd(left, count));
     left /= lanes.back();
     if (count == lanes.back()) continue;
-    parts[a->loop].push_back({nest.size(), 1, 0, unit * lanes.back()});
+    parts[a->loop].push_back({nest.size(), 1, 0, unit * lanes.back() * a->div});
     nest.push_back({p_.vars[b.iters[a->iter].var].name + "r", count / lanes.back()});
   }
   for (std::size_t n = 0; n < order.size(); taken *= lanes[n++])
-    if (lanes[n] > 1) parts[order[n]->loop].push_back({nest.size(), taken, lanes[n], n == 0 ? width : 1});
+    if (lanes[n] > 1) parts[order[n]->loop].push_back({nest.size(), taken, lanes[n], (n == 0 ? width : 1) * order[n]->div});
   if (taken > 1) nest.push_back({"t", taken, Group::thread});
   if (width > 1) {
-    parts[order[0]->loop].push_back({nest.size(), 1, 0, 1});
+    parts[order[0]->loop].push_back({nest.size(), 1, 0, order[0]->div});
     nest.push_back({"v", width, Group::none, async ? LoopKind::serial : LoopKind::vectorized});
   }
   const std::vector<LoopId> made = recut(id, top, nest, parts);

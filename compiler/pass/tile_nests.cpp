@@ -73,7 +73,7 @@ std::optional<FragmentLayout> shared_out(const FragmentLayout& layout, int side,
 // ---- loops --------------------------------------------------------------------------------------------------------------
 StmtId TileCutter::top_of(BlockId id) const {
   const auto& tile = p_.block(id).tile;
-  if (tile && p_.stmts.has(tile->top) && tile->top != StmtId{} && is_inside(p_, id, tile->top)) return tile->top;
+  if (tile && p_.stmts.has(tile->top) && tile->top != StmtId{} && is_inside(p_, id, tile->top) && blocks_under(p_, tile->top).size() == 1) return tile->top;
   StmtId top = id;
   while (true) {
     const StmtId parent = p_[top].parent;
@@ -92,6 +92,9 @@ std::vector<LoopId> TileCutter::chain(BlockId id, StmtId top) const {
 Result<std::vector<TileAxis>> TileCutter::axes_of(BlockId id, StmtId top) const {
   const Block& b = p_.block(id);
   const std::vector<LoopId> loops = top == id ? std::vector<LoopId>() : chain(id, top);
+  for (const CrossThread& c : p_.cross_threads)
+    if (c.block == id && std::find(loops.begin(), loops.end(), c.at) != loops.end())
+      return refuse(Code::tile_form, b.name, fmt::format("it is combined across threads at loop '{}', inside of it", loop_name(p_, c.at)));
   std::vector<TileAxis> out;
   for (std::size_t n = 0; n < b.iters.size(); ++n) {
     TileAxis axis{n, {}};

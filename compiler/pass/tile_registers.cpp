@@ -58,7 +58,7 @@ Result<bool> TileCutter::spread(BlockId id) {
     const std::string& name = p_.vars[i.var].name;
     const auto found = pieces.find(i.var);
     if (found == pieces.end()) {  // an axis that registers do not know: every thread runs all of it
-      drafts[axis.loop].push_back({0, {repeats.size()}});
+      drafts[axis.loop].push_back({0, {repeats.size(), 1, 0, axis.div}});
       repeats.push_back({name, axis.extent, Group::none, LoopKind::serial});
       continue;
     }
@@ -71,9 +71,11 @@ Result<bool> TileCutter::spread(BlockId id) {
       if (axis.extent % (unit * x.count) || x.count == 0)
         return refuse(Code::tile_extent, b.name, axis.extent, fmt::format("elements along '{}'", name), fmt::format("the registers that it uses hold them in runs of {}", unit * std::max<std::int64_t>(found->second[n].count, 1)));
       if (x.of == Piece::Of::thread) {
-        drafts[axis.loop].push_back({1, {0, x.div, x.count, x.stride}});
+        const bool covered = std::any_of(p_.cross_threads.begin(), p_.cross_threads.end(), [&](const CrossThread& c) { return c.block == id; });
+        if (i.kind == IterKind::reduce && x.count > 1 && !covered) return refuse(Code::uncovered_reduction, name, b.name);
+        drafts[axis.loop].push_back({1, {0, x.div, x.count, x.stride * axis.div}});
       } else {
-        drafts[axis.loop].push_back({2, {registers.size(), 1, 0, x.stride}});
+        drafts[axis.loop].push_back({2, {registers.size(), 1, 0, x.stride * axis.div}});
         unit_stride |= registers.empty() && x.stride == 1;
         registers.push_back({name + "r", x.count});
       }
@@ -81,7 +83,7 @@ Result<bool> TileCutter::spread(BlockId id) {
       unit *= x.count;
     }
     if (axis.extent > unit) {
-      drafts[axis.loop].push_back({0, {repeats.size(), 1, 0, unit}});
+      drafts[axis.loop].push_back({0, {repeats.size(), 1, 0, unit * axis.div}});
       repeats.push_back({name + "r", axis.extent / unit});
     }
   }
@@ -139,7 +141,8 @@ Result<bool> TileCutter::store_matrices(BlockId id, const Block& b, StmtId top, 
   std::optional<TileAxis> row, column;  // of the accumulator; in shared memory either may be the contiguous one
   for (const TileAxis& axis : axes) {
     const auto found = pieces.find(b.iters[axis.iter].var);
-    if (axis.loop == LoopId{} || found == pieces.end()) continue;
+    if (axis.loop == LoopId{}) continue;
+    if (found == pieces.end() || axis.div != 1) return refuse(Code::copy_form, to.name, "stmatrix", fmt::format("axis '{}' is no loop of its own over rows or columns of registers", p_.vars[b.iters[axis.iter].var].name));
     const bool rows = std::any_of(found->second.begin(), found->second.end(), [](const Piece& x) { return x.of == Piece::Of::thread && x.div == 4; });
     (rows ? row : column) = axis;
   }
@@ -189,6 +192,7 @@ Result<bool> TileCutter::load_matrices(BlockId id, const Block& b, StmtId top, c
     if (axis.loop == LoopId{}) continue;
     const auto found = pieces.find(b.iters[axis.iter].var);
     const auto of_lanes = [&](std::int64_t div) { return found != pieces.end() && std::any_of(found->second.begin(), found->second.end(), [&](const Piece& x) { return x.of == Piece::Of::thread && x.div == div; }); };
+    if (axis.div != 1) return refuse(Code::copy_form, name, "ldmatrix", fmt::format("axis '{}' shares its loop with another", p_.vars[b.iters[axis.iter].var].name));
     if (of_lanes(4)) row = axis;
     else if (of_lanes(1)) depth = axis;
     else return refuse(Code::copy_form, name, "ldmatrix", fmt::format("axis '{}' is neither rows nor depth of a product", p_.vars[b.iters[axis.iter].var].name));

@@ -4,7 +4,8 @@
 /// Results  none.
 /// Keeps    every instance, once; iterations of parallel and bound loops in any order.
 /// Refuses  E0315 the loop carries a scan, or a reduction (a reduction may be bound to threads when cross_thread_reduce
-///          follows, and unrolled); E0329 vectorize: the extent is no small constant.
+///          follows, and unrolled); E0321 bind: an extent that follows other loops would read what is not complete; E0329 vectorize: the
+///          extent is no small constant.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -32,7 +33,10 @@ Applied change_loops(const State& state, const std::vector<Ref>& refs, Change ch
 
 Check check(const State& state, const Bind& step) {
   TECC_TRY(const std::vector<LoopId> loops, loops_of(state, step.loops));
-  for (LoopId l : loops) TECC_CHECK(independent(state.program, l, step.group == Group::thread || step.group == Group::warp, "bound"));
+  for (LoopId l : loops) {
+    TECC_CHECK(independent(state.program, l, step.group == Group::thread || step.group == Group::warp, "bound"));
+    TECC_CHECK(check_widened(state.program, l, [](LoopId) { return true; }));
+  }
   return Ok{};
 }
 Applied apply(const State& state, const Bind& step) {

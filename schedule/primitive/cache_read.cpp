@@ -23,6 +23,26 @@ const Iter* defined_by(const Program& p, TensorId tensor, std::size_t d) {
   return i && constant_of(i->upper) ? i : nullptr;
 }
 
+/// The loop that alone counts through a region, where its extent follows other loops: a part of a triangle.
+std::optional<LoopId> ragged_loop(const Program& p, const Region& r) {
+  for (const Digit& d : r.varying) {
+    bool follows = false;
+    walk(p.loop(d.loop).extent, [&](const Expr& e) {
+      if (const auto* v = e.as<Var>()) follows |= loop::loop_of_var(p, v->id).has_value();
+      return true;
+    });
+    if (follows) return d.loop;
+  }
+  return std::nullopt;
+}
+/// True if the copy of `want`, made under `l`, runs no further than the loop `made` that fills it.
+bool runs_along(const Program& p, const Region& want, LoopId made, LoopId l) {
+  if (want.varying.empty()) return want.exact && want.span == 1;
+  if (want.varying.size() != 1 || want.varying[0].div != 1 || want.varying[0].mod != 0 || p.loop(want.varying[0].loop).retired) return false;
+  const auto fixed = fixed_around(p, l);
+  return same_value(loop::relaxed(p, p.loop(want.varying[0].loop).extent, [&](LoopId x) { return !fixed(x); }), p.loop(made).extent);
+}
+
 /// True if a copy of what `reader` reads under `l` would also read elements of a tensor that is computed part by part, and not this one:
 /// the copy is made for the box around all that the loops can reach, also beyond the reader's domain.
 bool copies_too_much(const Program& p, BlockId reader, TensorId tensor, LoopId l) {
@@ -37,6 +57,10 @@ bool copies_too_much(const Program& p, BlockId reader, TensorId tensor, LoopId l
         const std::int64_t extent = loop::largest(p, p[tensor].shape[d]);
         const Region have = loop::region_of(p, p.block(w), made.index[d], fixed_around(p, meet));
         const Region want = copied[d];
+        if (const auto ragged = ragged_loop(p, have)) {
+          if (!within || !runs_along(p, want, *ragged, l)) return true;
+          continue;
+        }
         if (!have.whole && have.fixed.digits.empty() && have.fixed.offset <= 0 && have.fixed.offset + have.span >= extent) continue;
         if (want.whole) return true;  // an index that is no sum of digits: all of the dimension would be copied
         if (within) continue;

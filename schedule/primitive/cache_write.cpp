@@ -20,6 +20,17 @@ std::vector<Region> written(const Program& p, const Block& b, TensorId tensor, c
   return out;
 }
 
+/// True if iterations behind the end of a loop, of which several axes are digits, write a part of a row: the box of what is written has
+/// elements that nobody writes.
+bool has_ragged_end(const Program& p, const Block& b) {
+  std::map<LoopId, int> axes;
+  for (const Iter& i : b.iters)
+    for (const Digit& d : i.binding.digits) ++axes[d.loop];
+  return std::any_of(axes.begin(), axes.end(), [&](const auto& each) {
+    return each.second > 1 && p.loop(each.first).retired && loop::range_of(p, each.first).high >= loop::largest(p, p.loop(each.first).extent);
+  });
+}
+
 }  // namespace
 
 Check check(const State& state, const CacheWrite& step) {
@@ -45,6 +56,7 @@ Check check(const State& state, const CacheWrite& step) {
   for (BlockId r : loop::readers_of(p, tensor))
     if (r != id && loop::is_inside(p, r, l)) return refuse(Code::read_inside, b.name, say_block(p, r), say(p, l));
   const std::vector<Region> regions = written(p, b, tensor, fixed_around(p, l));
+  if (has_ragged_end(p, b)) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");
   for (const Region& r : regions)
     if (r.whole) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");
   return Ok{};

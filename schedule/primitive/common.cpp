@@ -220,6 +220,24 @@ std::optional<StmtId> company_of(const Program& p, BlockId b) {
   return std::nullopt;
 }
 
+Check check_widened(const Program& p, LoopId l, const std::function<bool(LoopId)>& gone) {
+  const Expr& extent = p.loop(l).extent;
+  if (constant_of(extent) || same_value(loop::relaxed(p, extent, gone), extent)) return Ok{};
+  for (BlockId id : loop::blocks_under(p, l)) {
+    const Block& b = p.block(id);
+    const bool cut = std::all_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) {
+      if (!loop::depends_on(p, i.binding, l)) return true;
+      return std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& outer) { return uses(i.upper, outer.var); }) ||
+             std::any_of(b.predicate.begin(), b.predicate.end(), [&](const Expr& e) { return uses(e, i.var); });
+    });
+    if (cut) continue;
+    for (TensorId t : loop::read_buffers(b))
+      for (BlockId w : loop::writers_of(p, t))
+        if (w != id && loop::root_of(p, w) == loop::root_of(p, id)) return refuse(Code::too_early, b.name, p[t].name);
+  }
+  return Ok{};
+}
+
 std::vector<Handle> loop_handles(const std::vector<std::optional<LoopId>>& loops) {
   std::vector<Handle> out;
   for (const auto& l : loops) out.push_back(l ? Handle{LoopHandle{*l}} : Handle{Absent{}});

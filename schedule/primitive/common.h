@@ -90,6 +90,14 @@ std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b);
 /// nullopt if the whole nest up to its root holds only `b`.
 std::optional<StmtId> company_of(const Program& p, BlockId b);
 
+/// A loop whose extent follows others comes to run to `extent`, with the loops `gone` no longer around it. Blocks whose domains do not cut what
+/// is new (a copy of the part that the loop runs over) may not read what the kernel computes part by part: E0321.
+Check check_widened(const Program& p, LoopId l, const std::function<bool(LoopId)>& gone);
+
+/// A block of the kernel outside of `at` that uses what `sum` writes, where threads may combine that once only (reduction.cpp): each iteration
+/// of `at` would combine again what all of them share. Largest and smallest values stay what they are.
+std::optional<BlockId> used_outside(const Program& p, BlockId sum, LoopId at);
+
 /// True if one copy directly inside `l` fills `b` for readers beside it (pipeline.cpp).
 bool fills_ahead(const Program& p, LoopId l, TensorId b);
 

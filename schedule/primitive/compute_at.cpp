@@ -7,7 +7,7 @@
 /// Results  one loop for each axis of the block; absent where it would run once.
 /// Keeps    every element that is read, computed before it is read; parts read by several iterations are computed again.
 /// Refuses  E0312 the block writes an output; E0310 a reader elsewhere; E0311 no reader inside; E0313 other statements share
-///          its loops; E0315 it is a scan whose parts follow each other.
+///          its loops; E0315 it is a scan whose parts follow each other; E0321 a copy made for the part that it had does not hold more.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -90,6 +90,27 @@ Result<std::vector<BlockId>> moves(const Program& p, BlockId id, LoopId l, int d
   return out;
 }
 
+/// A block that was computed under `l` before may read what was made there for just the part that it had: it gets no more than that.
+Check stays_within(const Program& p, BlockId id, LoopId l) {
+  const Block& b = p.block(id);
+  if (!is_at(p, id, l)) return Ok{};
+  const auto fixed = fixed_around(p, l);
+  const std::vector<Region> regions = required(p, id, l);
+  for (TensorId t : loop::read_buffers(b))
+    for (BlockId w : loop::writers_of(p, t)) {
+      if (w == id || loop::root_of(p, w) != loop::root_of(p, id)) continue;
+      for (const Iter& i : b.iters) {
+        if (i.kind != IterKind::spatial) continue;
+        const Region& want = regions[dim_of(b, i)];
+        const Region have = loop::region_of(p, b, var(i.var), fixed);
+        const bool all = !have.whole && have.fixed.digits.empty() && have.fixed.offset <= i.lower && have.fixed.offset + have.span >= loop::largest(p, i.upper);
+        const bool inside = !have.whole && !want.whole && have.fixed.digits == want.fixed.digits && have.fixed.offset <= want.fixed.offset && want.fixed.offset + want.span <= have.fixed.offset + have.span;
+        if (!all && !inside) return refuse(Code::too_early, b.name, p[t].name);
+      }
+    }
+  return Ok{};
+}
+
 /// Moves one block; returns its new loops.
 std::vector<std::optional<LoopId>> move(Program& p, BlockId id, LoopId l) {
   const std::vector<Region> regions = required(p, id, l);
@@ -119,6 +140,7 @@ Check check(const State& state, const ComputeAt& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   const Program& p = state.program;
   TECC_TRY(const std::vector<BlockId> all, moves(p, id, l));
+  for (BlockId b : all) TECC_CHECK(stays_within(p, b, l));
   if (all.size() > 1) return Ok{};
   const Block& b = p.block(id);
   const std::vector<Region> regions = required(p, id, l);

@@ -62,6 +62,8 @@ Applied apply(const State& state, const Cluster& step) {
 Check check(const State& state, const Persist& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
   if (const auto other = loop::raster_partner(state.program, l); other && !state.program.loop(l).raster) return refuse(Code::rastered, say(state.program, l), say(state.program, *other));
+  TECC_CHECK(check_widened(state.program, l, [](LoopId) { return true; }));
+  if (const auto partner = loop::raster_partner(state.program, l)) TECC_CHECK(check_widened(state.program, *partner, [](LoopId) { return true; }));
   return unordered(state.program, l, "shared out to blocks");
 }
 Applied apply(const State& state, const Persist& step) {

@@ -59,6 +59,35 @@ Applied apply(const State& state, const DecomposeReduction& step) {
   return out;
 }
 
+namespace {
+
+/// The digits of an iteration around the one of loop `l`: those below its stride, and those above, counted in units.
+struct Around {
+  std::int64_t stride = 1, unit = 0;  // unit 0: there are none above
+  Binding low, high;
+};
+/// nullopt if the others do not line up with it.
+std::optional<Around> around_digit(const Program& p, const Binding& binding, LoopId l) {
+  Around out;
+  for (const Digit& d : binding.digits)
+    if (d.loop == l) out.stride = d.stride;
+  const std::int64_t run = out.stride * (loop::range_of(p, l).high + 1);
+  for (const Digit& d : binding.digits) {
+    if (d.loop == l) continue;
+    const bool above = d.stride >= out.stride && loop::range_of(p, Digit{d.loop, d.div, d.mod, 1}).high > 0;
+    (above ? out.high : out.low).digits.push_back(d);
+    if (above) out.unit = out.unit ? std::min(out.unit, d.stride) : d.stride;
+  }
+  for (Digit& d : out.high.digits) {
+    if (d.stride % out.unit) return std::nullopt;
+    d.stride /= out.unit;
+  }
+  const bool fits = out.stride > 0 && binding.offset == 0 && loop::range_of(p, out.low).high < out.stride && (!out.unit || run <= out.unit);
+  return fits ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace
+
 Check check(const State& state, const Rfactor& step) {
   TECC_TRY(const BlockId id, block_of(state, step.block));
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
@@ -69,6 +98,8 @@ Check check(const State& state, const Rfactor& step) {
   bool plain = false;  // the loop is a digit of one reduce iteration, not hidden in a retired loop
   for (const Iter& i : b.iters)
     for (const Digit& d : i.binding.digits) plain |= i.kind == IterKind::reduce && d.loop == l && d.div == 1 && d.mod == 0;
+  for (const Iter& i : b.iters)
+    if (i.kind == IterKind::reduce && loop::depends_on(p, i.binding, l)) plain &= around_digit(p, i.binding, l).has_value();
   if (!loop::is_inside(p, id, l) || !plain || loop::feeds(p, l, b, IterKind::spatial))
     return refuse(Code::not_its_loop, b.name, say(p, l), "the reduction", say_list(reduction_loops(p, id)));
   bool follows = false;  // the extent names another loop
@@ -105,15 +136,20 @@ Applied apply(const State& state, const Rfactor& step) {
   b.name = partial.name;
   Iter factor{loop::add_var(p, name), IterKind::spatial, 0, p.loop(l).extent, {{Digit{l}}, 0}};
   std::map<VarId, Expr> shifted;
+  std::vector<Iter> slower;
   for (Iter& i : b.iters) {
     if (i.kind != IterKind::reduce || !loop::depends_on(p, i.binding, l)) continue;
-    std::int64_t stride = 0;
-    std::erase_if(i.binding.digits, [&](const Digit& d) { return d.loop == l ? (stride = d.stride, true) : false; });
-    shifted[i.var] = var(i.var) + var(factor.var) * stride;
+    const Around around = *around_digit(p, i.binding, l);
+    shifted[i.var] = var(i.var) + var(factor.var) * around.stride;
     const auto upper = constant_of(i.upper), parts = constant_of(factor.upper);
-    const bool leads = stride > 0 && loop::range_of(p, i.binding).high < stride;  // the loop counts whole runs of the others
-    if (!leads || !upper || !parts || *upper != *parts * stride) b.predicate.push_back(make(Binary{BinOp::less, shifted[i.var], i.upper}, DType::boolean));
-    if (leads) i.upper = index_literal(stride);
+    if (around.unit) {  // the other digits as two iterations without holes
+      Iter high{loop::add_var(p, p.vars[i.var].name + "_"), IterKind::reduce, 0, ceil_div(i.upper, index_literal(around.unit)), around.high};
+      shifted[i.var] = shifted[i.var] + var(high.var) * around.unit;
+      slower.push_back(std::move(high));
+    }
+    if (around.unit || !upper || !parts || *upper != *parts * around.stride) b.predicate.push_back(make(Binary{BinOp::less, shifted[i.var], i.upper}, DType::boolean));
+    i.upper = index_literal(around.stride);
+    i.binding = around.low;
   }
   const auto shift = [&](const Expr& e) {
     return substitute(e, [&](VarId v) { return shifted.count(v) ? shifted[v] : Expr(); });
@@ -124,6 +160,10 @@ Applied apply(const State& state, const Rfactor& step) {
   b.writes[0].index.insert(b.writes[0].index.begin(), var(factor.var));
   b.iters.push_back(factor);  // behind the others: handles name axes by number
   b.axes.push_back(l);
+  for (Iter& i : slower) {
+    b.iters.push_back(std::move(i));
+    b.axes.push_back({});
+  }
 
   // The new block combines: the old spatial axes as one iteration of `home` sees them, and the factor as its reduction.
   Block sum;
@@ -165,6 +205,16 @@ Applied apply(const State& state, const Rfactor& step) {
   return out;
 }
 
+std::optional<BlockId> used_outside(const Program& p, BlockId sum, LoopId at) {
+  const auto combiner = p.block(sum).combiner;
+  if (combiner != Reducer::sum && combiner != Reducer::prod) return std::nullopt;
+  for (const Write& w : p.block(sum).writes)
+    for (const auto& users : {loop::readers_of(p, w.buffer), loop::writers_of(p, w.buffer)})
+      for (BlockId b : users)
+        if (loop::root_of(p, b) == loop::root_of(p, sum) && !loop::is_inside(p, b, at)) return b;
+  return std::nullopt;
+}
+
 Check check(const State& state, const CrossThreadReduce& step) {
   TECC_TRY(const std::vector<BlockId> blocks, blocks_of(state, step.blocks));
   TECC_TRY(const LoopId l, loop_of(state, step.at));
@@ -178,6 +228,12 @@ Check check(const State& state, const CrossThreadReduce& step) {
       std::vector<std::string> names;
       for (LoopId m : loop::loops_around(p, *outermost_reduction_loop(p, id))) names.push_back(say(p, m));
       return refuse(Code::not_inside, b.name, say(p, l), say_list(names));
+    }
+    if (const auto other = used_outside(p, id, l)) {
+      std::vector<std::string> names;
+      for (LoopId m : loop::loops_around(p, id))
+        if (!loop::feeds(p, m, b, IterKind::reduce) && loop::is_inside(p, *other, m)) names.push_back(say(p, m));
+      return refuse(Code::not_inside, say_block(p, *other), say(p, l), say_list(names));
     }
     for (const Write& w : b.writes)
       if (p[w.buffer].role == loop::Role::output) return refuse(Code::is_output, b.name, p[w.buffer].name);

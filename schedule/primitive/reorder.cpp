@@ -43,6 +43,7 @@ Check check(const State& state, const Reorder& step) {
       const LoopId x = after[outer], y = after[inner];
       if (std::find(before.begin(), before.end(), x) < std::find(before.begin(), before.end(), y)) continue;
       // x moved outside of y
+      TECC_CHECK(check_widened(p, x, [&](LoopId l) { return l == y; }));
       for (BlockId b : loop::blocks_under(p, places.back()))
         if (loop::feeds(p, x, p.block(b), IterKind::scan) && loop::feeds(p, y, p.block(b), IterKind::scan))
           return refuse(Code::carries, say(p, x), "a scan", say_block(p, b), "moved outside of another of its loops; legal: to keep their order");

@@ -5,7 +5,8 @@
 /// Results  the loop over the parts (outermost, may be bound to blocks), the loop inside a part, the block that combines. The stage's
 ///          handle goes on naming the block that multiplies and adds.
 /// Keeps    the sum but for its association; results do not depend on the order in which blocks run.
-/// Refuses  what split, reorder and rfactor refuse of the loops that they are given here; E0305 parts or multiple below 1.
+/// Refuses  what split, reorder and rfactor refuse of the loops that they are given here; E0305 parts or multiple below 1; E0313 the sum is
+///          read in its own kernel.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -31,6 +32,9 @@ Result<Applied> carry_out(State state, const SplitReduction& step) {
   const std::vector<BlockId> blocks = loop::blocks_under(state.program, whole);
   if (blocks.size() != 1) return refuse(Code::not_alone, say_block(state.program, blocks[0]), say_block(state.program, blocks.back()));
   const BlockId id = blocks[0];
+  for (const Write& w : state.program.block(id).writes)  // the sum is there when the next kernel has run
+    for (BlockId r : loop::readers_of(state.program, w.buffer))
+      if (r != id && loop::root_of(state.program, r) == loop::root_of(state.program, id)) return refuse(Code::not_alone, say_block(state.program, id), say_block(state.program, r));
   const std::int64_t extent = loop::largest(state.program, state.program.loop(whole).extent);
   const std::int64_t unit = step.parts * step.multiple, part = (extent + unit - 1) / unit * step.multiple;
   TECC_TRY(const auto cut, take(state, Split{step.loop, {part}}));

@@ -89,3 +89,169 @@ TEST_CASE("a copy by vectors leaves out what nobody has brought to shared memory
   test::check_simulated({"kernel c(X: f64[K, K]) -> (Y) { Y[i: K, j: K] = X[i, j] }", "K=2", "",
                          "yl, ys = cache_write(Y, Y, local, Y.j)\nf = fuse(Y.i, Y.j)\ncopy_with(Y, vector)\nf0, f1 = split(f, 7)\ncache_read([Y], X, shared, f0)"});
 }
+
+TEST_CASE("online: the running maximum is shared, what is kept of it is not") {
+  const std::string attention =
+      "kernel a(Q: bf16[H, S, D], K: bf16[H, S, D], V: bf16[H, S, D]) -> (O) {\n  y[h: H, i: S, j: i + 1] = sum[d: D](f32(Q[h, i, d]) * f32(K[h, j, d])) * 0.25\n"
+      "  top[h: H, i: S] = max[j: i + 1](y[h, i, j])\n  e[h: H, i: S, j: i + 1] = exp(y[h, i, j] - top[h, i])\n  total[h: H, i: S] = sum[j: i + 1](e[h, i, j])\n"
+      "  O[h: H, i: S, d: D] = bf16(sum[j: i + 1](f32(bf16(e[h, i, j])) * f32(V[h, j, d])) / total[h, i])\n}";
+  const test::Subject subject{attention, "H=1,S=66,D=4"};
+  CHECK(test::lowering_refused(subject.with("inline(y)\ni0, i1 = split(O.sum.i, 64)\nw, i2 = split(i1, 64)\nj0, j1 = split(O.sum.j, 80)\nreorder([O.sum.h, i0, j0, w, i2, O.sum.d, j1])\nbind(w, warpgroup)\n"
+                                            "online([top, total, O.sum], j0, w)")) ==
+        "error E0412: the GPU back end cannot express block 'top.init', which writes 'top.seen', of which every thread has its own, and 'top', which one thread stores for all; legal: both in one scope, or loops of 'top.init' bound to threads");
+}
+
+TEST_CASE("copy_with(vector): surplus elements are read from registers that hold others") {
+  test::check_simulated({"kernel c(X: f64[K, K]) -> (Y) { Y[i: K, j: K] = X[i, j] }", "K=2", "",
+                         "cache_write(Y, Y, local, Y.j)\nf = fuse(Y.i, Y.j)\ncopy_with(Y, vector)\nf0, f1 = split(f, 7)\ncache_read(Y, X, local, f1)"});
+}
+
+TEST_CASE("copy_with: a statement that comes to stand beside the copy is not part of its tile") {
+  const test::Subject copy{"kernel c(X: f32[K, K]) -> (Y) { a[i: K, j: K] = X[i, j] Y[i: K, j: K] = a[i, j] + 1 }", "K=4"};
+  CHECK(test::lowering_refused(copy.with("copy_with(a, cp_async)\ncache_write(a, a, shared, a.j)")) == "error E0420: 'a.shared' cannot be copied by cp_async: nothing waits for it; legal: a pipeline that names it");
+  test::check_simulated(copy.with("copy_with(a, vector)\ncache_write(a, a, shared, a.j)"));
+}
+
+TEST_CASE("bulk copies that nothing waits for") {
+  CHECK(test::lowering_refused({"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] + 1 }", "M=4,K=16", "", "s, l = cache_read(Y, X, shared, Y.i)\ncopy_with(l, bulk_tensor)"}) ==
+        "error E0420: 'X.shared' cannot be copied by bulk_tensor: nothing waits for it; legal: a pipeline that names it");
+}
+
+TEST_CASE("pipeline: copies go ahead in a loop that each thread runs, from its beginning, and of what the loop does not make") {
+  const test::Subject turn{"kernel t(X: f32[K, K]) -> (Y) { Y[j: K, i: K] = X[i, j] }", "K=4"};
+  const std::string copies = "s, l = cache_read(Y, X, shared, Y.i)\npipeline(Y.i, s)\n";
+  CHECK(test::lowering_refused(turn.with(copies + "bind(Y.i, thread)")) == "error E0421: the pipeline of 'X.shared' cannot be carried out: loop 'Y.i' is bound, skewed or reversed");
+  CHECK(test::lowering_refused(turn.with(copies + "reverse(Y.i)")) == "error E0421: the pipeline of 'X.shared' cannot be carried out: loop 'Y.i' is bound, skewed or reversed");
+  const test::Subject made{"kernel m(X: f32[M, K]) -> (Y) { a[i: M, j: K] = X[i, j] * 2 Y[i: M, j: K] = a[i, j] + 1 }", "M=4,K=5"};
+  CHECK(test::lowering_refused(made.with("compute_at(a, Y.i)\nset_scope(a, shared)\ns, l = cache_read(Y, a, shared, Y.i)\npipeline(Y.i, s)")) ==
+        "error E0421: the pipeline of 'a.shared' cannot be carried out: 'a' is made in loop 'Y.i_2', too");
+  const test::Subject triangle{"kernel t(X: f32[N, N]) -> (Y) { Y[i: N] = sum[j: i + 1](X[i, j]) }", "N=6"};
+  CHECK(test::lowering_refused(triangle.with("s, l = cache_read(Y, X, shared, Y.i)\npipeline(Y.i, s)")) == "error E0421: the pipeline of 'X.shared' cannot be carried out: the extent of loop 'x1' follows 'Y.i'");
+}
+
+TEST_CASE("a product is combined across threads at a loop inside of its own tile") {
+  CHECK(test::lowering_refused({"kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = f16(max(x[i, j], 0)) }", "M=64,N=16,K=32", "",
+                                "k0, k1 = split(x.k, 16)\nw, i2 = split(x.i, 64)\nreorder(k0, w, i2, x.j, k1)\nbind(w, warpgroup)\nset_scope(x, register)\ncross_thread_reduce(x, x.j)\n"
+                                "t = blockize(i2)\ntensorize(t, wgmma)"}) ==
+        "error E0419: the tile of 'x' cannot be cut into threads: it is combined across threads at loop 'x.j', inside of it");
+}
+
+TEST_CASE("threads of one nest, or blocks of one grid, use what others of them make in global memory") {
+  const std::string sums = "kernel s(X: f32[M, K]) -> (Y) { a[i: M] = sum[k: K](X[i, k]) Y[i: M, j: K] = a[i] + X[i, j] }";
+  // Every thread makes all of what it uses; every thread makes a part that others use, too; each its own.
+  test::check_simulated({sums, "M=4,K=5", "", "compute_at(a, Y.i)\nbind(Y.i, thread)"});
+  test::check_simulated({sums, "M=4,K=5", "", "compute_at(a, Y.i)\nbind(Y.i, block)"});
+  const std::string halo = "kernel h(X: f32[M]) -> (Y) { a[i: M] = X[i] * 2 Y[i: M - 2] = a[i] + a[i + 2] }";
+  test::check_simulated({halo, "M=9", "", "compute_at(a, Y.i)\nbind(Y.i, block)"});   // stored again by others, the same
+  test::check_simulated({halo, "M=9", "", "compute_at(a, Y.i)\nbind(Y.i, thread)"});
+}
+
+TEST_CASE("rfactor: the iterations that stay behind have no holes") {
+  const std::string text = "kernel p(X: f64[M, K], W: f64[K, K], V: f64[K, N]) -> (Y) { s[i: M, j: K] = sum[k: K](X[i, k] * W[k, j]) Y[i: M, j: N] = sum[k: K](s[i, k] * V[k, j]) }";
+  test::replayed({text, "M=1,N=1,K=2", "", "k0, k1, k2 = split(s.k, [3, 2])\nsplit_reduction(k2, 4)\ncompute_at(s, Y.i)"}, false);
+}
+
+TEST_CASE("copies of tiles whose axes lie in one loop") {
+  const std::string text = "kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = x[i, j] * 2 }";
+  test::check_simulated({text, "M=64,N=16,K=48", "",
+                         "k0, k1 = split(x.k, 48)\ni0, i1 = split(x.i, 64)\nw, i2 = split(i1, 64)\nreorder(i0, k0, w, i2, x.j, k1)\nbind(w, warpgroup)\nset_scope(x, register)\n"
+                         "c0, c1 = reverse_compute_at(C, i0)\nas, al = cache_read(x, A, shared, k0)\nbs, bl = cache_read(x, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\n"
+                         "v, o = split(c0, 64)\nbind(v, warpgroup)\ncopy_with([al, bl], vector)\nfuse(al.0, al.1)"}, 2);
+}
+
+TEST_CASE("a sum over registers that the layout of a product gives to several threads") {
+  CHECK(test::lowering_refused({"kernel g(A: f16[M, K], B: f16[N, K]) -> (S) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) S[i: M] = sum[j: N](x[i, j]) }", "M=64,N=16,K=16", "",
+                                "w, i1 = split(x.i, 64)\nreorder(w, i1, x.j, x.k)\nbind(w, warpgroup)\nset_scope(x, register)\ncache_read(x, A, shared, w)\ncache_read(x, B, shared, w)\n"
+                                "t = blockize(i1)\ntensorize(t, wgmma)\nreverse_compute_at(S, w)"}) ==
+        "error E0410: loop 'j' of the reduction 'S' is bound to threads without cross_thread_reduce");
+}
+
+TEST_CASE("a reduction in memory follows one digit of a loop bound to blocks, and runs again for the other") {
+  CHECK(test::lowering_refused(weighted.with("compute_at(l, Y.j)\nf = fuse(Y.i, Y.j)\nbind(f, block)")) ==
+        "error E0445: iterations of loop 'i_j', which is bound to blocks, would all compute 'l' at the same time, in memory that they share; legal: set_scope(…, shared) or a kernel of its own");
+}
+
+TEST_CASE("a private copy is made by threads that a fused loop hides, and read by others") {
+  CHECK(test::lowering_refused({"kernel t(X: f64[K, K]) -> (Y) { Y[i: K] = sum[j: i + 1](X[i, j] * X[j, i]) }", "K=4", "",
+                                "b, l = cache_read(Y, X, local, Y.j)\nf = fuse(l.0, l.1)\nf0, f1, f2 = split(f, [3, 3])\nbind(f0, thread)"}) ==
+        "error E0401: 'X.local' lives in registers, but block 'X.local' uses elements of other threads than block 'X.local' does; legal: shared memory, or the same loops bound to threads");
+}
+
+TEST_CASE("bind: a copy of a triangle's row runs to the end of the row and reads a copy that does not") {
+  const test::Subject triangle{"kernel t(X: f32[K, K], V: f32[K, K]) -> (Y) { Y[i: K] = sum[j: i + 1](X[i, j] * V[j, i]) }", "K=4"};
+  const std::string copies = "a, al = cache_read(Y, X, shared, Y.i)\n";
+  CHECK(triangle.refused(copies + "b, bl = cache_read(al, X, shared, Y.i)\nbind(al.1, thread)") == "s:3:1: error E0321: block 'X.shared' reads 'X.shared', which is not complete at that place");
+  test::check_simulated(triangle.with(copies + "bind(al.1, thread)"));  // the input has more than the copy needs
+  test::check_simulated(triangle.with(copies + "bind(al.1, thread)\nb, bl = cache_read(al, X, shared, Y.i)"));
+}
+
+TEST_CASE("cache_read: the copy of a copied triangle is made for whole factors of a split") {
+  const test::Subject triangle{"kernel t(X: f64[K, K], V: f64[K, K]) -> (Y) { Y[i: K] = sum[j: i + 1](X[i, j] * V[j, i]) }", "K=4"};
+  CHECK(triangle.refused("a, al = cache_read(Y, V, local, Y.i)\nsplit(Y.j, 3)\ncache_read(Y, a, local, Y.i)") == "s:3:1: error E0321: block 'a copy for Y' reads 'V.local', which is not complete at that place");
+  test::replayed(triangle.with("a, al = cache_read(Y, V, local, Y.i)\ncache_read(Y, a, local, Y.i)"), false);
+}
+
+TEST_CASE("pipeline: the copies of a later iteration read what a private copy does not hold") {
+  const test::Subject rows{"kernel r(X: f32[N, M]) -> (Y) { Y[i: N] = max[j: M](tanh(X[i, j])) }", "M=1,N=6"};
+  CHECK(test::lowering_refused(rows.with("i0, i1 = split(Y.i, 3)\nreorder(i0, Y.j, i1)\ns, l = cache_read(Y, X, shared, i1)\npipeline(i1, s)\ncache_read(l, X, local, i0)")) ==
+        "error E0421: the pipeline of 'X.shared' cannot be carried out: its copies read 'X.local', which is not in global memory");
+}
+
+TEST_CASE("copy_with(vector): a row that no access of several elements fits") {
+  test::check_simulated({"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] + 1 }", "M=3,K=5", "", "s, l = cache_read(Y, X, shared, Y.i)\ncopy_with(l, vector)"});
+}
+
+TEST_CASE("cross_thread_reduce: teams of threads that begin in another iteration of the loop around them") {
+  CHECK(test::lowering_refused({"kernel d(X: f64[N, K]) -> (Y) { m[i: N] = min[q: K](X[i, q]) Y[i: N, j: K] = X[i, j] - m[i] }", "N=2,K=9", "",
+                                "_, j = reverse_compute_at(Y, m.i)\ncross_thread_reduce(m, m.i)\nq0, q1 = split(m.q, 5)\nbind(q0, thread)\nbind(j, thread)\nbind(m.i, thread)"}) ==
+        "error E0402: the threads that reduce 'm' are not one run of thread numbers");
+}
+
+TEST_CASE("simulator: a loop that runs backwards from another end in each thread") {
+  test::check_simulated({"kernel t(X: f64[K, K], V: f64[K, K]) -> (Y) { Y[i: K] = sum[j: i + 1](X[i, j] * V[j, i]) }", "K=4", "",
+                         "j0, j1, j2 = split(Y.j, [3, 1])\ni0, i1 = split(Y.i, 3)\nreverse(j0)\nbind(i1, thread)"});
+}
+
+TEST_CASE("a bulk copy in a loop bound to threads") {
+  CHECK(test::lowering_refused({"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] + 1 }", "M=4,K=16", "",
+                                "s, l = cache_read(Y, X, shared, Y.i)\ncopy_with(l, bulk_tensor)\ni0, i1 = split(Y.i, 2)\nbind(i0, thread)"})
+            .starts_with("error E0"));
+}
+
+TEST_CASE("a tile statement runs over its domain and reads what the copy of the whole does not hold") {
+  test::check_simulated({"kernel f(X: f32[K, K]) -> (Y) { Y[i: K, j: K] = X[(i * K + j) / K, (i * K + j) % K] * 2 }", "K=2", "",
+                         "t = blockize(Y.j)\nf = fuse(Y.i, Y.j)\ncache_write(Y, Y, local, f)\nf0, f1, f2 = split(f, [5, 1])\ncache_read(t, X, local, f1)"});
+}
+
+TEST_CASE("pipeline: a slot that does not move along with its loop, read by an index that does") {
+  test::check_simulated({"kernel t(X: f32[M, M]) -> (Y) { Y[i: M] = sum[j: i + 1](X[i, j] * X[j, i]) }", "M=4", "", "s, l = cache_read(Y, X, shared, Y.i)\npipeline(Y.i, s)"});
+}
+
+TEST_CASE("cross_thread_reduce: a sum that is used outside of the loop would be combined in every iteration of it") {
+  const test::Subject product{"kernel p(A: f64[K, N], B: f64[N, M]) -> (Y) { s[i: K, j: M] = sum[k: N](A[i, k] * B[k, j]) Y[i: K, j: M] = s[i, j] * 2 }", "M=3,N=4,K=2"};
+  CHECK(product.refused("reorder(s.j, s.i, s.k)\nreverse_compute_at(Y, s.j)\ncross_thread_reduce(s, s.i)") == "s:3:1: error E0323: block 'Y' is not inside loop 's.i'; legal: one of 's.j'");
+  CHECK(product.refused("reorder(s.j, s.i, s.k)\ncross_thread_reduce(s, s.i)\nreverse_compute_at(Y, s.j)") == "s:3:1: error E0343: the step would part block 's' from its cross_thread_reduce at loop 's.i'; legal: the step before cross_thread_reduce");
+  test::check_simulated(product.with("reorder(s.j, s.i, s.k)\nreverse_compute_at(Y, s.j)\ncross_thread_reduce(s, s.j)\nbind(s.k, thread)"));
+}
+
+TEST_CASE("compute_at: a copy of a copy grows, and what it reads does not") {
+  const test::Subject flat{"kernel f(X: f32[N, N]) -> (Y) { s[i: N, j: N] = X[(i * N + j) / N, (i * N + j) % N] * 2 Y[j: N, i: N] = s[i, j] }", "N=4"};
+  const std::string copies = "a, al = cache_read(s, X, global, s.i)\ncache_read(al, X, shared, s.i)\n";
+  CHECK(flat.refused(copies + "split(s.j, 7)\ncompute_at(al, s.i)") == "s:4:1: error E0321: block 'X.local' reads 'X.shared', which is not complete at that place");
+  test::replayed(flat.with(copies + "compute_at(al, s.i)"), false);
+}
+
+TEST_CASE("split_reduction: a sum that its own kernel reads would be there a kernel later") {
+  const test::Subject columns{"kernel c(X: f64[M, N]) -> (Y) { Y[j: N] = min[i: M](X[i, j]) }", "M=16,N=3"};
+  CHECK(columns.refused("i0, i1 = split(Y.i, 4)\nreorder(i0, Y.j, i1)\nrfactor(Y, i1)\nsplit_reduction(i0, 2)").find("error E0313: the loops of block 'Y.rf' also hold 'Y'") != std::string::npos);
+}
+
+TEST_CASE("cache_write: iterations behind the end of a fused loop write a part of the next row") {
+  const test::Subject turn{"kernel t(X: f64[K, N]) -> (Y) { Y[j: N, i: K] = X[i, j] * 2 }", "N=4,K=9"};
+  CHECK(turn.refused("j0, j1, j2 = split(Y.j, [4, 3])\ni0, i1 = split(Y.i, 4)\nf = fuse(j2, i0)\nf0, f1 = split(f, 5)\nreorder(i1, f0, f1)\ncache_write(Y, Y, global, i1)").find("error E0320: ") != std::string::npos);
+}
+
+TEST_CASE("pipeline: what fills the slot also writes what has no slots") {
+  const test::Subject square{"kernel s(X: f64[K]) -> (Y) { Y[i: K] = X[i] * 2 }", "K=6"};
+  CHECK(test::lowering_refused(square.with("i0, i1, i2 = split(Y.i, [1, 2])\na, al = cache_write(Y, Y, shared, i2)\nb, bl = cache_write(al, al, shared, i1)\npipeline(i1, al)")).find("error E0421: ") != std::string::npos);
+}
