@@ -15,16 +15,6 @@ namespace {
 std::string name_of(const schedule::Step& s) {
   return std::visit([](const auto& x) { return std::string(x.name); }, s);
 }
-/// What failures of one kind have in common: the text without numbers and names.
-std::string kind_of(const std::string& fault) {
-  std::string out;
-  bool quoted = false;
-  for (char c : fault.substr(0, fault.find('\n'))) {
-    if (c == '\'') quoted = !quoted;
-    if (!quoted && !(c >= '0' && c <= '9') && c != '-' && c != '.') out += c;
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -35,12 +25,12 @@ Report fuzz(const Settings& settings, std::ostream* progress) {
   std::map<std::string, int> kept;
   constexpr int of_a_kind = 2;
   double said = 0;
-  for (std::uint64_t n = settings.first; passed() < settings.seconds && (!settings.count || out.cases < settings.count) && out.failures.size() < settings.failures; ++n) {
+  for (std::uint64_t n = settings.first; passed() < settings.seconds && (!settings.count || out.cases < settings.count) && out.failures.size() < settings.failures; n += settings.step) {
     running_case = n;
     ++out.cases;
     Random r = random_of(settings.seed, n);
     // The large ones cost as much as a hundred of the others.
-    const bool product = one_in(r, 20), cascade = !product && one_in(r, 60);
+    const bool product = one_in(r, 40), cascade = !product && one_in(r, 100);
     Expression e = product ? random_product(r) : cascade ? random_cascade(r) : random_stages(r);
     const std::string kind = e.kind;
     const auto c = make_case(std::move(e), n);
@@ -51,7 +41,8 @@ Report fuzz(const Settings& settings, std::ostream* progress) {
     const double before = passed();
     const Drawn drawn = kind == "stages" ? random_steps(c->workload.naive, r, 6 + static_cast<std::size_t>(below(r, 12))) : random_rules(*c, r);
     Witnesses who = settings.witnesses;
-    if (kind != "stages" && !one_in(r, 3)) who.llvm = false;  // LLVM takes seconds for tiles of registers run in series
+    if (kind != "stages" && !one_in(r, 6)) who.llvm = false;  // LLVM takes seconds for tiles of registers run in series
+    if (settings.write_all) write_failure(settings.folder, fmt::format("{}_{}", settings.seed, n), {c->expression, n, drawn.trace, "written before it ran"});
     Outcome result;
     if (drawn.fault.empty()) result = judge(*c, drawn.trace, who);
     else result.fault = drawn.fault;
@@ -76,7 +67,7 @@ Report fuzz(const Settings& settings, std::ostream* progress) {
     ++out.failed;
     if (kept[kind_of(result.fault)]++ >= of_a_kind) continue;
     Failure f{c->expression, n, drawn.trace, result.fault};
-    if (drawn.fault.empty() && settings.shrink > 0) f = shrink(f, settings.witnesses, settings.shrink);
+    if (drawn.fault.empty() && settings.shrink > 0) f = shrink(f, result.found, settings.shrink);
     if (kept[kind_of(f.fault)]++ > of_a_kind) continue;
     const std::string name = fmt::format("{}_{}", settings.seed, n);
     if (!settings.folder.empty()) write_failure(settings.folder, name, f);

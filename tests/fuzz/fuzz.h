@@ -8,10 +8,12 @@ namespace tecc::fuzz {
 
 struct Settings {
   std::uint64_t seed = 1, first = 0;  // case `first` on
+  std::uint64_t step = 1;             // .. every so many
   double seconds = 10;
   std::uint64_t count = 0;            // cases at most; 0: by time alone
   Witnesses witnesses;
   std::string folder;                 // where failures go; "": nowhere
+  bool write_all = false;             // every pair before it runs: for one that crashes
   std::size_t failures = 20;          // enough
   double shrink = 20;                 // seconds a failure
 };
@@ -27,6 +29,8 @@ struct Report {
   std::uint64_t failed = 0;  // the kept ones and more of their kinds
 };
 Report fuzz(const Settings& settings, std::ostream* progress = nullptr);
+/// The same cases, by `jobs` processes.
+Report fuzz_in_parallel(const Settings& settings, std::uint64_t jobs, std::ostream* progress = nullptr);
 std::string summary(const Report& r);
 
 /// The case that is running, for a handler of signals.

@@ -61,7 +61,7 @@ class Drawer {
         some.resize(std::min<std::size_t>(some.size(), 2 + static_cast<std::size_t>(below(r_, 2))));
         return Reorder{some};
       }
-      case 9: case 10: return Bind{some_loops(), one_of<loop::Group>(r_, {loop::Group::thread, loop::Group::thread, loop::Group::block, loop::Group::none})};
+      case 9: case 10: return bind();
       case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
       case 12: return Unroll{some_loops()};
       case 13: return Inline{{block()}};
@@ -106,8 +106,15 @@ class Drawer {
       }
       case 28: return SplitReduction{loop(), 2 + below(r_, 3), 1 + below(r_, 2)};
       case 29: {
-        const Ref b = buffer();
-        return Pipeline{loop(), {b}, 2 + below(r_, 2)};
+        // What lies in shared memory, in a loop around the copy that fills it.
+        std::vector<std::pair<Ref, loop::BlockId>> filled;
+        for (const Ref& ref : l_.buffers)
+          if (const auto t = buffer_of(s_, ref); t && p_[*t].scope == loop::Scope::shared)
+            for (loop::BlockId w : loop::writers_of(p_, *t)) filled.emplace_back(ref, w);
+        if (filled.empty() || one_in(r_, 5)) return Pipeline{loop(), {buffer()}, 2 + below(r_, 2)};
+        const auto& [ref, w] = one_of(r_, filled);
+        const auto around = refs_of(loop::loops_around(p_, w));
+        return Pipeline{around.empty() ? loop() : one_of(r_, around), {ref}, 2 + below(r_, 2)};
       }
       case 30: {
         const auto chain = path();
@@ -115,7 +122,7 @@ class Drawer {
         return Raster{chain[0], chain[1], 1 + below(r_, 3), one_in(r_, 3) ? Order::longest_first : Order::forward};
       }
       case 31: return one_in(r_, 2) ? Step{Reverse{loop()}} : Step{Partition{loop()}};
-      case 32: return one_in(r_, 3) ? Step{Persist{loop()}} : one_in(r_, 2) ? Step{Blockize{loop()}} : Step{CopyWith{{block()}, one_of<loop::Via>(r_, {loop::Via::vector, loop::Via::cp_async})}};
+      case 32: return one_in(r_, 3) ? Step{Persist{loop()}} : one_in(r_, 2) ? Step{Blockize{loop()}} : Step{CopyWith{{copy()}, one_of<loop::Via>(r_, {loop::Via::vector, loop::Via::cp_async})}};
       default: {
         // Two statements of a loop that hold several: the first runs ahead.
         const Ref a = block(), b = block();
@@ -131,9 +138,11 @@ class Drawer {
     for (loop::StmtId root : p_.kernels) {
       const auto blocks = loop::blocks_under(p_, root);
       if (blocks.empty()) continue;
-      const auto chain = refs_of(loop::loops_around(p_, one_of(r_, blocks)));
+      auto around = loop::loops_around(p_, one_of(r_, blocks));
+      if (!one_in(r_, 6)) std::erase_if(around, [&](loop::LoopId l) { return shares_reduction(l) && l != around[0]; });
+      const auto chain = refs_of(around);
       if (chain.empty()) continue;
-      if (one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::block});
+      if (p_[root].children.size() == 1 && one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::block});
       if (chain.size() > 1) out.push_back(Bind{{chain[1 + static_cast<std::size_t>(below(r_, chain.size() - 1))]}, loop::Group::thread});
       else if (out.empty() || one_in(r_, 2)) out.push_back(Bind{{chain[0]}, loop::Group::thread});
     }
@@ -146,8 +155,35 @@ class Drawer {
   Random& r_;
   Live l_;
 
+  /// Mostly what a GPU can run: blocks outermost, threads that share no reduction.
+  Step bind() {
+    const auto group = one_of<loop::Group>(r_, {loop::Group::thread, loop::Group::thread, loop::Group::block, loop::Group::none});
+    if (group == loop::Group::none || one_in(r_, 5)) return Bind{some_loops(), group};
+    std::vector<Ref> fits;
+    for (const auto& [ref, id] : l_.loops) {
+      const bool outermost = !p_[p_[id].parent].as<loop::Loop>() || p_.loop(p_[id].parent).group == loop::Group::block;
+      if (group == loop::Group::block ? outermost && p_[p_[id].parent].children.size() == 1 : !shares_reduction(id)) fits.push_back(ref);
+    }
+    return Bind{{fits.empty() ? loop() : one_of(r_, fits)}, group};
+  }
+  bool shares_reduction(loop::LoopId l) const {
+    const auto blocks = loop::blocks_under(p_, l);
+    return std::any_of(blocks.begin(), blocks.end(), [&](loop::BlockId b) {
+      // Threads may share one that they combine.
+      const bool combined = std::any_of(p_.cross_threads.begin(), p_.cross_threads.end(), [&](const loop::CrossThread& c) { return c.block == b && l != c.at && loop::is_inside(p_, l, c.at); });
+      return (!combined && loop::feeds(p_, l, p_.block(b), loop::IterKind::reduce)) || loop::feeds(p_, l, p_.block(b), loop::IterKind::scan);
+    });
+  }
+
   Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
   Ref block() { return l_.blocks.empty() ? Ref{} : one_of(r_, l_.blocks).first; }
+  /// Mostly a block that brings something to shared memory.
+  Ref copy() {
+    std::vector<Ref> out;
+    for (const auto& [ref, id] : l_.blocks)
+      if (p_[p_.block(id).writes[0].buffer].scope == loop::Scope::shared && !p_.block(id).combiner) out.push_back(ref);
+    return out.empty() || one_in(r_, 4) ? block() : one_of(r_, out);
+  }
   Ref buffer() { return one_of(r_, l_.buffers); }
   Ref reduction() {
     std::vector<Ref> out;

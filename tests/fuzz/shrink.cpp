@@ -38,6 +38,16 @@ class Clock {
 
 }  // namespace
 
+std::string kind_of(const std::string& fault) {
+  std::string out;
+  bool quoted = false;
+  for (char c : fault.substr(0, fault.find('\n'))) {
+    if (c == '\'') quoted = !quoted;
+    if (!quoted && !(c >= '0' && c <= '9') && c != '-' && c != '.') out += c;
+  }
+  return out;
+}
+
 Trace without(const Trace& trace, std::size_t gone) {
   std::vector<std::optional<std::uint32_t>> place(trace.size());
   Trace out;
@@ -85,9 +95,10 @@ Failure shrink(const Failure& f, const Witnesses& who, double seconds) {
     const auto c = make_case(e, f.seed);
     return c ? judge(*c, t, who).fault : "";
   };
+  const auto same = [kind = kind_of(f.fault)](const std::string& found) { return kind_of(found) == kind; };
   const auto c = make_case(f.expression, f.seed);
   if (!c) return best;
-  best.trace = shrink(f.trace, [&](const Trace& t) { return !judge(*c, t, who).fault.empty(); }, seconds);
+  best.trace = shrink(f.trace, [&](const Trace& t) { return same(judge(*c, t, who).fault); }, seconds);
   // Sizes, one dim at a time.
   std::vector<std::pair<std::string, std::int64_t>> dims;
   std::istringstream in(f.expression.dims);
@@ -101,12 +112,12 @@ Failure shrink(const Failure& f, const Witnesses& who, double seconds) {
   for (auto& [name, value] : dims)
     for (std::int64_t smaller = 1; smaller < value && !clock.over(); smaller += std::max<std::int64_t>(1, smaller / 2)) {
       const std::int64_t was = std::exchange(value, smaller);
-      if (!fault(with(), best.trace).empty()) break;
+      if (same(fault(with(), best.trace))) break;
       value = was;
     }
   best.expression = with();
   best.fault = fault(best.expression, best.trace);
-  if (best.fault.empty()) best = f;
+  if (!same(best.fault)) best = f;
   return best;
 }
 

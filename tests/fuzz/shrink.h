@@ -11,7 +11,7 @@ schedule::Trace without(const schedule::Trace& trace, std::size_t n);
 /// The shortest beginning that `fails`, then without every step that it does not need; gives up looking after `seconds`.
 schedule::Trace shrink(const schedule::Trace& trace, const std::function<bool(const schedule::Trace&)>& fails, double seconds);
 
-/// A failure with smaller sizes and fewer steps. `seed` is of the inputs.
+/// A failure of the same kind with smaller sizes and fewer steps. `seed` is of the inputs.
 struct Failure {
   Expression expression;
   std::uint64_t seed;
@@ -19,6 +19,9 @@ struct Failure {
   std::string fault;
 };
 Failure shrink(const Failure& f, const Witnesses& who, double seconds);
+
+/// What failures of one kind have in common: the text without numbers and names.
+std::string kind_of(const std::string& fault);
 
 /// FOLDER/NAME.te and FOLDER/NAME.schedule; the first lines of the former say what `read_failure` needs.
 void write_failure(const std::string& folder, const std::string& name, const Failure& f);

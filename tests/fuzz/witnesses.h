@@ -15,6 +15,7 @@ struct Outcome {
   std::string fault;    // "" if nothing is wrong
   bool llvm = false, simulator = false;  // that had a program to run; the interpreter always has
   std::string refused;  // by lowering for a GPU: the code
+  Witnesses found;        // who saw the fault: the others need not run to see it again
   bool rounding = false;  // f32 results differ by what they do not in f64
 };
 Outcome judge(const Case& c, const schedule::Trace& trace, const Witnesses& who);
