@@ -17,6 +17,9 @@ Check notes_hold(const loop::Program& before, const loop::Program& p) {
     for (const loop::Write& w : p.block(c.block).writes)
       for (loop::BlockId r : loop::readers_of(p, w.buffer))
         if (r != c.block && !loop::writes(p.block(r), w.buffer) && loop::is_inside(p, r, loop::child_towards(p, c.at, c.block))) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at), what);
+    for (const loop::Write& w : p.block(c.block).writes)  // each thread has a part; of a scan that stores as it goes its own elements
+      if (!loop::is_scan(p.block(c.block)) && p[w.buffer].scope != loop::Scope::local && p[w.buffer].scope != loop::Scope::reg)
+        return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at), what);
     if (used_outside(p, c.block, c.at)) return refuse(Code::parts_threads, p.block(c.block).name, loop::loop_name(p, c.at), what);
   }
   for (const loop::Channel& c : p.channels) {

@@ -52,7 +52,7 @@ TEST_CASE("decompose_reduction: an extent that follows a split loop is copied wi
 
 TEST_CASE("cross_thread_reduce: in series, nothing changes") {
   for (const char* s : {"k0, k1 = split(x.k, 3); reorder(x.i, x.j, k1, k0); bind(k1, thread); _, _ = reverse_compute_at(C, x.j); cross_thread_reduce(x, at=x.j)",
-                        "bind(x.k, thread); _, j = reverse_compute_at(C, x.i); cross_thread_reduce([x], at=x.j)"})
+                        "bind(x.k, thread); _, j = reverse_compute_at(C, x.i); cross_thread_reduce([x], at=x.i)"})
     replayed(epilogue.with(s));
 }
 
