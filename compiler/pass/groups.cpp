@@ -118,12 +118,13 @@ Check check_pointers(const Program& p, const Block& b) {
   return Ok{};
 }
 
-/// True if the digits that name the loop, taken together, differ in any two of its iterations.
+/// False if the digits that name the loop, taken together, are the same in some two of its iterations. Where they go through a retired loop
+/// radices do not line up, and that is not known.
 bool tell_apart(const Program& p, LoopId l, const std::vector<Digit>& digits) {
   std::vector<std::pair<std::int64_t, std::int64_t>> cuts;  // div and what it reaches, 0: the end
   for (const Digit& d : digits) {
     if (d.loop == l) cuts.push_back({d.div, d.mod ? d.div * d.mod : 0});
-    else if (const auto& made = p.loop(d.loop).retired; made && tell_apart(p, l, made->digits) && tell_apart(p, d.loop, digits)) return true;
+    else if (const auto& made = p.loop(d.loop).retired; made && depends_on(p, *made, l)) return true;
   }
   std::sort(cuts.begin(), cuts.end());
   const std::int64_t extent = constant_extent(p, l).value_or(0);

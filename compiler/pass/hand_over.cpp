@@ -140,16 +140,22 @@ bool is_elected(const Program& p, BlockId b) {
   const Scope to = p[p.block(b).writes[0].buffer].scope;
   return to == Scope::global || to == Scope::shared;
 }
+/// True if both indices follow from the same digits of the same loops.
+bool same_digits(const Program& p, const Block& a, const Expr& x, const Block& b, const Expr& y) {
+  const auto i = affine_of(x), j = affine_of(y);
+  const auto m = i ? binding_of(a, *i) : std::nullopt, n = j ? binding_of(b, *j) : std::nullopt;
+  return m && n && normal(p, *m) == normal(p, *n);
+}
 bool acts_as_one(const Block& b) { return b.tile && b.tile->instruction; }
 
-/// The buffers that the blocks of the kernel write, each with a writer and a block that uses it, in the same role.
+/// The buffers that the blocks of the kernel write, each with a writer and another block that uses it, in the same role.
 template <class F>
 Check for_each_handed(const Program& p, StmtId root, F&& f) {
   const std::vector<BlockId> blocks = blocks_under(p, root);
   for (BlockId w : blocks)
     for (const Write& made : p.block(w).writes)
       for (BlockId u : blocks)
-        if ((u != w || p.block(w).combiner) && p[u].role == p[w].role && (reads(p.block(u), made.buffer) || writes(p.block(u), made.buffer))) TECC_CHECK(f(made.buffer, w, u));
+        if (u != w && p[u].role == p[w].role && (reads(p.block(u), made.buffer) || writes(p.block(u), made.buffer))) TECC_CHECK(f(made.buffer, w, u));
   return Ok{};
 }
 
@@ -174,6 +180,7 @@ bool stays_with_executor(const Program& p, TensorId buffer, BlockId writer, Bloc
       for (std::size_t d = 0; d < made.size(); ++d) {
         const Part own = compare.part(w, made[d]), other = compare.part(u, used[d]);
         if (own.known && own.own.empty()) continue;  // every executor makes all of it
+        if (!own.known && same_digits(p, w, made[d], u, used[d])) continue;  // radices do not line up, but alike
         if (!Comparison::agree(own, other) && (adds_up || !Comparison::covers(own, other))) return false;
       }
   return true;
