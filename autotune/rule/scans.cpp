@@ -53,8 +53,6 @@ Check by_teams(Context& c, std::uint32_t stage, std::optional<std::uint32_t> nex
   std::vector<std::int64_t> widths;
   for (std::int64_t w = 1; w * bytes <= 2 * c.target.vector_bytes && w * threads < 2 * length; w *= 2) widths.push_back(w);
   const std::int64_t width = c.choose.choose(b.name + " vector", widths, std::clamp<std::int64_t>(c.target.vector_bytes / bytes, widths.front(), widths.back()));
-  const std::int64_t a_thread = (length + threads * width - 1) / (threads * width) * width;
-  const bool whole = a_thread <= 64 && c.choose.choose(b.name + " keep", {0, 1}, 1) == 1;
 
   // What follows the scan element by element, and stores it.
   std::optional<Ref> stored;
@@ -64,35 +62,34 @@ Check by_teams(Context& c, std::uint32_t stage, std::optional<std::uint32_t> nex
     c.done[*next] = 1;
   }
   TECC_TRY(const auto parts, c.build.add(Split{run, {threads, width}}));
-  const Ref at = whole || !c.build.present(parts[0]) ? row : parts[0];
-  const auto lines_up = [&](const std::vector<Ref>& axes, bool vector) -> Check {
+  const auto lines_up = [&](const std::vector<Ref>& axes) -> Check {
     const auto line = fused(c, axes, "line");
     if (!line) return Ok{};
     TECC_TRY(const auto cut, c.build.add(Split{*line, {threads, width}}));
-    if (vector && width > 1) (void)c.build.try_add(Vectorize{{cut[2]}});
+    if (width > 1) (void)c.build.try_add(Vectorize{{cut[2]}});
     TECC_CHECK(c.build.add(Bind{{cut[1]}, Group::thread}));
     return Ok{};
   };
   if (stored) {
-    TECC_TRY(const auto axes, c.build.add(ReverseComputeAt{*stored, at}));
-    TECC_CHECK(lines_up(axes, true));
+    TECC_TRY(const auto axes, c.build.add(ReverseComputeAt{*stored, row}));
+    TECC_CHECK(lines_up(axes));
     once.push_back(*stored);
   } else {
-    TECC_TRY(const auto copy, c.build.add(CacheWrite{scan, *c.build.tensor(b.writes[0].buffer), Scope::local, at}));
+    TECC_TRY(const auto copy, c.build.add(CacheWrite{scan, *c.build.tensor(b.writes[0].buffer), Scope::local, row}));
     std::vector<Ref> axes;
     for (std::size_t a = 0; a < b.iters.size(); ++a) axes.push_back(Builder::axis(copy[1], a));
     once.push_back(copy[1]);
-    TECC_CHECK(lines_up(axes, true));
+    TECC_CHECK(lines_up(axes));
   }
   for (const Read& r : form_of(c.program(), b).reads) {
     const auto* last = r.index.empty() ? nullptr : r.index.back().as<Var>();
     if (!last || last->id != b.iters[along].var || r.otherwise || c.program()[r.tensor].role != loop::Role::input) continue;
-    auto copy = c.build.add(CacheRead{{scan}, *c.build.tensor(r.tensor), Scope::local, at});
+    auto copy = c.build.add(CacheRead{{scan}, *c.build.tensor(r.tensor), Scope::local, row});
     if (!copy) continue;
     std::vector<Ref> axes;
     for (std::size_t a = 0; a < r.index.size(); ++a) axes.push_back(Builder::axis((*copy)[1], a));
     once.push_back((*copy)[1]);
-    TECC_CHECK(lines_up(axes, true));
+    TECC_CHECK(lines_up(axes));
   }
   TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
   TECC_CHECK(c.build.add(schedule::Scan{{scan}, c.build.present(parts[0]) ? parts[0] : row}));
@@ -123,9 +120,13 @@ Check scans(Context& c) {
     std::vector<std::int64_t> teams = {1};
     const bool output = c.program()[b.writes[0].buffer].role == loop::Role::output;
     const auto next = output ? std::nullopt : follower(c, b);
-    for (std::int64_t t = 32; t <= c.target.limits.threads_per_block && t <= length && (output || next); t *= 2) teams.push_back(t);
-    const auto liked = std::find_if(teams.rbegin(), teams.rend(), [&](std::int64_t t) { return t == 1 || (t <= 512 && t * 16 <= length); });
-    const std::int64_t team = c.choose.choose(b.name + " team", teams, *liked);
+    constexpr std::int64_t kept = 64;  // elements of a row that a thread keeps in registers
+    for (std::int64_t t = 32; t <= c.target.limits.threads_per_block && t <= length && (output || next); t *= 2)
+      if (t * kept >= length) teams.push_back(t);
+    std::int64_t liked = teams.size() > 1 ? teams[1] : 1;
+    for (std::int64_t t : teams)
+      if (t <= 256 && t * 16 <= length) liked = std::max(liked, t);
+    const std::int64_t team = c.choose.choose(b.name + " team", teams, liked);
     if (team > 1) {
       TECC_CHECK(by_teams(c, s, next, *row, team));
       continue;

@@ -5,8 +5,8 @@
 namespace tecc::simulator {
 namespace {
 
-std::uint64_t mixed(std::uint64_t h, std::int64_t x) {  // splitmix64
-  std::uint64_t v = (h ^ static_cast<std::uint64_t>(x)) + 0x9e3779b97f4a7c15ull;
+std::uint64_t mixed(std::uint64_t h, std::int64_t x) {  // splitmix64; h first apart, since buffers and coordinates are small numbers
+  std::uint64_t v = ((h * 0xd6e8feb86659fd93ull) ^ static_cast<std::uint64_t>(x)) + 0x9e3779b97f4a7c15ull;
   v = (v ^ (v >> 30)) * 0xbf58476d1ce4e5b9ull;
   v = (v ^ (v >> 27)) * 0x94d049bb133111ebull;
   return v ^ (v >> 31);

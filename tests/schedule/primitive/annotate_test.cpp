@@ -29,7 +29,7 @@ TEST_CASE("bind, parallel, vectorize: refusals") {
   CHECK(product.refused("bind(C.k, block)") ==
         "s:1:1: error E0315: loop 'C.k' carries the reduction of block 'C' and cannot be bound; rfactor first");
   CHECK(running.refused("parallel(Y.j)") == "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be parallel");
-  CHECK(running.refused("bind(Y.j, thread)") == "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be bound");
+  CHECK(running.refused("bind(Y.j, block)") == "s:1:1: error E0315: loop 'Y.j' carries a scan of block 'Y' and cannot be bound");
   CHECK(product.refused("parallel([C.i, C.i])") == "s:1:1: error E0316: 'C.i' is named twice");
   CHECK(test::refused(test::row.text, "N=65", "vectorize(Y.i)") ==
         "s:1:1: error E0329: loop 'Y.i' has extent 65; legal for vectorize: a constant extent of at most 64, innermost");
