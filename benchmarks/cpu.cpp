@@ -39,7 +39,7 @@ constexpr Case cases[] = {
     {"gemm_2048", gemm, "M=2048,N=2048,K=2048", true},
     {"scale_add", "kernel scale_add(X: f32[M, N], a: f32[N], b: f32[N]) -> (Y) { Y[i: M, j: N] = max(X[i, j] * a[j] + b[j], 0) }", "M=4096,N=8192", false},
     {"rowsum", "kernel rowsum(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j]) }", "M=4096,N=8192", false},
-    {"rmsnorm", "kernel rmsnorm(X: f32[M, N], g: f32[N]) -> (Y) { s[i: M] = sum[j: N](X[i, j] * X[i, j]) Y[i: M, j: N] = X[i, j] * rsqrt(s[i] / N + 1e-5) * g[j] }", "M=4096,N=8192", false},
+    {"rmsnorm", "kernel rmsnorm(X: f32[M, N], g: f32[N]) -> (Y) { s[i: M] = sum[j: N](X[i, j] * X[i, j]) Y[i: M, j: N] = X[i, j] * rsqrt(s[i] / f32(N) + 1e-5) * g[j] }", "M=4096,N=8192", false},
 };
 
 using Sgemm = void (*)(int order, int ta, int tb, int m, int n, int k, float alpha, const float* a, int lda, const float* b, int ldb, float beta, float* c, int ldc);
