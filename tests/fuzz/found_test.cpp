@@ -253,5 +253,23 @@ TEST_CASE("cache_write: iterations behind the end of a fused loop write a part o
 
 TEST_CASE("pipeline: what fills the slot also writes what has no slots") {
   const test::Subject square{"kernel s(X: f64[K]) -> (Y) { Y[i: K] = X[i] * 2 }", "K=6"};
-  CHECK(test::lowering_refused(square.with("i0, i1, i2 = split(Y.i, [1, 2])\na, al = cache_write(Y, Y, shared, i2)\nb, bl = cache_write(al, al, shared, i1)\npipeline(i1, al)")).find("error E0421: ") != std::string::npos);
+  CHECK(test::lowering_refused(square.with("i0, i1, i2 = split(Y.i, [2, 2])\na, al = cache_write(Y, Y, shared, i2)\nb, bl = cache_write(al, al, shared, i1)\npipeline(i1, al)")).find("error E0421: ") != std::string::npos);
+}
+
+TEST_CASE("pipeline: a sum that fills the slot begins outside of the loop") {
+  const test::Subject maxima{"kernel m(X: f32[K, M]) -> (Y) { s[i: K] = max[j: M](X[i, j]) Y[i: K, j: M] = X[i, j] - s[i] }", "M=2,K=6"};
+  const std::string copies = "set_scope(s, local)\ncompute_at(s, Y.i)\na, l = cache_read(Y, s, shared, Y.i)\n";
+  test::check_simulated(maxima.with(copies + "pipeline(Y.i, a)"));
+  CHECK(test::lowering_refused({"kernel x(X0: f32[K, M]) -> (Y) { Y[i: K] = f32(argmax[j: M](X0[i, j])) }", "M=2,K=3", "",
+                                "set_scope(Y.argmax, local)\nreverse_compute_at(Y, Y.argmax.i)\nd = decompose_reduction(Y.argmax, Y.argmax.i)\na, l = cache_read(Y, Y.argmax, shared, Y.argmax.i)\npipeline(Y.argmax.i, a)"}) ==
+        "error E0421: the pipeline of 'Y.argmax.shared' cannot be carried out: 'Y.argmax' goes on from what 'Y.argmax.init' stores outside of loop 'Y.argmax.i'; legal: decompose_reduction at a loop inside of it");
+}
+
+TEST_CASE("pipeline: what the first iteration copies is named by a loop that was split by other radices") {
+  test::check_simulated({"kernel c(X: f32[K, M]) -> (Y) { Y[i: K, j: M] = X[i, j] * 2 }", "M=3,K=8", "",
+                         "i0, i1, i2 = split(Y.i, [2, 2])\na, l = cache_read(Y, X, shared, i1)\nf = fuse(l.0, l.1)\npipeline(i1, a)\nsplit(f, [3, 2])"});
+}
+
+TEST_CASE("pipeline: a loop that runs once has no next iteration") {
+  test::check_simulated({"kernel c(X: f32[K, N]) -> (Y) { Y[j: K] = max[i: N](X[j, i]) }", "N=1,K=2", "", "f = fuse(Y.j, Y.i)\na, l = cache_read(Y, X, shared, f)\nf0, f1 = split(f, 1)\npipeline(f1, a)"});
 }
