@@ -273,3 +273,12 @@ TEST_CASE("pipeline: what the first iteration copies is named by a loop that was
 TEST_CASE("pipeline: a loop that runs once has no next iteration") {
   test::check_simulated({"kernel c(X: f32[K, N]) -> (Y) { Y[j: K] = max[i: N](X[j, i]) }", "N=1,K=2", "", "f = fuse(Y.j, Y.i)\na, l = cache_read(Y, X, shared, f)\nf0, f1 = split(f, 1)\npipeline(f1, a)"});
 }
+
+TEST_CASE("split: surplus iterations of a ragged copy read a copy that ends before them") {
+  const test::Subject triangle{"kernel t(X: f64[K, K], V: f64[K, K]) -> (Y) { Y[i: K] = sum[j: i + 1](X[i, j] * V[j, i]) }", "K=4"};
+  const std::string copies = "j0, j1 = split(Y.j, 3)\na, l = cache_read(Y, V, local, j1)\nf = fuse(j0, j1)\n";
+  CHECK(triangle.refused(copies + "cache_read(l, V, shared, Y.i)\nsplit(f, 5)") ==
+        "s:5:1: error E0352: factor 5 does not divide extent (i + 3) / 3 * 3 of loop 'j0_j1', and what is left over would run iterations of block 'V.local' again; legal: a divisor of "
+        "(i + 3) / 3 * 3, or all factors in one split of the outer loop");
+  test::replayed(triangle.with(copies + "split(f, 5)"), false);
+}
