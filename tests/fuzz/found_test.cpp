@@ -282,3 +282,15 @@ TEST_CASE("split: surplus iterations of a ragged copy read a copy that ends befo
         "(i + 3) / 3 * 3, or all factors in one split of the outer loop");
   test::replayed(triangle.with(copies + "split(f, 5)"), false);
 }
+
+TEST_CASE("a thread reads what it holds itself, and a narrower nest has written in its first threads alone") {
+  const test::Subject product{"kernel p(X: f64[K, K], V: f64[N, K]) -> (Y) { Y[i: K, j: N] = sum[k: K](X[i, k] * V[j, k]) }", "N=2,K=2"};
+  CHECK(test::lowering_refused(product.with("bind(Y.j, thread)\n_, l = cache_read(Y, X, local, Y.i)\n_, t, _ = split(l.1, [1, 3])\nbind(t, thread)")) ==
+        "error E0401: 'X.local' lives in registers, but block 'Y' uses elements of other threads than block 'X.local' does; legal: shared memory, or the same loops bound to threads");
+  const std::string sums = "kernel s(X: f32[M, K]) -> (Y) { a[i: M] = sum[k: K](X[i, k]) Y[i: M, j: K] = X[i, j] / a[i] }";
+  const std::string together = "compute_at(a, Y.i)\nset_scope(a, local)\ncross_thread_reduce(a, Y.i)\n_, k = split(a.k, 4)\nbind(k, thread)\n_, j = split(Y.j, ";
+  CHECK(test::lowering_refused({sums, "M=2,K=16", "", together + "8)\nbind(j, thread)"}) ==
+        "error E0401: 'a' lives in registers, but block 'Y' uses elements of other threads than block 'a' does; legal: shared memory, or the same loops bound to threads");
+  test::check_simulated({sums, "M=2,K=16", "", together + "4)\nbind(j, thread)"});
+  test::check_simulated({sums, "M=2,K=16", "", together + "2)\nbind(j, thread)"});
+}
