@@ -294,3 +294,16 @@ TEST_CASE("a thread reads what it holds itself, and a narrower nest has written 
   test::check_simulated({sums, "M=2,K=16", "", together + "4)\nbind(j, thread)"});
   test::check_simulated({sums, "M=2,K=16", "", together + "2)\nbind(j, thread)"});
 }
+
+TEST_CASE("wgmma reads slots that cp.async filled, without a fence") {
+  const std::string text = "kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = f16(max(x[i, j], 0)) }";
+  const auto slots = [&](int n) {
+    return test::Operator{text, "M=64,N=16,K=96", "",
+                         "k0, k1 = split(x.k, 16)\ni0, i1 = split(x.i, 64)\nw, i2 = split(i1, 64)\nj0, j1 = split(x.j, 16)\nreorder(i0, j0, k0, w, i2, j1, k1)\nbind(w, warpgroup)\n"
+                         "set_scope(x, register)\nc0, c1 = reverse_compute_at(C, j0)\nas, al = cache_read(x, A, shared, k0)\nbs, bl = cache_read(x, B, shared, k0)\ncopy_with([al, bl], cp_async)\n"
+                         "pipeline(k0, [as, bs], slots=" + std::to_string(n) + ")\nt = blockize(i2)\ntensorize(t, wgmma)\nv, o = split(c0, 64)\nbind(v, warpgroup)"};
+  };
+  test::check_simulated(slots(3), 2);
+  test::check_simulated(slots(4), 2);
+  CHECK(test::lowering_refused(slots(2)) == "error E0421: the pipeline of 'A.shared' cannot be carried out: cp.async runs ahead of products that read their slot for an iteration more; legal: 3 slots or more");
+}
