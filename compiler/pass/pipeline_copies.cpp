@@ -36,7 +36,8 @@ struct Cloner {
   /// The loop's copy: retired ones that follow from copied loops have one, too.
   LoopId of(LoopId from) {
     if (const auto found = loops.find(from); found != loops.end()) return found->second;
-    if (from == LoopId{} || !p.stmts.has(from) || !p.loop(from).retired) return from;
+    const auto* loop = p.stmts.has(from) ? p[from].as<Loop>() : nullptr;
+    if (!loop || !loop->retired) return from;
     Stmt copy = p[from];
     Binding& made_of = *copy.as<Loop>()->retired;
     for (Digit& d : made_of.digits) d.loop = of(d.loop);
@@ -80,6 +81,7 @@ struct Cloner {
     }
     const StmtId made = add_stmt(p, parent, position, std::move(copy));
     if (p[made].as<Loop>()) loops[s] = made;
+    if (const auto* b = p[made].as<Block>(); b && b->tile && b->tile->top == s) p.stmts.edit(made, [&](Stmt& row) { row.as<Block>()->tile->top = made; });
     for (std::size_t n = 0; n < children.size(); ++n) clone(children[n], made, n);
     return made;
   }

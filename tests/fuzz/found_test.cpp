@@ -270,6 +270,10 @@ TEST_CASE("pipeline: what the first iteration copies is named by a loop that was
                          "i0, i1, i2 = split(Y.i, [2, 2])\na, l = cache_read(Y, X, shared, i1)\nf = fuse(l.0, l.1)\npipeline(i1, a)\nsplit(f, [3, 2])"});
 }
 
+TEST_CASE("pipeline: a copy by vectors that is one statement goes ahead") {
+  test::check_simulated({"kernel c(X: f32[K]) -> (Y) { Y[i: K] = X[i] * 2 }", "K=4", "", "a, l = cache_read(Y, X, shared, Y.i)\npipeline(Y.i, a)\ncopy_with(l, vector)"});
+}
+
 TEST_CASE("pipeline: a loop that runs once has no next iteration") {
   test::check_simulated({"kernel c(X: f32[K, N]) -> (Y) { Y[j: K] = max[i: N](X[j, i]) }", "N=1,K=2", "", "f = fuse(Y.j, Y.i)\na, l = cache_read(Y, X, shared, f)\nf0, f1 = split(f, 1)\npipeline(f1, a)"});
 }
