@@ -185,18 +185,15 @@ class Realiser {
     add_stmt(p_, c.loop, position_in_parent(p_, first_copy), std::move(await));
   }
 
-  /// The copies stay in their iteration, everything else runs slots - 1 iterations later; one less where products go on reading their slot
-  /// while the next iteration runs.
+  /// The copies stay in their iteration, everything else runs slots - 1 iterations later.
   Check run_in_groups() {
     const Channel c = p_.channels[n_];
     const std::string name = p_[c.buffers[0]].name;
     const auto no = [&](const std::string& why) { return refuse(Code::channel_form, name, why); };
-    const bool late = std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); });
     if (c.slots < 2) return no("cp.async runs ahead of its users; legal: 2 slots or more");
-    if (c.slots < 3 && late) return no("cp.async runs ahead of products that read their slot for an iteration more; legal: 3 slots or more");
     for (std::uint32_t other = 0; other < n_; ++other)
       if (p_.channels[other].loop == c.loop && p_.channels[other].how == Channel::How::cp_async) return no("copies of one loop go ahead together; legal: all its buffers in one pipeline");
-    const auto stage = static_cast<std::uint32_t>(c.slots - 1 - (late ? 1 : 0));
+    const auto stage = static_cast<std::uint32_t>(c.slots - 1);
     const auto holds = [&](StmtId s, const std::vector<BlockId>& blocks) { return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return is_inside(p_, b, s); }); };
     std::vector<StmtId> copies, rest;
     for (StmtId s : p_[c.loop].children) (holds(s, writers_) ? copies : rest).push_back(s);
@@ -214,6 +211,12 @@ class Realiser {
     });
     const std::uint32_t role = p_[writers_[0]].role;
     event(copies.back(), true, Event::Kind::commit, role, 0);
+    if (std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); })) {  // the copies fill the slot that the last products read
+      Stmt await{{}, {}, Sync{Sync::Op::await_mma, 0, 0, 0, Group::warpgroup, {}}, p_[copies.front()].at};
+      await.role = role;
+      await.stage = stage;
+      add_stmt(p_, c.loop, position_in_parent(p_, copies.front()), std::move(await));
+    }
     event(copies.front(), false, Event::Kind::wait, role, stage);
     return Ok{};
   }

@@ -93,7 +93,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
       } else if (c.how == Channel::How::cp_async) {
         // Each thread awaits its own copies, then all meet: what the others copied is there, and the slot before is free.
         if (e.kind == Event::Kind::wait) {
-          sync(Op::await_copies, c.owner, p[s].stage - 1);  // what ran ahead since
+          sync(Op::await_copies, c.owner, c.slots - 2);
           if (read_by_proxy(p, c)) into.push_back(Sync{Op::fence_async, e.channel, 0, 0, c.owner, {}});
           into.push_back(Barrier{c.owner});
         }

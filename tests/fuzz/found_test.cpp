@@ -309,5 +309,5 @@ TEST_CASE("wgmma reads slots that cp.async filled, without a fence") {
   };
   test::check_simulated(slots(3), 2);
   test::check_simulated(slots(4), 2);
-  CHECK(test::lowering_refused(slots(2)) == "error E0421: the pipeline of 'A.shared' cannot be carried out: cp.async runs ahead of products that read their slot for an iteration more; legal: 3 slots or more");
+  test::check_simulated(slots(2), 2);
 }
