@@ -162,13 +162,14 @@ struct Holding {
   std::int64_t threads;
   BlockId writer;  // that runs in no more
 };
-std::optional<Holding> holding(const Program& p, TensorId buffer, std::vector<TensorId> seen = {}) {
+std::optional<Holding> holding(const Program& p, TensorId buffer, std::vector<TensorId> seen = {}, BlockId but = {}) {
   std::optional<Holding> least;
   const auto at_most = [&](std::int64_t threads, BlockId writer) {
     if (!least || threads < least->threads) least = Holding{threads, writer};
   };
   seen.push_back(buffer);
   for (BlockId w : writers_of(p, buffer)) {
+    if (w == but) continue;
     if (thread_nest(p, w)) {
       at_most(threads_at(p, w), w);
       continue;
@@ -193,13 +194,16 @@ bool names_loop(const Program& p, const Access& a, LoopId l) {
   return found;
 }
 
-/// A block that reads a private buffer in threads that nobody wrote it in. Threads that the index names read elements that nobody wrote
+/// A block that reads a private buffer, or adds to it, in threads that nobody wrote it in. Threads that the index names read elements that nobody wrote
 /// either: domains cut them off.
 Check check_holding(const Program& p, TensorId buffer, const std::vector<Access>& accesses) {
-  const auto held = holding(p, buffer);
-  if (!held) return Ok{};
+  const auto by_all = holding(p, buffer);
+  if (!by_all) return Ok{};
   for (const Access& a : accesses) {
-    if (writes(p.block(a.block), buffer)) continue;
+    const bool adds = writes(p.block(a.block), buffer);
+    if (adds && p.block(a.block).init != Init::apart) continue;
+    const auto held = adds ? holding(p, buffer, {}, a.block) : by_all;
+    if (!held) continue;
     for (LoopId l : thread_loops(p, a.block))
       if (const std::int64_t extent = constant_extent(p, l).value_or(1); extent > 1 && thread_weight(p, l) * extent > held->threads && !names_loop(p, a, l))
         return refuse(Code::other_thread, p[buffer].name, p.block(a.block).name, p.block(held->writer).name);

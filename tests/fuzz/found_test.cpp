@@ -299,6 +299,13 @@ TEST_CASE("a thread reads what it holds itself, and a narrower nest has written 
   test::check_simulated({sums, "M=2,K=16", "", together + "2)\nbind(j, thread)"});
 }
 
+TEST_CASE("cross_thread_reduce: the identity is stored by fewer threads than add to it") {
+  CHECK(test::lowering_refused({"kernel p(A: f32[K, K], B: f32[K, M]) -> (Y) { Y[i: K, j: M] = sum[k: K](A[i, k] * B[k, j]) }", "M=2,K=2", "",
+                                "_, s = cache_write(Y, Y, global, Y.i)\ncross_thread_reduce(Y, Y.i)\n_, j, k = compute_at(Y, Y.i)\nk0, k1, k2 = split(Y.k, [5, 3])\nbind(k1, thread)\n"
+                                "j0, j1 = split(j, 1)\nreorder([k0, k2, j1])\nbind(j1, thread)"}) ==
+        "error E0401: 'Y.local' lives in registers, but block 'Y' uses elements of other threads than block 'Y.init' does; legal: shared memory, or the same loops bound to threads");
+}
+
 TEST_CASE("wgmma reads slots that cp.async filled, without a fence") {
   const std::string text = "kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = f16(max(x[i, j], 0)) }";
   const auto slots = [&](int n) {
