@@ -21,10 +21,15 @@ Check check_ahead(const Program& p, const Channel& c, std::span<const StmtId> ah
   if (loop.group != Group::none || loop.stages || loop.reversed) return no(p, c, fmt::format("loop '{}' is bound, skewed or reversed", loop_name(p, c.loop)));
   for (StmtId s : ahead)
     for (BlockId b : blocks_under(p, s)) {
+      if (is_scan(p.block(b)) && feeds(p, c.loop, p.block(b), IterKind::scan)) return no(p, c, fmt::format("'{}' goes on from the iteration before", p.block(b).name));
       for (const Write& w : p.block(b).writes) {  // the iteration behind the last has a slot, and no place elsewhere
         const bool own = p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg;
         if (!own && std::find(c.buffers.begin(), c.buffers.end(), w.buffer) == c.buffers.end()) return no(p, c, fmt::format("the statements that fill it write '{}', too", p[w.buffer].name));
       }
+      for (const Write& w : p.block(b).writes)  // a reduction goes on from what another block stored
+        for (BlockId init : p.block(b).init == Init::apart ? writers_of(p, w.buffer) : std::vector<BlockId>{})
+          if (std::none_of(ahead.begin(), ahead.end(), [&](StmtId a) { return is_inside(p, init, a); }))
+            return no(p, c, fmt::format("'{}' goes on from what '{}' stores outside of loop '{}'; legal: decompose_reduction at a loop inside of it", p.block(b).name, p.block(init).name, loop_name(p, c.loop)));
       for (TensorId t : read_buffers(p.block(b))) {
         bool fetched = p[t].scope == Scope::global;  // anything else holds no more than its own iterations need
         for (BlockId w : writers_of(p, t)) {

@@ -211,6 +211,12 @@ class Realiser {
     });
     const std::uint32_t role = p_[writers_[0]].role;
     event(copies.back(), true, Event::Kind::commit, role, 0);
+    if (std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); })) {  // the copies fill the slot that the last products read
+      Stmt await{{}, {}, Sync{Sync::Op::await_mma, 0, 0, 0, Group::warpgroup, {}}, p_[copies.front()].at};
+      await.role = role;
+      await.stage = stage;
+      add_stmt(p_, c.loop, position_in_parent(p_, copies.front()), std::move(await));
+    }
     event(copies.front(), false, Event::Kind::wait, role, stage);
     return Ok{};
   }

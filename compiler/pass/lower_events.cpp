@@ -18,6 +18,13 @@ bool read_by_threads(const Program& p, const Channel& c) {
       if (!p.block(b).tile || !p.block(b).tile->instruction) return true;
   return false;
 }
+/// True if what reads the channel's slots sees shared memory through the asynchronous proxy.
+bool read_by_proxy(const Program& p, const Channel& c) {
+  for (TensorId t : c.buffers)
+    for (BlockId b : readers_of(p, t))
+      if (const auto& tile = p.block(b).tile; tile && (tile->via == Via::wgmma || tile->via == Via::bulk || tile->via == Via::bulk_tensor)) return true;
+  return false;
+}
 bool is_bulk(const Program& p, const Channel& c) {
   const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
   return tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor);
@@ -85,7 +92,11 @@ Result<Program> lower_events(Program p, const Limits& limits) {
         }
       } else if (c.how == Channel::How::cp_async) {
         // Each thread awaits its own copies, then all meet: what the others copied is there, and the slot before is free.
-        if (e.kind == Event::Kind::wait) sync(Op::await_copies, c.owner, c.slots - 2), into.push_back(Barrier{c.owner});
+        if (e.kind == Event::Kind::wait) {
+          sync(Op::await_copies, c.owner, c.slots - 2);
+          if (read_by_proxy(p, c)) into.push_back(Sync{Op::fence_async, e.channel, 0, 0, c.owner, {}});
+          into.push_back(Barrier{c.owner});
+        }
         if (e.kind == Event::Kind::commit) sync(Op::commit_copies, c.owner);
       } else {
         switch (e.kind) {

@@ -33,17 +33,42 @@ struct Cloner {
   std::map<LoopId, LoopId> loops;
   std::map<TensorId, TensorId>& buffers;
 
+  /// The loop's copy: retired ones that follow from copied loops have one, too.
+  LoopId of(LoopId from) {
+    if (const auto found = loops.find(from); found != loops.end()) return found->second;
+    const auto* loop = p.stmts.has(from) ? p[from].as<Loop>() : nullptr;
+    if (!loop || !loop->retired) return from;
+    Stmt copy = p[from];
+    Binding& made_of = *copy.as<Loop>()->retired;
+    for (Digit& d : made_of.digits) d.loop = of(d.loop);
+    if (made_of == *p.loop(from).retired) return from;
+    rename(*copy.as<Loop>());
+    return loops[from] = p.stmts.add(std::move(copy));
+  }
+
+  /// A variable of its own, and an extent that follows the copies.
+  void rename(Loop& loop) {
+    loop.var = add_var(p, p.vars[loop.var].name);
+    loop.extent = rewrite(loop.extent, [&](const Expr& e) {
+      const auto* v = e.as<Var>();
+      const auto from = v ? loop_of_var(p, v->id) : std::nullopt;
+      const LoopId to = from ? of(*from) : LoopId{};
+      return from && to != *from ? make(Var{p.loop(to).var}, e->type, e->at) : e;
+    });
+  }
+
   StmtId clone(StmtId s, StmtId parent, std::size_t position) {
     Stmt copy = p[s];
     const std::vector<StmtId> children = copy.children;
     copy.children.clear();
-    if (auto* loop = copy.as<Loop>()) loop->var = add_var(p, p.vars[loop->var].name);
+    if (auto* loop = copy.as<Loop>()) rename(*loop);
     if (auto* b = copy.as<Block>()) {
       for (Iter& i : b->iters) {
         std::erase_if(i.binding.digits, [&](const Digit& d) { return d.loop == l; });
-        for (Digit& d : i.binding.digits)
-          if (const auto found = loops.find(d.loop); found != loops.end()) d.loop = found->second;
+        for (Digit& d : i.binding.digits) d.loop = of(d.loop);
       }
+      if (b->tile) b->tile->top = of(b->tile->top), b->tile->atom = of(b->tile->atom);
+      for (LoopId& a : b->axes) a = of(a);
       const auto rename = [&](const Expr& e) {
         const auto* r = e.as<Read>();
         return r && buffers.count(r->tensor) ? make(Read{buffers[r->tensor], r->index, r->otherwise}, e->type, e->at) : e;
@@ -56,6 +81,7 @@ struct Cloner {
     }
     const StmtId made = add_stmt(p, parent, position, std::move(copy));
     if (p[made].as<Loop>()) loops[s] = made;
+    if (const auto* b = p[made].as<Block>(); b && b->tile && b->tile->top == s) p.stmts.edit(made, [&](Stmt& row) { row.as<Block>()->tile->top = made; });
     for (std::size_t n = 0; n < children.size(); ++n) clone(children[n], made, n);
     return made;
   }
@@ -68,6 +94,7 @@ Result<Program> pipeline_copies(Program p, const Limits& limits) {
   for (const Channel& c : std::vector<Channel>(p.channels)) {
     if (c.how != Channel::How::registers) continue;
     if (c.slots != 2) return refuse(Code::pipeline_slots, c.slots);
+    if (range_of(p, c.loop).high <= 0) continue;  // there is no next iteration
     const StmtId parent = p[c.loop].parent;
     std::vector<StmtId> stores, loads, rest;
     for (StmtId child : p[c.loop].children)

@@ -157,6 +157,60 @@ bool names_thread(const Program& p, StmtId at, const Binding& b) {
   return std::any_of(b.digits.begin(), b.digits.end(), [&](const Digit& d) { return names_thread(p, at, d); });
 }
 
+/// The first threads of a block that hold what was written to a private buffer; absent: all do.
+struct Holding {
+  std::int64_t threads;
+  BlockId writer;  // that runs in no more
+};
+std::optional<Holding> holding(const Program& p, TensorId buffer, std::vector<TensorId> seen = {}, BlockId but = {}) {
+  std::optional<Holding> least;
+  const auto at_most = [&](std::int64_t threads, BlockId writer) {
+    if (!least || threads < least->threads) least = Holding{threads, writer};
+  };
+  seen.push_back(buffer);
+  for (BlockId w : writers_of(p, buffer)) {
+    if (w == but) continue;
+    if (thread_nest(p, w)) {
+      at_most(threads_at(p, w), w);
+      continue;
+    }
+    for (TensorId t : read_buffers(p.block(w)))  // every thread runs it, on what it holds
+      if ((p[t].scope == Scope::local || p[t].scope == Scope::reg) && std::find(seen.begin(), seen.end(), t) == seen.end())
+        if (const auto from = holding(p, t, seen)) at_most(from->threads, w);
+  }
+  return least;
+}
+
+/// True if an iteration that the index names follows the loop.
+bool names_loop(const Program& p, const Access& a, LoopId l) {
+  bool found = false;
+  for (const Expr& e : a.index)
+    walk(e, [&](const Expr& x) {
+      const auto* v = x.as<Var>();
+      const Iter* i = v ? iter_of(p.block(a.block), v->id) : nullptr;
+      found |= i && depends_on(p, i->binding, l);
+      return true;
+    });
+  return found;
+}
+
+/// A block that reads a private buffer, or adds to it, in threads that nobody wrote it in. Threads that the index names read elements that nobody wrote
+/// either: domains cut them off.
+Check check_holding(const Program& p, TensorId buffer, const std::vector<Access>& accesses) {
+  const auto by_all = holding(p, buffer);
+  if (!by_all) return Ok{};
+  for (const Access& a : accesses) {
+    const bool adds = writes(p.block(a.block), buffer);
+    if (adds && p.block(a.block).init != Init::apart) continue;
+    const auto held = adds ? holding(p, buffer, {}, a.block) : by_all;
+    if (!held) continue;
+    for (LoopId l : thread_loops(p, a.block))
+      if (const std::int64_t extent = constant_extent(p, l).value_or(1); extent > 1 && thread_weight(p, l) * extent > held->threads && !names_loop(p, a, l))
+        return refuse(Code::other_thread, p[buffer].name, p.block(a.block).name, p.block(held->writer).name);
+  }
+  return Ok{};
+}
+
 /// The same of an index.
 bool has_thread(const Program& p, StmtId at, const Block& b, const Expr& e) {
   bool found = false;
@@ -242,6 +296,7 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
       return refuse(Code::several_kernels, b.name, b.scope == Scope::shared ? "shared" : b.scope == Scope::reg ? "register" : "local", p.block(accesses[0].block).name, p.block(a.block).name);
   st.at = home_of(p, id, accesses);
   std::erase_if(accesses, [](const Access& a) { return a.collective; });
+  if (gpu && b.scope != Scope::shared) TECC_CHECK(check_holding(p, id, accesses));
   const bool shared = b.scope == Scope::shared;
   st.private_to_thread = gpu && !shared;
   if (rotates(b) && is_inside(p, st.at, b.slot_loop)) st.at = p[b.slot_loop].parent;

@@ -40,13 +40,24 @@ bool may_repeat(const Program& p, BlockId id) {
 }
 
 /// The block that surplus iterations of `l` would run again. Iterations that the block's domain cuts off do no harm: those of a
-/// loop that is the slowest digit of an axis. A loop of symbolic extent is such a digit, or (when it runs once at most) none.
+/// loop that is the slowest digit of an axis. A loop of symbolic extent is such a digit, or (when it runs once at most) none; but where its
+/// extent follows loops around it, only an upper bound that follows them, too, cuts it there.
 std::optional<BlockId> repeated_by_surplus(const Program& p, LoopId l) {
   const auto extent = loop::constant_extent(p, l);
+  const auto names = [](const Expr& e, auto&& whose) {
+    bool found = false;
+    walk(e, [&](const Expr& x) {
+      if (const auto* v = x.as<Var>()) found |= whose(v->id);
+      return true;
+    });
+    return found;
+  };
+  const bool follows = names(p.loop(l).extent, [&](VarId v) { return loop::loop_of_var(p, v).has_value(); });
   for (BlockId id : loop::blocks_under(p, l)) {
     const Block& b = p.block(id);
     const bool cut = std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) {
-      return extent ? beyond(p, i.binding, l, *extent) >= loop::largest(p, i.upper) : loop::depends_on(p, i.binding, l);
+      if (!extent) return loop::depends_on(p, i.binding, l) && (!follows || names(i.upper, [&](VarId v) { return loop::iter_of(b, v) != nullptr; }));
+      return beyond(p, i.binding, l, *extent) >= loop::largest(p, i.upper);
     });
     if (!cut && !may_repeat(p, id)) return id;
   }

@@ -253,5 +253,68 @@ TEST_CASE("cache_write: iterations behind the end of a fused loop write a part o
 
 TEST_CASE("pipeline: what fills the slot also writes what has no slots") {
   const test::Subject square{"kernel s(X: f64[K]) -> (Y) { Y[i: K] = X[i] * 2 }", "K=6"};
-  CHECK(test::lowering_refused(square.with("i0, i1, i2 = split(Y.i, [1, 2])\na, al = cache_write(Y, Y, shared, i2)\nb, bl = cache_write(al, al, shared, i1)\npipeline(i1, al)")).find("error E0421: ") != std::string::npos);
+  CHECK(test::lowering_refused(square.with("i0, i1, i2 = split(Y.i, [2, 2])\na, al = cache_write(Y, Y, shared, i2)\nb, bl = cache_write(al, al, shared, i1)\npipeline(i1, al)")).find("error E0421: ") != std::string::npos);
+}
+
+TEST_CASE("pipeline: a sum that fills the slot begins outside of the loop") {
+  const test::Subject maxima{"kernel m(X: f32[K, M]) -> (Y) { s[i: K] = max[j: M](X[i, j]) Y[i: K, j: M] = X[i, j] - s[i] }", "M=2,K=6"};
+  const std::string copies = "set_scope(s, local)\ncompute_at(s, Y.i)\na, l = cache_read(Y, s, shared, Y.i)\n";
+  test::check_simulated(maxima.with(copies + "pipeline(Y.i, a)"));
+  CHECK(test::lowering_refused({"kernel x(X0: f32[K, M]) -> (Y) { Y[i: K] = f32(argmax[j: M](X0[i, j])) }", "M=2,K=3", "",
+                                "set_scope(Y.argmax, local)\nreverse_compute_at(Y, Y.argmax.i)\nd = decompose_reduction(Y.argmax, Y.argmax.i)\na, l = cache_read(Y, Y.argmax, shared, Y.argmax.i)\npipeline(Y.argmax.i, a)"}) ==
+        "error E0421: the pipeline of 'Y.argmax.shared' cannot be carried out: 'Y.argmax' goes on from what 'Y.argmax.init' stores outside of loop 'Y.argmax.i'; legal: decompose_reduction at a loop inside of it");
+}
+
+TEST_CASE("pipeline: what the first iteration copies is named by a loop that was split by other radices") {
+  test::check_simulated({"kernel c(X: f32[K, M]) -> (Y) { Y[i: K, j: M] = X[i, j] * 2 }", "M=3,K=8", "",
+                         "i0, i1, i2 = split(Y.i, [2, 2])\na, l = cache_read(Y, X, shared, i1)\nf = fuse(l.0, l.1)\npipeline(i1, a)\nsplit(f, [3, 2])"});
+}
+
+TEST_CASE("pipeline: a copy by vectors that is one statement goes ahead") {
+  test::check_simulated({"kernel c(X: f32[K]) -> (Y) { Y[i: K] = X[i] * 2 }", "K=4", "", "a, l = cache_read(Y, X, shared, Y.i)\npipeline(Y.i, a)\ncopy_with(l, vector)"});
+}
+
+TEST_CASE("pipeline: a loop that runs once has no next iteration") {
+  test::check_simulated({"kernel c(X: f32[K, N]) -> (Y) { Y[j: K] = max[i: N](X[j, i]) }", "N=1,K=2", "", "f = fuse(Y.j, Y.i)\na, l = cache_read(Y, X, shared, f)\nf0, f1 = split(f, 1)\npipeline(f1, a)"});
+}
+
+TEST_CASE("split: surplus iterations of a ragged copy read a copy that ends before them") {
+  const test::Subject triangle{"kernel t(X: f64[K, K], V: f64[K, K]) -> (Y) { Y[i: K] = sum[j: i + 1](X[i, j] * V[j, i]) }", "K=4"};
+  const std::string copies = "j0, j1 = split(Y.j, 3)\na, l = cache_read(Y, V, local, j1)\nf = fuse(j0, j1)\n";
+  CHECK(triangle.refused(copies + "cache_read(l, V, shared, Y.i)\nsplit(f, 5)") ==
+        "s:5:1: error E0352: factor 5 does not divide extent (i + 3) / 3 * 3 of loop 'j0_j1', and what is left over would run iterations of block 'V.local' again; legal: a divisor of "
+        "(i + 3) / 3 * 3, or all factors in one split of the outer loop");
+  test::replayed(triangle.with(copies + "split(f, 5)"), false);
+}
+
+TEST_CASE("a thread reads what it holds itself, and a narrower nest has written in its first threads alone") {
+  const test::Subject product{"kernel p(X: f64[K, K], V: f64[N, K]) -> (Y) { Y[i: K, j: N] = sum[k: K](X[i, k] * V[j, k]) }", "N=2,K=2"};
+  CHECK(test::lowering_refused(product.with("bind(Y.j, thread)\n_, l = cache_read(Y, X, local, Y.i)\n_, t, _ = split(l.1, [1, 3])\nbind(t, thread)")) ==
+        "error E0401: 'X.local' lives in registers, but block 'Y' uses elements of other threads than block 'X.local' does; legal: shared memory, or the same loops bound to threads");
+  const std::string sums = "kernel s(X: f32[M, K]) -> (Y) { a[i: M] = sum[k: K](X[i, k]) Y[i: M, j: K] = X[i, j] / a[i] }";
+  const std::string together = "compute_at(a, Y.i)\nset_scope(a, local)\ncross_thread_reduce(a, Y.i)\n_, k = split(a.k, 4)\nbind(k, thread)\n_, j = split(Y.j, ";
+  CHECK(test::lowering_refused({sums, "M=2,K=16", "", together + "8)\nbind(j, thread)"}) ==
+        "error E0401: 'a' lives in registers, but block 'Y' uses elements of other threads than block 'a' does; legal: shared memory, or the same loops bound to threads");
+  test::check_simulated({sums, "M=2,K=16", "", together + "4)\nbind(j, thread)"});
+  test::check_simulated({sums, "M=2,K=16", "", together + "2)\nbind(j, thread)"});
+}
+
+TEST_CASE("cross_thread_reduce: the identity is stored by fewer threads than add to it") {
+  CHECK(test::lowering_refused({"kernel p(A: f32[K, K], B: f32[K, M]) -> (Y) { Y[i: K, j: M] = sum[k: K](A[i, k] * B[k, j]) }", "M=2,K=2", "",
+                                "_, s = cache_write(Y, Y, global, Y.i)\ncross_thread_reduce(Y, Y.i)\n_, j, k = compute_at(Y, Y.i)\nk0, k1, k2 = split(Y.k, [5, 3])\nbind(k1, thread)\n"
+                                "j0, j1 = split(j, 1)\nreorder([k0, k2, j1])\nbind(j1, thread)"}) ==
+        "error E0401: 'Y.local' lives in registers, but block 'Y' uses elements of other threads than block 'Y.init' does; legal: shared memory, or the same loops bound to threads");
+}
+
+TEST_CASE("wgmma reads slots that cp.async filled, without a fence") {
+  const std::string text = "kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = f16(max(x[i, j], 0)) }";
+  const auto slots = [&](int n) {
+    return test::Operator{text, "M=64,N=16,K=96", "",
+                         "k0, k1 = split(x.k, 16)\ni0, i1 = split(x.i, 64)\nw, i2 = split(i1, 64)\nj0, j1 = split(x.j, 16)\nreorder(i0, j0, k0, w, i2, j1, k1)\nbind(w, warpgroup)\n"
+                         "set_scope(x, register)\nc0, c1 = reverse_compute_at(C, j0)\nas, al = cache_read(x, A, shared, k0)\nbs, bl = cache_read(x, B, shared, k0)\ncopy_with([al, bl], cp_async)\n"
+                         "pipeline(k0, [as, bs], slots=" + std::to_string(n) + ")\nt = blockize(i2)\ntensorize(t, wgmma)\nv, o = split(c0, 64)\nbind(v, warpgroup)"};
+  };
+  test::check_simulated(slots(3), 2);
+  test::check_simulated(slots(4), 2);
+  test::check_simulated(slots(2), 2);
 }
