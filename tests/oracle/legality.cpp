@@ -223,10 +223,11 @@ std::string Oracle::fault(const Program& p, const std::set<BlockId>& again, Runs
       for (LoopId l : loops_around(p, y)) {
         other.push_back(fmt::format("y{}", l.n));
         if (std::find(around.begin(), around.end(), l) == around.end() || !at_once(p.loop(l))) continue;
+        const bool in_order = p.loop(l).kind == LoopKind::serial || p.loop(l).kind == LoopKind::unrolled;
         // Threads may share a scan, whose order the step `scan` keeps; without it lowering refuses (E0447).
-        if (x == y && p.loop(l).group == Group::thread && feeds(p, l, p.block(x), IterKind::scan)) continue;
+        if (x == y && in_order && p.loop(l).group == Group::thread && feeds(p, l, p.block(x), IterKind::scan)) continue;
         same.push_back(fmt::format("x{0} = y{0}", l.n));
-        const bool threads = (p.loop(l).group == Group::thread || p.loop(l).group == Group::warp) && (p.loop(l).kind == LoopKind::serial || p.loop(l).kind == LoopKind::unrolled);
+        const bool threads = in_order && (p.loop(l).group == Group::thread || p.loop(l).group == Group::warp);
         if (!threads) differ.push_back(fmt::format("x{0} != y{0}", l.n));
       }
       const std::string pair = fmt::format("{} -> T{}[{}]", t.execution(x), y.n, joined(other, ", "));
