@@ -25,12 +25,16 @@ struct Options : Input {
   autotune::MeasureOptions measure;
 };
 
-/// The records of a file of an earlier survey; none where there is no file. A last line without its end was cut off.
+/// The records of a file of an earlier survey; none where there is no file. A last line without its end was cut off: it leaves the file.
 Result<std::vector<Record>> earlier(const std::string& path) {
   if (!std::filesystem::exists(path)) return std::vector<Record>();
   TECC_TRY(std::string text, read_file(path));
   text.resize(text.rfind('\n') + 1);
-  return autotune::parse_records(text, path);
+  TECC_TRY(std::vector<Record> records, autotune::parse_records(text, path));
+  std::error_code error;
+  std::filesystem::resize_file(path, text.size(), error);
+  if (error) return refuse(Code::file_unwritable, path, error.message());
+  return records;
 }
 
 int run(Options o) {
@@ -44,9 +48,8 @@ int run(Options o) {
   if (!targets) return 1;
   const auto known = earlier(o.out);
   if (!known) return fail(known.error(), o);
-  std::ofstream file(o.out, std::ios::trunc);
-  for (const Record& r : *known) file << autotune::json_line(r) << "\n";
-  if (!file.flush()) return fail(refuse(Code::file_unwritable, o.out, "it cannot be written"), o);
+  std::ofstream file(o.out, std::ios::app);
+  if (!file) return fail(refuse(Code::file_unwritable, o.out, "it cannot be written"), o);
   o.measure.device = o.device;
   o.measure.seed = o.survey.seed;
   constexpr int others = 2;  // cores for the runner, whose times must not suffer, and for the search

@@ -30,6 +30,21 @@ Result<std::vector<Ref>> Builder::add(schedule::Step step, std::vector<std::stri
   return out;
 }
 
+std::optional<Ref> Builder::fuse_all(const std::vector<Ref>& loops, const std::string& name) {
+  std::optional<Ref> all;
+  for (const Ref& l : loops) {
+    if (!present(l)) continue;
+    if (!all) {
+      all = l;
+      continue;
+    }
+    const auto made = add(schedule::Fuse{*all, l}, {name});
+    if (!made) return std::nullopt;
+    all = (*made)[0];
+  }
+  return all;
+}
+
 bool Builder::present(const Ref& r) const { return static_cast<bool>(schedule::loop_of(state_, r)); }
 
 std::optional<Ref> Builder::tensor(TensorId t) const {

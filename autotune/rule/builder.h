@@ -1,4 +1,5 @@
 #pragma once
+#include <optional>
 #include <set>
 #include <string>
 #include <vector>
@@ -16,6 +17,9 @@ class Builder {
   /// the results print under these.
   Result<std::vector<schedule::Ref>> add(schedule::Step step, std::vector<std::string> names = {});
   bool try_add(schedule::Step step) { return static_cast<bool>(add(std::move(step))); }
+
+  /// The loops that are present as one, from the outermost; nullopt if there are none, or they do not fuse.
+  std::optional<schedule::Ref> fuse_all(const std::vector<schedule::Ref>& loops, const std::string& name);
 
   const schedule::State& state() const { return state_; }
   const loop::Program& program() const { return state_.program; }

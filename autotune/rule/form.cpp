@@ -30,8 +30,8 @@ Form form_of(const Program& p, const Block& b) {
       use.in_read.push_back(std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, i.var); }));
     f.axes.push_back(std::move(use));
     f.is_reduction |= i.kind == IterKind::reduce;
-    f.is_scan |= i.kind == IterKind::scan;
   }
+  f.is_scan = loop::is_scan(b);
   // Every read that the reduction runs along must miss a spatial axis which another such read has.
   int reused = 0;
   for (std::size_t r = 0; r < f.reads.size(); ++r) {

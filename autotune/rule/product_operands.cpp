@@ -15,17 +15,11 @@ double elements_of(const Program& p, TensorId t) {
   return n;
 }
 
-bool plain(const Program& p, const tecc::Read& r) {
-  const Buffer& b = p[r.tensor];
-  return b.scope == Scope::global && !b.by_value && !r.otherwise && b.shape.size() <= 5 && std::all_of(r.index.begin(), r.index.end(), [](const Expr& e) { return e.as<Var>() != nullptr; });
-}
-
 }  // namespace
 
 bool threads_reach(const Program& p, const tecc::Read& r) {
   constexpr std::int64_t least = 4;  // bytes of a cp.async
-  const Buffer& b = p[r.tensor];
-  return plain(p, r) && b.alignment % least == 0 && known_divisor(p, b.shape.back()) * bytes_of(b.type) % least == 0;
+  return reaches(p, r, least);
 }
 
 bool is_tile_of(const Program& p, const Block& maker, const tecc::Read& r) {

@@ -109,30 +109,13 @@ Check schedule_group(Context& c, const Group_& g) {
   // The anchor's own loops along the row become one, if it has any.
   std::vector<Ref> along;
   for (std::size_t a = static_cast<std::size_t>(g.depth); a < final_block.iters.size(); ++a) along.push_back(Builder::axis(anchor, a));
-  if (!along.empty()) {
-    Ref all = along[0];
-    bool one = true;
-    for (std::size_t a = 1; a < along.size(); ++a) {
-      auto fused = c.build.add(Fuse{all, along[a]});
-      if (!fused) { one = false; break; }
-      all = (*fused)[0];
-    }
-    if (one) members.push_back({anchor, all, form_of(c.program(), final_block).is_reduction, c.build.extent(all)});
-  }
+  if (const auto all = c.build.fuse_all(along, "along")) members.push_back({anchor, *all, form_of(c.program(), final_block).is_reduction, c.build.extent(*all)});
   for (std::uint32_t s : g.reductions) {
     const Ref block = Builder::stage(s);
     TECC_TRY(const auto loops, c.build.add(ComputeAt{block, row_loop}));
     c.done[s] = 1;
-    std::optional<Ref> all;
-    bool one = true;
-    for (std::size_t a = static_cast<std::size_t>(g.depth); a < loops.size(); ++a) {
-      if (!c.build.present(loops[a])) continue;
-      if (!all) { all = loops[a]; continue; }
-      auto fused = c.build.add(Fuse{*all, loops[a]});
-      if (!fused) { one = false; break; }
-      all = (*fused)[0];
-    }
-    if (all && one) members.push_back({block, *all, true, c.build.extent(*all)});
+    const std::vector<Ref> inner(loops.begin() + std::min<std::ptrdiff_t>(g.depth, static_cast<std::ptrdiff_t>(loops.size())), loops.end());
+    if (const auto all = c.build.fuse_all(inner, "along")) members.push_back({block, *all, true, c.build.extent(*all)});
   }
   Ref rows = Builder::axis(anchor, 0);
   for (int a = 1; a < g.depth; ++a) {

@@ -10,32 +10,14 @@ using namespace schedule;
 
 namespace {
 
-/// Loops of a stage or a copy as one; nullopt if there are none, or they do not fuse.
-std::optional<Ref> fused(Context& c, const std::vector<Ref>& loops, const char* name) {
-  std::optional<Ref> all;
-  for (const Ref& l : loops) {
-    if (!c.build.present(l)) continue;
-    if (!all) {
-      all = l;
-      continue;
-    }
-    auto made = c.build.add(Fuse{*all, l}, {name});
-    if (!made) return std::nullopt;
-    all = (*made)[0];
-  }
-  return all;
-}
-
 /// The one elementwise stage that reads the scan's element at its own place, such as the cast of a sum; nullopt if there are others.
 std::optional<std::uint32_t> follower(const Context& c, const Block& scan) {
   const Program& p = c.program();
   const auto readers = readers_of(p, scan.writes[0].buffer);
-  std::vector<BlockId> others;
-  for (BlockId r : readers)
-    if (p.block(r).name != scan.name) others.push_back(r);
-  if (others.size() != 1) return std::nullopt;
+  if (readers.size() != 1) return std::nullopt;
+  const Block& reader = p.block(readers[0]);
   for (std::uint32_t s = 0; s < p.stages.size(); ++s)
-    if (p.stages[s].block == others[0] && !c.done[s] && !p.block(others[0]).combiner && p.block(others[0]).iters.size() == scan.iters.size()) return s;
+    if (p.stages[s].block == readers[0] && !c.done[s] && !reader.combiner && reader.iters.size() == scan.iters.size()) return s;
   return std::nullopt;
 }
 
@@ -63,7 +45,7 @@ Check by_teams(Context& c, std::uint32_t stage, std::optional<std::uint32_t> nex
   }
   TECC_TRY(const auto parts, c.build.add(Split{run, {threads, width}}));
   const auto lines_up = [&](const std::vector<Ref>& axes) -> Check {
-    const auto line = fused(c, axes, "line");
+    const auto line = c.build.fuse_all(axes, "line");
     if (!line) return Ok{};
     TECC_TRY(const auto cut, c.build.add(Split{*line, {threads, width}}));
     if (width > 1) (void)c.build.try_add(Vectorize{{cut[2]}});
@@ -110,7 +92,7 @@ Check scans(Context& c) {
     std::vector<Ref> spatial;
     for (std::size_t a = 0; a < b.iters.size(); ++a)
       if (b.iters[a].kind == IterKind::spatial) spatial.push_back(Builder::axis(Builder::stage(s), a));
-    const auto row = fused(c, spatial, "rows");
+    const auto row = c.build.fuse_all(spatial, "rows");
     if (!row) continue;
     if (!gpu) {
       TECC_CHECK(c.build.add(Parallel{{*row}}));

@@ -30,14 +30,16 @@ inline bool is_zero(const Expr& e) {
 
 constexpr std::int64_t box_bytes = 16;  // what bulk copies want rows to be multiples of
 
-/// Tensor maps: plain indices, rows of a multiple of 16 bytes, whole tensors in global memory.
-inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) {
+/// Plain indices into a whole tensor in global memory, whose rows and pointer are multiples of so many bytes.
+inline bool reaches(const loop::Program& p, const tecc::Read& r, std::int64_t bytes) {
   const loop::Buffer& b = p[r.tensor];
-  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5 || b.alignment % box_bytes) return false;
+  if (b.scope != loop::Scope::global || b.by_value || r.otherwise || b.shape.size() > 5 || b.alignment % bytes) return false;
   for (const Expr& e : r.index)
     if (!e.as<Var>()) return false;
-  return loop::known_divisor(p, b.shape.back()) * bytes_of(b.type) % box_bytes == 0;
+  return loop::known_divisor(p, b.shape.back()) * bytes_of(b.type) % bytes == 0;
 }
+/// By tensor maps.
+inline bool boxes_reach(const loop::Program& p, const tecc::Read& r) { return reaches(p, r, box_bytes); }
 
 /// True if the device has what tiles of tensor cores live on besides their products: copies by tensor maps, barriers for them, and roles.
 inline bool feeds_tensor_cores(const compiler::Limits& l) { return l.has("bulk_tensor") && l.has("mbarrier") && l.has("setmaxnreg"); }
