@@ -27,6 +27,22 @@ template <class T, int n, int bytes> __device__ __forceinline__ tecc_vec<T, n> t
 #pragma unroll
   for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) reinterpret_cast<word*>(p)[i] = u.w[i];
 })"},
+    {"tecc_load_or_zeros", R"(// Zeros where nothing is to be read. Issued where it stands: the compiler must not bring a load that runs ahead closer to its use.
+template <class T, int n> __device__ __forceinline__ tecc_vec<T, n> tecc_load_or_zeros(const T* p, bool there) {
+  constexpr int bytes = sizeof(T) * n < 16 ? sizeof(T) * n : 16;
+  typedef typename tecc_word<bytes>::type word;
+  union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; unsigned u[sizeof(T) * n < 4 ? 1 : sizeof(T) * n / 4]; unsigned short h; } x;
+#pragma unroll
+  for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) {
+    const word* q = reinterpret_cast<const word*>(p) + i;
+    if constexpr (bytes == 16) asm volatile("{.reg .pred p; setp.ne.b32 p, %5, 0; mov.b32 %0, 0; mov.b32 %1, 0; mov.b32 %2, 0; mov.b32 %3, 0; @p ld.global.v4.b32 {%0, %1, %2, %3}, [%4];}" : "=&r"(x.u[4 * i]), "=&r"(x.u[4 * i + 1]), "=&r"(x.u[4 * i + 2]), "=&r"(x.u[4 * i + 3]) : "l"(q), "r"((int)there) : "memory");
+    else if constexpr (bytes == 8) asm volatile("{.reg .pred p; setp.ne.b32 p, %3, 0; mov.b32 %0, 0; mov.b32 %1, 0; @p ld.global.v2.b32 {%0, %1}, [%2];}" : "=&r"(x.u[0]), "=&r"(x.u[1]) : "l"(q), "r"((int)there) : "memory");
+    else if constexpr (bytes == 4) asm volatile("{.reg .pred p; setp.ne.b32 p, %2, 0; mov.b32 %0, 0; @p ld.global.b32 %0, [%1];}" : "=&r"(x.u[0]) : "l"(q), "r"((int)there) : "memory");
+    else if constexpr (bytes == 2) asm volatile("{.reg .pred p; setp.ne.b32 p, %2, 0; mov.b16 %0, 0; @p ld.global.b16 %0, [%1];}" : "=&h"(x.h) : "l"(q), "r"((int)there) : "memory");
+    else x.w[i] = there ? *q : word{};
+  }
+  return x.v;
+})"},
     {"tecc_load_once", R"(// What is used once: L2 gives its place away first.
 template <class T, int n> __device__ __forceinline__ tecc_vec<T, n> tecc_load_once(const T* p) {
   constexpr int bytes = sizeof(T) * n < 16 ? sizeof(T) * n : 16;

@@ -99,7 +99,7 @@ class KernelEmitter {
   void declare_retired(const Binding& b, std::set<LoopId>& done);
   std::string elect(BlockId id) const;
   std::string one_thread(loop::Group group) const;
-  bool fills_with_zero(const Block& b) const;
+  bool fills(const Block& b) const;  // there are guards, and where they do not hold it stores zero
   std::string combined(const Block& b, DType type, const std::string& a, const std::string& x);
   std::string narrow_pair(std::string_view function, DType type, const std::string& a, const std::string& x);
   void block(BlockId id);

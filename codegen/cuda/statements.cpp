@@ -8,6 +8,7 @@
 #include "codegen/cuda/words.h"
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/fill.h"
 #include "ir/numeric.h"
 
 namespace tecc::codegen::cuda {
@@ -283,7 +284,7 @@ void KernelEmitter::open_block(BlockId id, const std::string& comment) {
   for (const Iter& i : b.iters)
     if (used.count(i.var)) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
   std::string condition;
-  if (!fills_with_zero(b))
+  if (!fills(b))
     for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
   if (const std::string alone = elect(id); !alone.empty()) condition += (condition.empty() ? "" : " && ") + alone;
   if (!condition.empty()) line(fmt::format("if ({})", condition));
@@ -348,11 +349,7 @@ std::vector<Expr> KernelEmitter::guards_of(const Block& b) const {
   return out;
 }
 
-/// What an instruction multiplies is zero where the tensor has no elements.
-bool KernelEmitter::fills_with_zero(const Block& b) const {
-  const Buffer& to = p_[b.writes[0].buffer];
-  return !guards_of(b).empty() && !b.combiner && b.writes.size() == 1 && (!to.fragment.empty() || to.panel);
-}
+bool KernelEmitter::fills(const Block& b) const { return !guards_of(b).empty() && fills_with_zero(p_, b); }
 
 std::string KernelEmitter::combined(const Block& b, DType type, const std::string& a, const std::string& x) {
   switch (*b.combiner) {
@@ -402,10 +399,12 @@ void KernelEmitter::block(BlockId id) {
   } else if (b.combiner) {
     if (*b.combiner == Reducer::sum && !is_narrow_float(type)) line(fmt::format("{} += {};", target, value(w.value)));
     else line(fmt::format("{} = {};", target, combined(b, type, target, value(w.value))));
-  } else if (fills_with_zero(b)) {
+  } else if (fills(b)) {
     std::string condition;
     for (const Expr& g : guards_of(b)) condition += (condition.empty() ? "" : " && ") + value(g);
-    line(fmt::format("{} = {} ? {} : {};", target, condition, value(w.value), value(literal(0, type))));
+    const auto* from = w.value.as<Read>();
+    if (from && p_[w.buffer].scope == Scope::local && type != DType::boolean) line(fmt::format("{} = {}<{}, 1>(&{}, {}).lane[0];", target, call("tecc_load_or_zeros"), memory_type(type), element(id, from->tensor, from->index), condition));
+    else line(fmt::format("{} = {} ? {} : {};", target, condition, value(w.value), value(literal(0, type))));
   } else if (is_once(b, w.buffer)) {
     line(fmt::format("{0}(&{1}, tecc_vec<{2}, 1>{{{{{3}}}}});", call("tecc_store_once"), target, memory_type(p_[w.buffer].type), value(w.value)));
   } else {

@@ -45,8 +45,9 @@ bool KernelEmitter::vector_loop(LoopId v) {
     return true;
   });
   const auto wide_store = wide(w.buffer, w.index);
-  const bool zeros = fills_with_zero(b);
-  if ((loads.empty() || zeros) && !wide_store) return false;
+  const bool zeros = fills(b);
+  if (!wide_store && (loads.empty() || (zeros && loads[0].node != &*w.value))) return false;
+  const bool or_zeros = zeros && !wide_store;  // the load itself is left out, not the statement
 
   line(fmt::format("{{  // {}, {} at a time", b.name, *extent));
   ++depth_;
@@ -61,13 +62,16 @@ bool KernelEmitter::vector_loop(LoopId v) {
     for (const Iter& i : b.iters) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
     for (const Expr& g : b.guards) condition += (condition.empty() ? "" : " && ") + value(g);
     if (const std::string alone = elect(id); !alone.empty()) condition += (condition.empty() ? "" : " && ") + alone;
-    line(condition.empty() ? "{" : fmt::format("if ({}) {{", condition));
+    line(condition.empty() || or_zeros ? "{" : fmt::format("if ({}) {{", condition));
   }
   ++depth_;
   for (std::size_t n = 0; n < loads.size(); ++n) {
     const std::string from = fmt::format("{}, {}", memory_type(p_[loads[n].t].type), *extent);
     const std::string load = narrow(loads[n].t, loads[n].word) ? fmt::format("{}<{}, {}>", call("tecc_load_words"), from, loads[n].word) : fmt::format("{}<{}>", is_once(b, loads[n].t) ? call("tecc_load_once") : "tecc_load", from);
-    line(fmt::format("const auto tecc_r{} = {}(&{});", n, load, element(id, loads[n].t, loads[n].index)));
+    const std::string loaded = fmt::format("{}(&{})", load, element(id, loads[n].t, loads[n].index));
+    if (!or_zeros) line(fmt::format("const auto tecc_r{} = {};", n, loaded));
+    else if (narrow(loads[n].t, loads[n].word)) line(fmt::format("const auto tecc_r{} = {} ? {} : tecc_vec<{}>{{}};", n, condition, loaded, from));
+    else line(fmt::format("const auto tecc_r{} = {}<{}>(&{}, {});", n, call("tecc_load_or_zeros"), from, element(id, loads[n].t, loads[n].index), condition));
     lanes_[loads[n].node] = fmt::format("tecc_r{}.lane[tecc_lane]", n);
   }
   if (wide_store) line(fmt::format("tecc_vec<{}, {}> tecc_w;", memory_type(p_[w.buffer].type), *extent));
@@ -89,7 +93,7 @@ bool KernelEmitter::vector_loop(LoopId v) {
   if (wide_store) line(fmt::format("{}(&{}, tecc_w);", store, element(id, w.buffer, w.index)));
   --depth_;
   line("}");
-  if (zeros && !condition.empty()) line(fmt::format("else {}(&{}, tecc_vec<{}, {}>{{}});", store, element(id, w.buffer, w.index), memory_type(p_[w.buffer].type), *extent));
+  if (zeros && wide_store) line(fmt::format("else {}(&{}, tecc_vec<{}, {}>{{}});", store, element(id, w.buffer, w.index), memory_type(p_[w.buffer].type), *extent));
   lanes_.clear();
   close_block();
   return true;

@@ -2,6 +2,7 @@
 
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/fill.h"
 
 namespace tecc::compiler {
 
@@ -9,17 +10,20 @@ using namespace loop;
 
 namespace {
 
-bool reads_memory(const Program& p, const Block& b) {
-  const std::vector<TensorId> read = read_buffers(b);
-  return std::any_of(read.begin(), read.end(), [&](TensorId t) { return (p[t].scope == Scope::global || p[t].scope == Scope::shared) && !p[t].by_value; });
-}
+/// True if zeros are written where the source ends: by the copy itself, or by the thread that leaves the load out.
+bool fills(const Program& p, const Block& b) { return (b.tile && (b.tile->via == Via::bulk_tensor || b.tile->via == Via::cp_async)) || fills_with_zero(p, b); }
+bool is_of_threads(const Program& p, TensorId t) { return p[t].scope == Scope::local || p[t].scope == Scope::reg; }
 
-/// Copies that fill what lies outside of the tensor with zeros.
+bool same_values(const std::vector<Expr>& a, const std::vector<Expr>& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_value); }
+
+/// Holds zeros outside of the tensor: copies filled it with them, or statements that leave nothing out copied it from there.
 bool filled_with_zeros(const Program& p, TensorId t) {
   const std::vector<BlockId> writers = writers_of(p, t);
   return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) {
     const Block& b = p.block(w);
-    return (b.tile && (b.tile->via == Via::bulk_tensor || b.tile->via == Via::cp_async)) || (!b.combiner && b.writes.size() == 1 && (!p[t].fragment.empty() || p[t].panel));
+    if (fills(p, b)) return true;
+    const auto* from = b.combiner || b.writes.size() != 1 ? nullptr : b.writes[0].value.as<Read>();
+    return from && !from->otherwise && p[t].scope != Scope::global && b.guards.empty() && same_values(from->index, b.writes[0].index) && same_values(p[from->tensor].shape, p[t].shape) && filled_with_zeros(p, from->tensor);
   });
 }
 
@@ -55,26 +59,58 @@ std::optional<Interval> reach_of(const Program& p, const Block& b, const Expr& i
   return binding ? std::optional(range_of(p, *binding)) : std::nullopt;
 }
 
-/// True if everything that the block reads was made beyond its tensor, too: by statements that leave nothing out and reach as far.
-bool reads_surplus(const Program& p, BlockId id) {
-  const Block& b = p.block(id);
-  bool all = true;
-  walk(b.writes[0].value, [&](const Expr& e) {
-    const auto* r = e.as<Read>();
-    if (!r) return all;
-    for (BlockId w : writers_of(p, r->tensor)) {
-      const Block& made = p.block(w);
-      if (w == id) continue;
-      all &= compare_order(p, w, id) < 0 && made.guards.empty();
-      for (const Write& to : made.writes)
-        for (std::size_t d = 0; to.buffer == r->tensor && d < to.index.size(); ++d) {
-          const auto want = reach_of(p, b, r->index[d]), have = reach_of(p, made, to.index[d]);
-          all &= want && have && have->low <= want->low && have->high >= want->high;
-        }
+/// True if the writer's index reaches as far as the read.
+bool covers(const Program& p, const Block& made, const Block& b, const Read& r) {
+  return std::any_of(made.writes.begin(), made.writes.end(), [&](const Write& to) {
+    bool all = to.buffer == r.tensor;
+    for (std::size_t d = 0; all && d < to.index.size(); ++d) {
+      const auto want = reach_of(p, b, r.index[d]), have = reach_of(p, made, to.index[d]);
+      all = want && have && have->low <= want->low && have->high >= want->high;
     }
     return all;
   });
+}
+
+/// True if everything that the block reads was made beyond its tensor, too: by statements that leave nothing out, or fill with zeros, one of
+/// which reaches as far. (Of a pipelined copy there are two: of the first iteration, and of those that follow.)
+bool reads_surplus(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  const auto is_there = [&](const Read& r) {
+    std::vector<BlockId> writers = writers_of(p, r.tensor);
+    std::erase(writers, id);
+    return std::any_of(writers.begin(), writers.end(), [&](BlockId w) { return compare_order(p, w, id) < 0; }) &&
+           std::any_of(writers.begin(), writers.end(), [&](BlockId w) { return covers(p, p.block(w), b, r); }) &&
+           std::all_of(writers.begin(), writers.end(), [&](BlockId w) { return p.block(w).guards.empty() || fills(p, p.block(w)); });
+  };
+  bool all = !b.combiner || is_there(Read{b.writes[0].buffer, b.writes[0].index, {}});
+  walk(b.writes[0].value, [&](const Expr& e) {
+    if (const auto* r = e.as<Read>(); r && !p[r->tensor].by_value) all = all && is_there(*r);
+    return all;
+  });
   return all;
+}
+
+/// True if what a thread, or a tile, makes beyond the domains stays with it, and all of what it is made of is there. A tile in shared memory
+/// may take over zeros.
+bool keeps_surplus(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  if (b.writes.size() != 1 || !b.predicate.empty()) return false;
+  const std::vector<TensorId> from = read_buffers(b);
+  const TensorId to = b.writes[0].buffer;
+  const bool near = std::all_of(from.begin(), from.end(), [&](TensorId t) { return is_of_threads(p, t) || p[t].by_value || (p[t].scope == Scope::shared && filled_with_zeros(p, t)); });
+  const bool stays = is_of_threads(p, to) || (p[to].scope == Scope::shared && (b.tile || (b.writes[0].value.as<Read>() && filled_with_zeros(p, from[0]))));
+  return near && stays && reads_surplus(p, id) && !is_multiplied(p, b);
+}
+
+/// True if the expression is zero where all that it reads is.
+bool vanishes(const Expr& e) {
+  if (const auto* cast = e.as<Cast>()) return vanishes(cast->a);
+  if (const auto* two = e.as<Binary>()) return (two->op == BinOp::mul || two->op == BinOp::add || two->op == BinOp::sub) && vanishes(two->a) && vanishes(two->b);
+  return e.as<Read>() != nullptr;
+}
+/// True if beyond the condition the block adds nothing but zeros.
+bool adds_zeros(const Program& p, const Block& b, const Expr& condition) {
+  return b.combiner == Reducer::sum && vanishes(b.writes[0].value) && left_out_by_zeros(p, b, condition);
 }
 
 /// The guards that the statement needs where it runs; those of the statements before it are known. A tile instruction cannot leave out elements; it need not where the surplus does no
@@ -101,8 +137,21 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const bool from_zeros = b.predicate.empty() && !from.empty() && std::all_of(from.begin(), from.end(), [&](TensorId t) { return p[t].scope == Scope::shared && filled_with_zeros(p, t); });
   if (from_zeros && !b.combiner && !p[b.writes[0].buffer].fragment.empty()) return std::vector<Expr>{};  // the copy of zeros is zero
   if (via == Via::ldmatrix) return refuse(Code::tile_form, b.name, "what lies outside of '" + p[from[0]].name + "' is not filled with zeros, and ldmatrix leaves nothing out");
-  const bool stays_inside = p[b.writes[0].buffer].scope != Scope::global && !b.combiner && b.predicate.empty() && !reads_memory(p, b) && reads_surplus(p, id) && !is_multiplied(p, b);
-  return stays_inside ? std::vector<Expr>{} : guards;
+  return guards;
+}
+
+/// Guards that only spare what nobody sees: they cost the innermost loops more than the work they spare.
+bool drop_idle(Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  if (b.guards.empty() || fills_with_zero(p, b) || !keeps_surplus(p, id)) return false;
+  std::vector<Expr> left = b.guards;
+  std::erase_if(left, [&](const Expr& condition) {
+    const bool picks = std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return i.kind != IterKind::spatial && uses(condition, i.var); });
+    return !picks || adds_zeros(p, b, condition);
+  });
+  if (left.size() == b.guards.size()) return false;
+  p.stmts.edit(id, [&](Stmt& s) { s.as<Block>()->guards = std::move(left); });
+  return true;
 }
 
 }  // namespace
@@ -116,6 +165,11 @@ Result<Program> insert_guards(Program p, const Limits& limits) {
       guards = guards_of(p, p.block(id));
     }
     p.stmts.edit(id, [&](Stmt& s) { std::get<Block>(s.node).guards = std::move(guards); });
+  }
+  // Copies of a later iteration stand behind what reads them: until no guard goes any more.
+  for (bool dropped = limits.gpu; dropped;) {
+    dropped = false;
+    for (BlockId id : all_blocks(p)) dropped |= drop_idle(p, id);
   }
   return p;
 }

@@ -2,7 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
+
+#include "ir/loop/fill.h"
 
 namespace tecc::simulator {
 
@@ -330,6 +333,11 @@ bool Machine::step(Warp& w) {
   return true;
 }
 
+/// What lies beyond the domains may be made where nothing but this thread block can see it.
+bool Machine::keeps_surplus(const Block& b) const {
+  return std::all_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return (*k_.p)[w.buffer].scope != Scope::global; });
+}
+
 /// One thread's part of a block, its element by element.
 void Machine::instance(Thread& t, const Statement& st) {
   const Block& b = *st.block;
@@ -340,10 +348,9 @@ void Machine::instance(Thread& t, const Statement& st) {
     bool exists = true;
     for (std::size_t n = 0; n < b.iters.size(); ++n) exists = exists && t.iters[n] >= b.iters[n].lower && t.iters[n] < eval(st.uppers[n], t).integer;
     for (NodeId c : st.predicate) exists = exists && eval(c, t).integer;
-    if (exists != guarded) return fail(at(k_.p->stmts[st.id].at, refuse(Code::bug_program, k_.p->name, b.name, "is guarded by other conditions than its domain")));
+    if (exists ? !guarded : guarded && !keeps_surplus(b)) return fail(at(k_.p->stmts[st.id].at, refuse(Code::bug_program, k_.p->name, b.name, "is guarded by other conditions than its domain")));
   }
-  if (const Buffer& to = (*k_.p)[b.writes[0].buffer]; !guarded && !failed_ && st.via != Via::cp_async && !b.combiner && b.writes.size() == 1 && (!to.fragment.empty() || to.panel))
-    return store(k_.places[st.writes[0].place], t, Scalar{});  // what an instruction multiplies is zero beyond the tensor
+  if (!guarded && !failed_ && st.via != Via::cp_async && fills_with_zero(*k_.p, b)) return store(k_.places[st.writes[0].place], t, Scalar{});
   if (st.via == Via::cp_async && !failed_) return copy_async(t, st, guarded);
   if (!guarded || failed_) return;
   ++counts_.instances;

@@ -134,6 +134,7 @@ struct Machine {
     for (counter = count = 0; counter < extent && !failed_; ++counter, ++count) for_each(loops, n + 1, frame, thread, f);
     counter = count = 0;
   }
+  bool keeps_surplus(const Block& b) const;
   void instance(Thread& t, const Statement& st);
   /// The iteration of a loop whose work the statement does.
   static std::int64_t iteration_of(const Statement& st, const Frame& f, LoopId l) {
