@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <mutex>
 
 #include "runtime/cpu/pool.h"
@@ -22,6 +23,44 @@ std::string place(std::int64_t n, const std::vector<std::int64_t>& shape) {
   }
   return "[" + out + "]";
 }
+
+/// Elements of a tensor of floats as doubles, part by part: of narrow types there are so few values that a table holds them.
+class Decoder {
+ public:
+  explicit Decoder(const HostTensor& t) : from_(t) {
+    if (bytes_of(t.dtype) > 2) return;
+    const std::int64_t values = std::int64_t{1} << 8 * bytes_of(t.dtype);
+    HostTensor all{t.dtype, {values}, std::vector<unsigned char>(static_cast<std::size_t>(values * bytes_of(t.dtype)))};
+    for (std::int64_t n = 0; n < values; ++n) std::memcpy(all.bytes.data() + n * bytes_of(t.dtype), &n, static_cast<std::size_t>(bytes_of(t.dtype)));  // little endian
+    table_.resize(static_cast<std::size_t>(values));
+    for (std::int64_t n = 0; n < values; ++n) table_[static_cast<std::size_t>(n)] = all.value(n);
+  }
+  std::vector<double> part(std::int64_t first, std::int64_t last) const {
+    std::vector<double> out(static_cast<std::size_t>(last - first));
+    const unsigned char* bytes = from_.bytes.data() + first * bytes_of(from_.dtype);
+    switch (bytes_of(from_.dtype)) {
+      case 1: return read<std::uint8_t>(bytes, std::move(out), [&](std::uint8_t x) { return table_[x]; });
+      case 2: return read<std::uint16_t>(bytes, std::move(out), [&](std::uint16_t x) { return table_[x]; });
+      case 4: return read<float>(bytes, std::move(out), [](float x) { return static_cast<double>(x); });
+      default: return read<double>(bytes, std::move(out), [](double x) { return x; });
+    }
+  }
+
+ private:
+  template <class T, class F>
+  static std::vector<double> read(const unsigned char* bytes, std::vector<double> out, F value) {
+    for (double& x : out) {
+      T raw;
+      std::memcpy(&raw, bytes, sizeof(T));
+      x = value(raw);
+      bytes += sizeof(T);
+    }
+    return out;
+  }
+
+  const HostTensor& from_;
+  std::vector<double> table_;
+};
 
 }  // namespace
 
@@ -44,11 +83,14 @@ Check compare(const std::string& name, const HostTensor& got, const Expected& ex
   double difference = 0, norm = 0, largest = 0;
   std::int64_t strange = count, worst = 0, finite = 0;
   const auto number = [](double x) { return std::isfinite(x); };
+  const Decoder decoder(got);
   run_tasks(tasks, [&](std::int64_t t) {
     double d2 = 0, r2 = 0;
     std::int64_t odd = count, seen = 0;
-    for (std::int64_t n = t * chunk; n < std::min(count, (t + 1) * chunk); ++n) {
-      const double a = got.value(n), b = expected.real[static_cast<std::size_t>(n)];
+    const std::int64_t first = t * chunk;
+    const std::vector<double> part = decoder.part(first, std::min(count, first + chunk));
+    for (std::int64_t n = first; n < first + static_cast<std::int64_t>(part.size()); ++n) {
+      const double a = part[static_cast<std::size_t>(n - first)], b = expected.real[static_cast<std::size_t>(n)];
       if (!number(a) || !number(b)) {
         if (!(a == b || (a != a && b != b))) odd = std::min(odd, n);
         continue;
@@ -66,8 +108,10 @@ Check compare(const std::string& name, const HostTensor& got, const Expected& ex
   run_tasks(tasks, [&](std::int64_t t) {
     double most = 0;
     std::int64_t at = 0;
-    for (std::int64_t n = t * chunk; n < std::min(count, (t + 1) * chunk); ++n) {
-      const double a = got.value(n), b = expected.real[static_cast<std::size_t>(n)];
+    const std::int64_t first = t * chunk;
+    const std::vector<double> part = decoder.part(first, std::min(count, first + chunk));
+    for (std::int64_t n = first; n < first + static_cast<std::int64_t>(part.size()); ++n) {
+      const double a = part[static_cast<std::size_t>(n - first)], b = expected.real[static_cast<std::size_t>(n)];
       if (!number(a) || !number(b) || a == b) continue;
       const double off = std::abs(a - b) / (std::abs(b) + rms);
       if (off > most) most = off, at = n;
