@@ -6,8 +6,8 @@ namespace tecc::autotune {
 
 using namespace loop;
 
-void decide_once(Context& c, const std::string& name, const std::vector<schedule::Ref>& blocks) {
-  if (c.target.kind != codegen::Target::Kind::cuda || c.choose.choose(name + " once", {1, 0}, 1) == 0) return;
+void decide_once(Context& c, const std::string& name, const std::vector<schedule::Ref>& blocks, bool first) {
+  if (c.target.kind != codegen::Target::Kind::cuda || c.choose.choose(name + " once", {0, 1}, first) == 0) return;
   for (const schedule::Ref& b : blocks) (void)c.build.try_add(schedule::CacheHint{{b}, loop::Hint::evict_first});
 }
 

@@ -243,6 +243,18 @@ Result<Loads> load_operands(Context& c, const Nest& n, const Shape& shape, const
   return out;
 }
 
+/// The threads of a warpgroup take the elements of a panel in order, so that neighbours store neighbours.
+Check store_by_threads(Context& c, const Ref& store, std::size_t rank) {
+  std::vector<Ref> axes;
+  for (std::size_t d = 0; d < rank; ++d) axes.push_back(Builder::axis(store, d));
+  const auto all = c.build.fuse_all(axes, "f");
+  if (!all) return Ok{};
+  constexpr std::int64_t threads = 128;  // of a warpgroup
+  TECC_TRY(const auto parts, c.build.add(Split{*all, {threads}}));
+  TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
+  return Ok{};
+}
+
 Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   const std::string name = c.block(s).name;
   c.done[s] = 1;
@@ -251,8 +263,10 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   for (const Ref& l : shape.batch) batch *= c.build.extent(l);
   const TensorId out = follower ? c.block(*follower).writes[0].buffer : c.block(s).writes[0].buffer;
   const std::int64_t out_bytes = bytes_of(c.program()[out].type);
-  const bool has_panel = shape.pixels.empty() && (out_bytes == 2 ? follower.has_value() && c.target.limits.has("stmatrix") : out_bytes == 4) && known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
-  const Decisions d = decide(c, name, shape, batch, has_panel, out_bytes);
+  const bool has_panel = shape.pixels.empty() && (out_bytes == 2 ? follower.has_value() && c.target.limits.has("stmatrix") : out_bytes == 4);
+  const bool boxes = known_divisor(c.program(), c.program()[out].shape.back()) * out_bytes % box_bytes == 0;
+  const Leave leave = !has_panel ? Leave::registers : boxes ? Leave::bulk : Leave::threads;
+  const Decisions d = decide(c, name, shape, batch, leave, out_bytes);
   if (!shape.pixels.empty() && d.box.empty()) return refuse(Code::tile_form, name, "no box of pixels is as large as its rows");
   const Side& rows = d.swap ? shape.columns : shape.pixels.empty() ? shape.rows : shape.pixels[slowest(d.box)];
   const Side& columns = d.swap ? shape.rows : shape.columns;
@@ -276,7 +290,8 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
     if (out_bytes == 2) TECC_CHECK(c.build.add(CopyWith{{e[0]}, Via::stmatrix}));
     multiply.push_back(e[0]);
     multiply.push_back(store[1]);
-    bulk.push_back(store[1]);
+    if (leave == Leave::bulk) bulk.push_back(store[1]);
+    else TECC_CHECK(store_by_threads(c, store[1], c.program()[out].shape.size()));
     if (d.once[2]) TECC_CHECK(c.build.add(CacheHint{{store[1]}, Hint::evict_first}));
     results.panel = store[0], results.panels = across[0];
   } else {
@@ -288,7 +303,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   if (!loads.by_threads.empty()) TECC_CHECK(c.build.add(CopyWith{loads.by_threads, Via::cp_async}));
   for (const auto* buffers : {&loads.filled_by_bulk, &loads.filled_by_threads})
     if (!buffers->empty()) TECC_CHECK(c.build.add(Pipeline{n.k0, *buffers, d.slots}));
-  if (results.panel) TECC_CHECK(c.build.add(Pipeline{*results.panels, {*results.panel}, d.panel_slots}));
+  if (results.panel && leave == Leave::bulk) TECC_CHECK(c.build.add(Pipeline{*results.panels, {*results.panel}, d.panel_slots}));
 
   Ref i0 = n.i0, j0 = n.j0;
   if (d.cluster != 1) {

@@ -46,6 +46,10 @@ std::optional<Shape> convolution_of(const Context& c, std::uint32_t stage);
 /// The instruction that multiplies such factors; nullptr if the device has none.
 const Instruction* instruction_for(const Context& c, const loop::Block& b, const loop::Product& product, bool depth_is_fast);
 
+/// How results may leave through shared memory, from where whole rows go: by bulk copies, or, where rows are no multiples of what these
+/// move, by the threads that multiplied. Else each thread stores what it holds, a few bytes here and there.
+enum class Leave : std::uint8_t { registers, threads, bulk };
+
 /// The decisions of one product, in the order in which they are taken.
 struct Decisions {
   std::optional<int> made;                 // the operand that is made on the way, in registers
@@ -61,8 +65,8 @@ struct Decisions {
   bool persist;
   bool once[3];                            // what leaves L2 first: tiles of rows, of columns, results
 };
-/// `batch`: how many products of this shape there are; `has_panel`: results may leave through shared memory, `out_bytes` an element.
-Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, bool has_panel, std::int64_t out_bytes);
+/// `batch`: how many products of this shape there are; `out_bytes`: of a result.
+Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, Leave leave, std::int64_t out_bytes);
 
 /// Sums of 8-bit floats lose bits inside of the tensor core: they are added up apart every so many terms (docs/language.md, "Tensor cores").
 constexpr std::int64_t promoted_terms = 128;  // or twice as many: the error is the same (8192 terms: 1.67e-3 of the largest, the library 1.66e-3)

@@ -36,6 +36,9 @@ std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels,
   return out;
 }
 
+/// The depth is what two lines of shared memory hold.
+bool is_short(const Shape& shape) { return shape.window.empty() && shape.depth_extent * shape.element <= 256; }
+
 /// Starting point: the tile, and the parts of the depth, that should take the least time.
 struct Preferred {
   std::int64_t groups = 2, columns = 256, parts = 1;
@@ -64,12 +67,14 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
         if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
         if (time < least) least = time, best = {groups, n, parts};
       }
+  // Of few rounds storing the tile is the most: the next one is multiplied meanwhile, out of operands that lie there whole.
+  if (is_short(shape)) best.columns = std::min<std::int64_t>(best.columns, 128);
   return best;
 }
 
 }  // namespace
 
-Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, bool has_panel, std::int64_t out_bytes) {
+Decisions decide(Context& c, const std::string& name, const Shape& shape, std::int64_t batch, Leave leave, std::int64_t out_bytes) {
   Decisions d{};
   if (const int f = shape.maker[0] ? 0 : 1; shape.maker[f] && shape.instruction->a_registers && !is_promoted(shape) && c.choose.choose(name + " on the way", {0, 1}, 1) == 1) d.made = f;
   if (d.made) d.swap = *d.made == 1;
@@ -95,14 +100,14 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && share.carries(n) && d.group_rows / 64 * n / 2 <= accumulators;
                               }), like.columns);
   const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle
-  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || (k >= promoted_terms && k <= 2 * promoted_terms)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) ? 2 * line : line);
+  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || (k >= promoted_terms && k <= 2 * promoted_terms)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) || is_short(shape) ? 2 * line : line);
   const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
   const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
   d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),
                             like.parts);
-  if (has_panel && d.parts == 1) {
+  if (leave != Leave::registers && d.parts == 1) {
     d.panel = c.choose.choose(name + " panel", those({64, 32, 16, 128, 0}, [&](std::int64_t w) { return w == 0 || d.columns % w == 0; }), 64);
-    if (d.panel) d.panel_slots = c.choose.choose(name + " panel slots", {1, 2}, 2);
+    d.panel_slots = d.panel && leave == Leave::bulk ? c.choose.choose(name + " panel slots", {1, 2}, 2) : 1;
   }
   std::int64_t row_bytes = shape.element;
   if (d.made) {
@@ -114,7 +119,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   const std::int64_t stage = (d.rows * row_bytes + d.columns * shape.element) * d.depth;
   const std::int64_t panels = d.rows * d.panel * out_bytes * d.panel_slots;
   constexpr std::int64_t rest = 2048;  // barriers, alignment
-  d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return d.residents * (n * stage + panels + rest) <= c.target.limits.shared_bytes; }), 8);
+  d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return d.residents * (n * stage + panels + rest) <= c.target.limits.shared_bytes; }), is_short(shape) ? 2 : 8);
   const bool clusters = c.target.limits.has("cluster") && c.target.limits.has("multicast") && !shape.by_threads[0] && !shape.by_threads[1];
   d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {  // blocks share out a box by its rows, of which one of pixels has few
                                 return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : shape.pixels.empty() && ceil_div(columns.extent, d.columns) >= -n));

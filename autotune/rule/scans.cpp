@@ -76,7 +76,7 @@ Check by_teams(Context& c, std::uint32_t stage, std::optional<std::uint32_t> nex
   TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
   TECC_CHECK(c.build.add(schedule::Scan{{scan}, c.build.present(parts[0]) ? parts[0] : row}));
   TECC_CHECK(c.build.add(Bind{{row}, Group::block}));
-  decide_once(c, b.name, once);
+  decide_once(c, b.name, once, true);
   return Ok{};
 }
 

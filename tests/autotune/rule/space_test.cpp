@@ -63,6 +63,7 @@ int check_points(const Case& c, int count, int drawn) {
 TEST_CASE("space: points of products are right in the simulator") {
   const Case cases[] = {
       {"gemm.te", "M=136,N=200,K=192", "T=bf16", "wgmma"},
+      {"gemm.te", "M=136,N=201,K=192", "T=bf16", "f = fuse(cl.0, cl.1)"},  // rows of results that bulk copies do not take
       {"gemm.te", "M=16,N=136,K=512", "T=f16", "swap=true"},
       {"gemm.te", "M=72,N=80,K=1024", "T=f16", "split_reduction"},
       {"gemm_tt.te", "M=136,N=72,K=80", "T=bf16", "wgmma"},
@@ -77,6 +78,18 @@ TEST_CASE("space: points of products are right in the simulator") {
       {"conv2d_nhwc.te", "N=1,H=16,W=18,C=32,R=3,S=3,stride=1,pad=1,O=72", "T=f16", "wgmma"},  // boxes of one image
   };
   for (const Case& c : cases) CHECK(check_points(c, 4, 24) <= 8);
+}
+
+TEST_CASE("space: points of sums in registers are right in the simulator") {
+  const Case cases[] = {
+      {"gemm.te", "M=70,N=90,K=36", "T=f32", "cp_async"},
+      {"gemm.te", "M=33,N=50,K=37", "T=f32", "pipeline"},
+      {"gemm_nn.te", "M=40,N=72,K=33", "T=f32", "cp_async"},
+      {"gemm_tt.te", "M=33,N=40,K=28", "T=f32", "pipeline"},
+      {"conv2d_nchw.te", "N=1,C=4,H=9,W=9,O=6,R=3,S=3,stride=1,pad=1", "T=f32", "local"},
+      {"gemm_bias_gelu.te", "M=30,N=40,K=20", "T=f32", "reverse_compute_at"},
+  };
+  for (const Case& c : cases) CHECK(check_points(c, 4, 24) <= 10);  // copies of fewer elements than there are threads
 }
 
 TEST_CASE("space: points of cascades are right in the simulator") {
