@@ -318,3 +318,38 @@ TEST_CASE("wgmma reads slots that cp.async filled, without a fence") {
   test::check_simulated(slots(4), 2);
   test::check_simulated(slots(2), 2);
 }
+
+TEST_CASE("cache_write: a block that writes every fifth element, in a box without gaps for the copy") {
+  const test::Subject rows{"kernel m(X: f32[M, M]) -> (Y) { Y[i: M] = min[j: M](X[i, j]) }", "M=2"};
+  const std::string cut = "i0, i1 = split(Y.i, 5)\nreorder(i1, i0)\na, b = split(i0, 3)\nc, d, e = split(b, [8, 2])\n";
+  CHECK(rows.refused(cut + "split(e, 4)\ncache_write(Y, Y, local, a)") == "s:6:1: error E0320: loop 'i00' around the new place would run block 'Y' more than once: the part that it writes is not known");
+  test::replayed(rows.with(cut + "cache_write(Y, Y, local, a)"), false);
+}
+
+TEST_CASE("rfactor: the parts are combined for the whole of an axis of which an iteration made a part") {
+  const test::Subject product{"kernel p(A: f32[K, N], B: f32[M, N]) -> (Y) { Y[i: K, j: M] = sum[k: N](A[i, k] * B[j, k]) }", "M=3,N=2,K=2"};
+  const std::string cut = "f = fuse(Y.i, Y.j)\nf0, f1 = split(f, 4)\n";
+  CHECK(product.refused(cut + "reorder([f1, Y.k, f0])\nrfactor(Y, Y.k)") == "s:4:1: error E0320: loop 'i_j1' around the new place would run block 'Y' more than once: the part that it writes is not known");
+  test::replayed(product.with(cut + "reorder([Y.k, f1, f0])\nrfactor(Y, Y.k)"), false);
+}
+
+TEST_CASE("pipeline: the copies behind the last iteration read a copy in global memory that ends before them") {
+  const test::Subject rows{"kernel r(X: f64[N, N]) -> (Y) { Y[i: N] = max[j: N](X[i, j]) }", "N=6"};
+  CHECK(test::lowering_refused(rows.with("a, l = cache_read(Y, X, shared, Y.i)\ni0, i1 = split(Y.i, 5)\npipeline(i1, a)\ncache_read(l, X, global, i0)")) ==
+        "error E0421: the pipeline of 'X.shared' cannot be carried out: its copies read 'X.local', which the same kernel makes");
+}
+
+TEST_CASE("pipeline: events of bulk stores below two loops over warpgroups") {
+  test::check_simulated({"kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = f16(max(x[i, j], 0)) }", "M=128,N=16,K=32", "",
+                         "k0, k1 = split(x.k, 16)\ni0, i1 = split(x.i, 128)\nw, i2 = split(i1, 64)\nj0, j1 = split(x.j, 16)\nreorder(i0, j0, k0, w, i2, j1, k1)\nbind(w, warpgroup)\n"
+                         "set_scope(x, register)\nc0, c1 = reverse_compute_at(C, j0)\nas, al = cache_read(x, A, shared, k0)\nbs, bl = cache_read(x, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\n"
+                         "v, o = split(c0, 64)\nbind(v, warpgroup)\ncs, cl = cache_write(C, C, shared, v)\nblockize(o)\ncopy_with(cl, bulk_tensor)\npipeline(j0, cs, slots=1)\nsplit(v, 2)"}, 2);
+}
+
+TEST_CASE("a reduction in memory follows a part of a loop whose radices do not line up with those bound to blocks") {
+  const test::Subject rows{"kernel d(X: f32[M, N]) -> (Y) { s[i: M] = max[q: N](X[i, q]) Y[i: M, j: N] = X[i, j] - s[i] }", "M=2,N=3"};
+  const std::string cut = "compute_at(s, Y.j)\nf = fuse(Y.i, Y.j)\nbind(f, block)\n";
+  CHECK(test::lowering_refused(rows.with(cut + "split(f, 2)")) ==
+        "error E0445: iterations of loop 'i_j0', which is bound to blocks, would all compute 's' at the same time, in memory that they share; legal: set_scope(…, shared) or a kernel of its own");
+  test::check_simulated(rows.with("f = fuse(Y.i, Y.j)\nbind(f, block)\nsplit(f, 2)"));
+}
