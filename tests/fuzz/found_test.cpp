@@ -353,3 +353,9 @@ TEST_CASE("a reduction in memory follows a part of a loop whose radices do not l
         "error E0445: iterations of loop 'i_j0', which is bound to blocks, would all compute 's' at the same time, in memory that they share; legal: set_scope(…, shared) or a kernel of its own");
   test::check_simulated(rows.with("f = fuse(Y.i, Y.j)\nbind(f, block)\nsplit(f, 2)"));
 }
+
+TEST_CASE("cp.async is asked to copy sums out of registers") {
+  CHECK(test::lowering_refused({"kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) }", "M=64,N=16,K=16", "",
+                                "w, i1 = split(C.i, 64)\nreorder(w, i1, C.j, C.k)\nbind(w, warpgroup)\nc, l = cache_write(C, C, register, w)\ncache_read(C, A, shared, w)\ncache_read(C, B, shared, w)\n"
+                                "t = blockize(i1)\ntensorize(t, wgmma)\ncopy_with(l, cp_async)"}) == "error E0420: 'C' cannot be copied by cp_async: it copies from global to shared memory");
+}
