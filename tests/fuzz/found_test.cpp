@@ -359,3 +359,8 @@ TEST_CASE("cp.async is asked to copy sums out of registers") {
                                 "w, i1 = split(C.i, 64)\nreorder(w, i1, C.j, C.k)\nbind(w, warpgroup)\nc, l = cache_write(C, C, register, w)\ncache_read(C, A, shared, w)\ncache_read(C, B, shared, w)\n"
                                 "t = blockize(i1)\ntensorize(t, wgmma)\ncopy_with(l, cp_async)"}) == "error E0420: 'C' cannot be copied by cp_async: it copies from global to shared memory");
 }
+
+TEST_CASE("compute_at: a copy of a window is made anew, without what lies before its tensor") {
+  const test::Subject small{window.text, "N=1"};
+  test::replayed(small.with("f = fuse(Y.r, Y.s)\nf0, f1, f2 = split(f, [2, 3])\nb, l = cache_read(Y, a, local, f1)\ncompute_at(l, f1)"), false);
+}

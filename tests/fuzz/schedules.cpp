@@ -65,8 +65,14 @@ class Drawer {
       case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
       case 12: return Unroll{some_loops()};
       case 13: return Inline{{block()}};
-      case 14: case 15: case 16: return ComputeAt{block(), loop()};
-      case 17: case 18: return ReverseComputeAt{block(), loop()};
+      case 14: case 15: case 16: {
+        const Ref b = block();
+        return ComputeAt{b, loop_around(users(b, true))};
+      }
+      case 17: case 18: {
+        const Ref b = block();
+        return ReverseComputeAt{b, loop_around(users(b, false))};
+      }
       case 19: case 20: {
         // Under a loop around the reader.
         const Ref reader = block();
@@ -214,6 +220,23 @@ class Drawer {
     return id ? refs_of(loop::loops_around(p_, *id)) : std::vector<Ref>{};
   }
   std::vector<Ref> path() { return path_to(block()); }
+  /// Blocks that read what the block writes, or that write what it reads.
+  std::vector<loop::BlockId> users(const Ref& of, bool readers) const {
+    std::vector<loop::BlockId> out;
+    const auto id = block_of(s_, of);
+    for (const auto& [ref, other] : l_.blocks) {
+      if (!id || other == *id) continue;
+      const loop::Block &from = p_.block(readers ? *id : other), &to = p_.block(readers ? other : *id);
+      if (std::any_of(from.writes.begin(), from.writes.end(), [&](const loop::Write& w) { return loop::reads(to, w.buffer); })) out.push_back(other);
+    }
+    return out;
+  }
+  /// A loop around one of these; any loop where there is none, and now and then.
+  Ref loop_around(const std::vector<loop::BlockId>& blocks) {
+    if (blocks.empty() || one_in(r_, 4)) return loop();
+    const auto around = refs_of(loop::loops_around(p_, one_of(r_, blocks)));
+    return around.empty() ? loop() : one_of(r_, around);
+  }
   Ref around_of_block() {
     const auto around = path();
     return around.empty() ? loop() : one_of(r_, around);
