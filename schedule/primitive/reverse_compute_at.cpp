@@ -6,7 +6,8 @@
 /// Keeps    every instance of the block, once.
 /// Refuses  E0318 no producer inside; E0319 an index of the read is no plain axis; E0320 a loop around the place would repeat
 ///          the block (a reduction of the producer, say); E0321 another input is not complete there; E0313 other statements
-///          share its loops; E0315 a loop around the place runs its iterations at once and would cut the block's reduction.
+///          share its loops; E0355 it is a copy that also runs for what lies outside of its tensor; E0315 a loop around the place
+///          runs its iterations at once and would cut the block's reduction.
 #include "ir/loop/digits.h"
 #include "schedule/primitive/common.h"
 
@@ -27,6 +28,7 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
     for (BlockId other : loop::blocks_under(p, *shared))
       if (other != id) return refuse(Code::not_alone, b.name, say_block(p, other));
 
+  if (has_rim(p, id)) return refuse(Code::copy_with_rim, p[b.writes[0].buffer].name);  // nobody makes what lies outside
   // The last producer inside the loop, and everything else the block reads.
   std::optional<BlockId> producer;
   TensorId through{};

@@ -364,3 +364,15 @@ TEST_CASE("compute_at: a copy of a window is made anew, without what lies before
   const test::Subject small{window.text, "N=1"};
   test::replayed(small.with("f = fuse(Y.r, Y.s)\nf0, f1, f2 = split(f, [2, 3])\nb, l = cache_read(Y, a, local, f1)\ncompute_at(l, f1)"), false);
 }
+
+TEST_CASE("reverse_compute_at: a copy that also holds what lies outside of its tensor is made where the tensor is, without that") {
+  const test::Subject sums{"kernel s(X: f64[M, K]) -> (Y) { t[i: M, j: K] = sum[k: j](X[i, k]) Y[i: M, j: K] = t[i, j] * 2 + (t[i - 1, j] else 1.5) }", "M=2,K=3"};
+  CHECK(sums.refused("b, l = cache_read(t, t.sum, local, t.i)\ninline(t)\nreverse_compute_at(l, t.sum.i)") == "s:3:1: error E0355: 't.sum.local' is a copy that also holds values from outside of its tensor; legal: to copy the tensor itself");
+}
+
+TEST_CASE("scan: what threads carry on from the end of a row is not added to the next one") {
+  const test::Subject rows{"kernel s(X: f64[K, M]) -> (Y) { Y[i: K, j: M] = sum[k: j + 1](X[i, k]) }", "M=6,K=2"};
+  CHECK(test::lowering_refused(rows.with("f = fuse(Y.i, Y.j)\nf0, f1 = split(f, 2)\nbind(f1, thread)\nscan(Y, f0)")) ==
+        "error E0446: threads cannot share the scan 'Y': loop 'i_j0' runs through several rows; legal: loops of the scan alone");
+  test::check_simulated(rows.with("j0, j1 = split(Y.j, 2)\nbind(j1, thread)\nscan(Y, j0)"));
+}
