@@ -12,7 +12,8 @@ shift $(( $# > 1 ? 2 : 1 ))
 only=("$@")
 cd "$(dirname "$0")/../.."
 mkdir -p "$folder/source"
-git ls-files -z | tar --null -T - --ignore-failed-read -c 2>/dev/null | tar -x -C "$folder/source"
+# What differs is newer than what was built of it: a bug that an interrupted run left behind, say.
+git ls-files -z | while IFS= read -r -d '' file; do cmp -s "$file" "$folder/source/$file" || install -D -m "$(stat -c %a "$file")" "$file" "$folder/source/$file"; done
 cd "$folder/source"
 export CCACHE_BASEDIR=$folder/source
 [ -e build/release/build.ninja ] || cmake -S . -B build/release -G Ninja -DCMAKE_BUILD_TYPE=Release -DTECC_DEV=ON >/dev/null
@@ -33,9 +34,10 @@ a thread that counts too fast|compiler/pass/groups.cpp|return ThreadDigit{thread
 TABLE
 )
 
-# The fuzzer's first complaint, or nothing: FAILED case n: .., or the signal of code that left its memory.
+# What two processes of the fuzzer say first, or nothing: FAILED case n: .., or the signal of code that left its memory. $folder/when: when.
 complaint() {
-  build/release/tecc_fuzz --seed 1 --seconds "$limit" --failures 1 --shrink 0 --folder "$folder/failures" 2>&1 | grep -m1 -E '^FAILED|^signal' || true
+  build/release/tecc_fuzz --seed 1 --seconds "$limit" --jobs 2 --failures 1 --shrink 0 --folder "$folder/failures" 2>&1 |
+    { grep -m1 -E '^FAILED|^signal' && date +%s.%N >"$folder/when"; } || true
 }
 
 said=$(complaint)
@@ -51,8 +53,9 @@ while IFS='|' read -r name file from to; do
     said='' seconds='no build'
   else
     begin=$(date +%s.%N)
+    echo "$begin" >"$folder/when"
     said=$(complaint)
-    seconds=$(echo "$(date +%s.%N) $begin" | awk '{printf "%.1f", $1 - $2}')
+    seconds=$(echo "$(cat "$folder/when") $begin" | awk '{printf "%.1f", $1 - $2}')
   fi
   if [ -n "$said" ]; then found=$((found + 1)); else missed=$((missed + 1)); said='not found'; fi
   printf '%-40s %9s  %.120s\n' "$name" "$seconds" "$said"
