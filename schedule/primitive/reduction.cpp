@@ -219,7 +219,8 @@ Applied apply(const State& state, const Rfactor& step) {
 std::optional<BlockId> used_outside(const Program& p, BlockId sum, LoopId at) {
   if (loop::is_scan(p.block(sum))) return std::nullopt;
   const auto combiner = p.block(sum).combiner;
-  if (combiner != Reducer::sum && combiner != Reducer::prod) return std::nullopt;
+  const bool positions = combiner == Reducer::argmax || combiner == Reducer::argmin;  // of many rows, beside the values of one iteration
+  if (combiner != Reducer::sum && combiner != Reducer::prod && !positions) return std::nullopt;
   for (const Write& w : p.block(sum).writes)
     for (const auto& users : {loop::readers_of(p, w.buffer), loop::writers_of(p, w.buffer)})
       for (BlockId b : users)

@@ -376,3 +376,10 @@ TEST_CASE("scan: what threads carry on from the end of a row is not added to the
         "error E0446: threads cannot share the scan 'Y': loop 'i_j0' runs through several rows; legal: loops of the scan alone");
   test::check_simulated(rows.with("j0, j1 = split(Y.j, 2)\nbind(j1, thread)\nscan(Y, j0)"));
 }
+
+TEST_CASE("cross_thread_reduce: positions of several rows, combined by the values of the last") {
+  const test::Subject places{"kernel p(X: f64[N, M]) -> (Y) { Y[i: N] = f64(argmin[j: M](X[i, j])) }", "M=2,N=4"};
+  const std::string rows = "i0, i1 = split(Y.i, 2)\ncompute_at(Y.argmin, i0)\n";
+  CHECK(places.refused(rows + "cross_thread_reduce(Y.argmin, Y.argmin.i)") == "s:3:1: error E0323: block 'Y' is not inside loop 'Y.argmin.i'; legal: one of 'i0'");
+  test::check_simulated(places.with("compute_at(Y.argmin, Y.i)\nset_scope(Y.argmin, local)\nbind(Y.argmin.j, thread)\ncross_thread_reduce(Y.argmin, Y.i)"));
+}

@@ -57,7 +57,7 @@ while IFS='|' read -r name file from to; do
     said=$(complaint)
     seconds=$(echo "$(cat "$folder/when") $begin" | awk '{printf "%.1f", $1 - $2}')
   fi
-  if [ -n "$said" ]; then found=$((found + 1)); else missed=$((missed + 1)); said='not found'; fi
+  if [ -n "$said" ]; then found=$((found + 1)); else missed=$((missed + 1)); seconds=-; said='not found'; fi
   printf '%-40s %9s  %.120s\n' "$name" "$seconds" "$said"
   cp "$folder/saved" "$file"
 done <<<"$bugs"
