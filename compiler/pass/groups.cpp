@@ -187,6 +187,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
       if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent && !std::all_of(c.buffers.begin(), c.buffers.end(), between_roles))
         return refuse(Code::channel_form, p[c.buffers[0]].name, fmt::format("loop '{}' is bound to blocks and does not run in one of them; legal: persist", loop_name(p, c.loop)));
     for (BlockId b : blocks_under(p, root)) {
+      if (!is_inside(p, b, s)) return refuse(Code::block_loops, name);
       TECC_CHECK(check_pointers(p, p.block(b)));
       for (LoopId l : loops_around(p, b)) {
         const Group group = p.loop(l).group;

@@ -383,3 +383,8 @@ TEST_CASE("cross_thread_reduce: positions of several rows, combined by the value
   CHECK(places.refused(rows + "cross_thread_reduce(Y.argmin, Y.argmin.i)") == "s:3:1: error E0323: block 'Y' is not inside loop 'Y.argmin.i'; legal: one of 'i0'");
   test::check_simulated(places.with("compute_at(Y.argmin, Y.i)\nset_scope(Y.argmin, local)\nbind(Y.argmin.j, thread)\ncross_thread_reduce(Y.argmin, Y.i)"));
 }
+
+TEST_CASE("a statement stands beside the loop that is bound to blocks, and uses what another block made") {
+  const test::Subject sums{"kernel s(X: f32[M, K]) -> (Y) { Y[i: M] = sum[k: K](X[i, k]) }", "M=2,K=3"};
+  CHECK(test::lowering_refused(sums.with("bind(Y.i, block)\ndecompose_reduction(Y, Y.i)\nbind(Y.i, none)")) == "error E0408: kernel 's' has statements outside of its loops bound to blocks");
+}
