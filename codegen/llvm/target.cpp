@@ -25,12 +25,14 @@ void initialise() {
   });
 }
 
-/// Whether a processor with these features has another one.
-bool has(const std::string& triple, const std::string& cpu, const std::string& features, const std::string& feature) {
+/// What a processor with these features has. It takes longer to make than to ask; none where LLVM does not know the triple.
+std::unique_ptr<llvm::MCSubtargetInfo> processor(const std::string& triple, const std::string& cpu, const std::string& features) {
   std::string error;
   const llvm::Target* found = llvm::TargetRegistry::lookupTarget(triple, error);
-  const std::unique_ptr<llvm::MCSubtargetInfo> info(found ? found->createMCSubtargetInfo(triple, cpu, features) : nullptr);
-  return info && info->checkFeatures("+" + feature);
+  return std::unique_ptr<llvm::MCSubtargetInfo>(found ? found->createMCSubtargetInfo(triple, cpu, features) : nullptr);
+}
+bool has(const std::unique_ptr<llvm::MCSubtargetInfo>& processor, llvm::StringRef feature) {
+  return processor && processor->checkFeatures("+" + feature.str());
 }
 }  // namespace
 
@@ -39,8 +41,9 @@ std::string missing_here(const Target& asked) {
   const llvm::Triple host(llvm::sys::getProcessTriple()), wanted(t.triple);
   if (wanted.getArch() != host.getArch() || wanted.getOS() != host.getOS()) return t.triple;
   std::vector<std::string> words;
+  const auto asked_for = processor(t.triple, t.cpu, t.features);
   for (const auto& feature : llvm::sys::getHostCPUFeatures())
-    if (!feature.getValue() && has(t.triple, t.cpu, t.features, feature.getKey().str())) words.push_back(feature.getKey().str());
+    if (!feature.getValue() && has(asked_for, feature.getKey())) words.push_back(feature.getKey().str());
   std::sort(words.begin(), words.end());
   std::string out;
   for (const std::string& w : words) out += (out.empty() ? "" : ", ") + w;
@@ -55,10 +58,11 @@ Target resolved(const Target& target) {
     out.cpu = llvm::sys::getHostCPUName().str();
     if (out.features.empty()) {
       std::vector<std::string> words;
+      const auto promised = processor(out.triple, out.cpu, "");
       for (const auto& feature : llvm::sys::getHostCPUFeatures()) {
         // The processor's name may promise what a virtual machine hides.
         if (feature.getValue()) words.push_back("+" + feature.getKey().str());
-        else if (has(out.triple, out.cpu, "", feature.getKey().str())) words.push_back("-" + feature.getKey().str());
+        else if (has(promised, feature.getKey())) words.push_back("-" + feature.getKey().str());
       }
       std::sort(words.begin(), words.end());  // a string map has no order
       for (const std::string& w : words) out.features += (out.features.empty() ? "" : ",") + w;

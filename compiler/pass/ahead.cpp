@@ -31,13 +31,15 @@ Check check_ahead(const Program& p, const Channel& c, std::span<const StmtId> ah
           if (std::none_of(ahead.begin(), ahead.end(), [&](StmtId a) { return is_inside(p, init, a); }))
             return no(p, c, fmt::format("'{}' goes on from what '{}' stores outside of loop '{}'; legal: decompose_reduction at a loop inside of it", p.block(b).name, p.block(init).name, loop_name(p, c.loop)));
       for (TensorId t : read_buffers(p.block(b))) {
-        bool fetched = p[t].scope == Scope::global;  // anything else holds no more than its own iterations need
+        // The iteration behind the last reads, too: what the kernel makes holds no more than its own iterations need.
+        bool fetched = p[t].scope == Scope::global, along = false;
         for (BlockId w : writers_of(p, t)) {
-          const bool along = std::any_of(ahead.begin(), ahead.end(), [&](StmtId a) { return is_inside(p, w, a); });
-          if (!along && is_inside(p, w, c.loop)) return no(p, c, fmt::format("'{}' is made in loop '{}', too", p[t].name, loop_name(p, c.loop)));
-          fetched |= along;
+          const bool copied = std::any_of(ahead.begin(), ahead.end(), [&](StmtId a) { return is_inside(p, w, a); });
+          if (!copied && is_inside(p, w, c.loop)) return no(p, c, fmt::format("'{}' is made in loop '{}', too", p[t].name, loop_name(p, c.loop)));
+          along |= copied;
+          fetched &= root_of(p, w) != root_of(p, c.loop);
         }
-        if (!fetched) return no(p, c, fmt::format("its copies read '{}', which is not in global memory", p[t].name));
+        if (!fetched && !along) return no(p, c, fmt::format("its copies read '{}', which {}", p[t].name, p[t].scope == Scope::global ? "the same kernel makes" : "is not in global memory"));
       }
     }
   return Ok{};

@@ -122,16 +122,16 @@ class Realiser {
     add_stmt(p_, p_[beside].parent, position_in_parent(p_, beside) + (after ? 1 : 0), std::move(s));
   }
 
-  /// The statements that one iteration of the channel's loop runs in sequence: below loops over warpgroups that hold all of the uses.
+  /// The statements that one iteration of the channel's loop runs in sequence: below loops over warpgroups that hold all of the uses. Of a
+  /// chain of such loops with one statement each, the outermost will do.
   StmtId sequence_of(const std::vector<BlockId>& uses) const {
-    StmtId at = p_.channels[n_].loop;
-    while (true) {
-      const StmtId child = child_towards(p_, at, uses[0]);
-      const auto* l = p_[child].as<Loop>();
-      if (!l || (l->group != Group::warpgroup && l->group != Group::warp)) return at;
-      if (p_[child].children.size() == 1) return at;
-      if (!std::all_of(uses.begin(), uses.end(), [&](BlockId b) { return is_inside(p_, b, child); })) return at;
-      at = child;
+    StmtId sequence = p_.channels[n_].loop;
+    for (StmtId at = sequence;;) {
+      at = child_towards(p_, at, uses[0]);
+      const auto* l = p_[at].as<Loop>();
+      if (!l || (l->group != Group::warpgroup && l->group != Group::warp)) return sequence;
+      if (!std::all_of(uses.begin(), uses.end(), [&](BlockId b) { return is_inside(p_, b, at); })) return sequence;
+      if (p_[at].children.size() > 1) sequence = at;
     }
   }
 

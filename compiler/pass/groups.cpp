@@ -4,7 +4,7 @@
 
 #include "compiler/pass/hand_over.h"
 #include "compiler/pass/passes.h"
-#include "ir/loop/affine.h"
+#include "ir/loop/digits.h"
 
 namespace tecc::compiler {
 
@@ -118,25 +118,6 @@ Check check_pointers(const Program& p, const Block& b) {
   return Ok{};
 }
 
-/// False if the digits that name the loop, taken together, are the same in some two of its iterations. Where they go through a retired loop
-/// radices do not line up, and that is not known.
-bool tell_apart(const Program& p, LoopId l, const std::vector<Digit>& digits) {
-  std::vector<std::pair<std::int64_t, std::int64_t>> cuts;  // div and what it reaches, 0: the end
-  for (const Digit& d : digits) {
-    if (d.loop == l) cuts.push_back({d.div, d.mod ? d.div * d.mod : 0});
-    else if (const auto& made = p.loop(d.loop).retired; made && depends_on(p, *made, l)) return true;
-  }
-  std::sort(cuts.begin(), cuts.end());
-  const std::int64_t extent = constant_extent(p, l).value_or(0);
-  std::int64_t reach = 1;
-  for (const auto& [div, end] : cuts) {
-    if (div > reach) return false;
-    if (end == 0) return true;
-    reach = std::max(reach, end);
-  }
-  return extent && reach >= extent;
-}
-
 /// A block that adds to what is in memory, or writes it along with another, must do so once: not in every thread of a nest, or block of a
 /// grid, that it does not follow.
 Check check_repeated(const Program& p, StmtId root, BlockId id) {
@@ -151,7 +132,7 @@ Check check_repeated(const Program& p, StmtId root, BlockId id) {
   for (const Iter& i : b.iters)
     if (i.kind == IterKind::spatial) spatial.insert(spatial.end(), i.binding.digits.begin(), i.binding.digits.end());
   const auto repeats = [&](LoopId l) {
-    return constant_extent(p, l).value_or(2) > 1 && !tell_apart(p, l, spatial) && !(covered && (feeds(p, l, b, IterKind::reduce) || feeds(p, l, b, IterKind::scan)));
+    return constant_extent(p, l).value_or(2) > 1 && !tell(p, spatial, l) && !(covered && (feeds(p, l, b, IterKind::reduce) || feeds(p, l, b, IterKind::scan)));
   };
   if (scope == Scope::global)
     for (LoopId l : grid_of(p, root))
@@ -206,6 +187,7 @@ Result<Program> check_groups(Program p, const Limits& limits) {
       if (std::find(grid.begin(), grid.end(), c.loop) != grid.end() && !p.loop(c.loop).persistent && !std::all_of(c.buffers.begin(), c.buffers.end(), between_roles))
         return refuse(Code::channel_form, p[c.buffers[0]].name, fmt::format("loop '{}' is bound to blocks and does not run in one of them; legal: persist", loop_name(p, c.loop)));
     for (BlockId b : blocks_under(p, root)) {
+      if (!is_inside(p, b, s)) return refuse(Code::block_loops, name);
       TECC_CHECK(check_pointers(p, p.block(b)));
       for (LoopId l : loops_around(p, b)) {
         const Group group = p.loop(l).group;

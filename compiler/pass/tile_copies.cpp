@@ -135,7 +135,6 @@ std::int64_t TileCutter::threads_for(BlockId id, StmtId top) const {
 
 /// A copy that all threads make together, neighbouring threads the neighbours of a row: by cp.async, or by wide loads and stores.
 Check TileCutter::share_out(BlockId id) {
-  if (std::find(done_.begin(), done_.end(), id) != done_.end()) return Ok{};
   const Block b = p_.block(id);
   const Write& w = b.writes[0];
   const auto* read = w.value.as<Read>();
@@ -143,7 +142,8 @@ Check TileCutter::share_out(BlockId id) {
   const bool load = read && p_[read->tensor].scope == Scope::global && p_[w.buffer].scope == Scope::shared, store = read && p_[read->tensor].scope == Scope::shared && p_[w.buffer].scope == Scope::global;
   if (async && !load) return refuse(Code::copy_form, p_[w.buffer].name, "cp_async", "it copies from global to shared memory");
   if (async && read->otherwise && !is_zero(read->otherwise)) return refuse(Code::copy_form, p_[w.buffer].name, "cp_async", "outside of the tensor it must hold another value than zero");
-  if (!load && !store) return Ok{};
+  const bool cut_already = std::find(done_.begin(), done_.end(), id) != done_.end();  // by the layout of registers that it touches
+  if ((!load && !store) || cut_already) return Ok{};
   const StmtId top = top_of(id);
   TECC_TRY(const Axes axes, axes_of(id, top));
   const TensorId shared = load ? w.buffer : read->tensor, global = load ? read->tensor : w.buffer;

@@ -4,7 +4,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <set>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "ir/interpret/scalar.h"
 #include "ir/loop/affine.h"
@@ -15,12 +16,20 @@ namespace {
 using namespace loop;
 using interpreter::Scalar;
 
+struct HashOfPlace {
+  std::size_t operator()(const std::vector<std::int64_t>& at) const {
+    std::uint64_t out = 0;
+    for (const std::int64_t x : at) out = (out ^ static_cast<std::uint64_t>(x)) * 0x9e3779b97f4a7c15u, out ^= out >> 32;
+    return out;
+  }
+};
+
 /// A buffer's elements by their index; in storage, by their place.
 struct Memory {
   std::vector<std::int64_t> extents;  // of a buffer without storage
   std::vector<Scalar> elements;
   std::vector<bool> written;
-  std::map<std::vector<std::int64_t>, Scalar> sparse;  // not global, no storage yet: copies reach beyond the tensor's shape
+  std::unordered_map<std::vector<std::int64_t>, Scalar, HashOfPlace> sparse;  // not global, no storage yet: copies reach beyond the tensor's shape
 };
 
 class Machine {
@@ -92,7 +101,7 @@ class Machine {
   std::map<std::pair<const void*, std::size_t>, Binding> still_;  // by index expression and buffer: the part that holds still
   std::map<LoopId, bool> carries_scan_;
   std::map<LoopId, std::vector<BlockId>> restarts_;  // the reductions whose outermost reduction loop it is
-  std::map<BlockId, std::set<std::vector<std::int64_t>>> begun_;
+  std::map<BlockId, std::unordered_set<std::vector<std::int64_t>, HashOfPlace>> begun_;
   std::map<TensorId, Scalar> neutral_;  // written by a reduction that may run over nothing and would then not run at all
   bool lowered_ = false;
   BlockId block_{};
@@ -234,9 +243,10 @@ class Machine {
         place += floor_mod(value(b.slot_loop) + (ahead && ahead->loop == b.slot_loop ? ahead->by : 0), b.slots) * st.elements;
       }
     } else if (b.scope != Scope::global) {
+      if (write) return &m.sparse[std::move(at)];
       const auto found = m.sparse.find(at);
-      if (found == m.sparse.end() && !write) return fail("reads " + element() + ", which nobody wrote", block_), nullptr;
-      return &m.sparse[at];
+      if (found == m.sparse.end()) return fail("reads " + element() + ", which nobody wrote", block_), nullptr;
+      return &found->second;
     } else {
       for (std::size_t d = 0; d < at.size(); ++d) {
         if (at[d] < 0 || at[d] >= m.extents[d]) return fail("uses " + element() + " outside of the buffer", block_), nullptr;

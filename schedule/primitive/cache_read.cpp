@@ -166,7 +166,7 @@ Applied apply(const State& state, const CacheRead& step) {
       i.upper = index_literal(reach[d].high + 1);
     }
     copy.axes[d].extent = i.upper;
-    if (regions[d].whole && i.lower < 0) copy.axes[d].region = Region{{{}, i.lower}, {}, *constant_of(i.upper) - i.lower, false, false};
+    copy.axes[d].lower = i.lower;
   }
   if (const std::vector<BlockId> writers = loop::writers_of(p, tensor); writers.size() == 1 && !fill) follow_ragged(p.block(writers[0]), tensor, copy);
   const Expr element = make(tecc::Read{tensor, copy.index, fill}, p[tensor].type);

@@ -7,28 +7,14 @@
 /// Refuses  E0347 the block does not write the tensor; E0323 it is not inside `at`; E0320 a loop around would repeat the copy
 ///          (it cuts a reduction of the block); E0348 the tensor is read inside of `at`; E0354 another block
 ///          writes it too; E0355 the block writes outside of the tensor, too.
-#include "schedule/primitive/common.h"
+#include "schedule/primitive/made_region.h"
 
 namespace tecc::schedule {
 namespace {
 
-std::vector<Region> written(const Program& p, const Block& b, TensorId tensor, const std::function<bool(LoopId)>& fixed) {
-  std::vector<Region> out;
-  for (const Write& w : b.writes)
-    if (w.buffer == tensor)
-      for (const Expr& i : w.index) out.push_back(loop::region_of(p, b, i, fixed));
-  return out;
-}
-
-/// True if iterations behind the end of a loop, of which several axes are digits, write a part of a row: the box of what is written has
-/// elements that nobody writes.
-bool has_ragged_end(const Program& p, const Block& b) {
-  std::map<LoopId, int> axes;
-  for (const Iter& i : b.iters)
-    for (const Digit& d : i.binding.digits) ++axes[d.loop];
-  return std::any_of(axes.begin(), axes.end(), [&](const auto& each) {
-    return each.second > 1 && p.loop(each.first).retired && loop::range_of(p, each.first).high >= loop::largest(p, p.loop(each.first).extent);
-  });
+std::optional<std::vector<Region>> written(const Program& p, const Block& b, TensorId tensor, LoopId at) {
+  const auto w = std::find_if(b.writes.begin(), b.writes.end(), [&](const Write& each) { return each.buffer == tensor; });
+  return made_region(p, b, w->index, fixed_around(p, at));
 }
 
 }  // namespace
@@ -55,10 +41,7 @@ Check check(const State& state, const CacheWrite& step) {
       return refuse(Code::repeats, b.name, say(p, m), "it cuts the block's reduction");
   for (BlockId r : loop::readers_of(p, tensor))
     if (r != id && loop::is_inside(p, r, l)) return refuse(Code::read_inside, b.name, say_block(p, r), say(p, l));
-  const std::vector<Region> regions = written(p, b, tensor, fixed_around(p, l));
-  if (has_ragged_end(p, b)) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");
-  for (const Region& r : regions)
-    if (r.whole) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");
+  if (!written(p, b, tensor, l)) return refuse(Code::repeats, b.name, say(p, l), "the part that it writes is not known");
   return Ok{};
 }
 
@@ -68,7 +51,7 @@ Applied apply(const State& state, const CacheWrite& step) {
   const BlockId id = *block_of(state, step.block);
   const TensorId tensor = *buffer_of(state, step.tensor);
   const LoopId l = *loop_of(state, step.at);
-  const std::vector<Region> regions = written(p, p.block(id), tensor, fixed_around(p, l));
+  const std::vector<Region> regions = *written(p, p.block(id), tensor, l);
 
   Copy copy = make_copy(p, tensor, step.scope == Scope::shared ? "shared" : "local", step.scope, regions);
   const TensorId buffer = copy.buffer;

@@ -22,8 +22,8 @@ RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std:
     std::optional<Expr> count;
     std::vector<std::pair<Digit, std::int64_t>> digits;  // varying digit and how many values it takes
     if (r.whole) {
-      binding = {};
-      count = axis.extent;
+      binding = {{}, axis.lower};
+      count = axis.extent - axis.lower;
     } else if (!r.exact || r.varying.empty()) {
       const bool from_zero = r.fixed.digits.empty() && r.fixed.offset == 0;
       count = index_literal(from_zero && extent ? std::min(r.span, *extent) : r.span);
@@ -69,7 +69,7 @@ RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std:
 }
 
 RegionAxis own_axis(const Program& p, const Block& b, std::size_t n, Region region) {
-  RegionAxis axis{p.vars[b.iters[n].var].name, std::move(region), b.iters[n].upper};
+  RegionAxis axis{p.vars[b.iters[n].var].name, std::move(region), b.iters[n].upper, b.iters[n].lower};
   for (const Iter& i : b.iters)
     if (uses(axis.extent, i.var)) axis.extent = index_literal(loop::largest(p, axis.extent));
   return axis;

@@ -45,7 +45,8 @@ struct RegionNest {
 struct RegionAxis {
   std::string name;
   Region region;
-  Expr extent;  // of the whole dimension
+  Expr extent;             // the whole dimension: from lower to here
+  std::int64_t lower = 0;  // below 0 where a copy also holds what lies outside of its tensor
 };
 RegionNest make_nest(Program& p, StmtId parent, std::size_t position, const std::vector<RegionAxis>& axes, CallSite at);
 

@@ -14,10 +14,11 @@
 ///
 /// Refuses  E0325 no reduction; E0396 no scan; E0326 the loop does not cut it; E0312 the block writes an output (cache_write first);
 ///          E0323 the block is not inside `at`; E0345 cross_thread_reduce a second time; E0351 the reduction's
-///          identity is stored by another block; E0353 rfactor over a loop whose extent follows other loops.
+///          identity is stored by another block; E0353 rfactor over a loop whose extent follows other loops; E0320 rfactor where the loops around
+///          the reduction cut its other axes into parts that are not known.
 #include <fmt/format.h>
 
-#include "schedule/primitive/common.h"
+#include "schedule/primitive/made_region.h"
 
 namespace tecc::schedule {
 namespace {
@@ -27,6 +28,13 @@ std::vector<std::string> reduction_loops(const Program& p, BlockId b) {
   for (LoopId l : loop::loops_around(p, b))
     if (loop::feeds(p, l, p.block(b), IterKind::reduce)) names.push_back(say(p, l));
   return names;
+}
+
+std::vector<Expr> axes_of(const Block& b, IterKind kind) {
+  std::vector<Expr> out;
+  for (const Iter& i : b.iters)
+    if (i.kind == kind) out.push_back(var(i.var));
+  return out;
 }
 
 bool is_sum_like(const Block& b) {
@@ -108,8 +116,11 @@ Check check(const State& state, const Rfactor& step) {
     return true;
   });
   if (follows) return refuse(Code::ragged_factor, say(p, l), print(p.loop(l).extent, loop::names_of(p)));
-  if (const LoopId first = *outermost_reduction_loop(p, id); loop::blocks_under(p, first).size() != 1)
-    return refuse(Code::not_alone, b.name, say_block(p, loop::blocks_under(p, first)[0]));
+  const LoopId first = *outermost_reduction_loop(p, id);
+  if (loop::blocks_under(p, first).size() != 1) return refuse(Code::not_alone, b.name, say_block(p, loop::blocks_under(p, first)[0]));
+  const StmtId home = p[first].parent;  // where the parts are combined: of what its iteration made
+  if (p[home].as<Loop>() && !made_region(p, b, axes_of(b, IterKind::spatial), fixed_around(p, home)))
+    return refuse(Code::repeats, b.name, say(p, home), "the part that it writes is not known");
   return Ok{};
 }
 
@@ -208,7 +219,8 @@ Applied apply(const State& state, const Rfactor& step) {
 std::optional<BlockId> used_outside(const Program& p, BlockId sum, LoopId at) {
   if (loop::is_scan(p.block(sum))) return std::nullopt;
   const auto combiner = p.block(sum).combiner;
-  if (combiner != Reducer::sum && combiner != Reducer::prod) return std::nullopt;
+  const bool positions = combiner == Reducer::argmax || combiner == Reducer::argmin;  // of many rows, beside the values of one iteration
+  if (combiner != Reducer::sum && combiner != Reducer::prod && !positions) return std::nullopt;
   for (const Write& w : p.block(sum).writes)
     for (const auto& users : {loop::readers_of(p, w.buffer), loop::writers_of(p, w.buffer)})
       for (BlockId b : users)

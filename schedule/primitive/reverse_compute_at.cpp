@@ -6,44 +6,13 @@
 /// Keeps    every instance of the block, once.
 /// Refuses  E0318 no producer inside; E0319 an index of the read is no plain axis; E0320 a loop around the place would repeat
 ///          the block (a reduction of the producer, say); E0321 another input is not complete there; E0313 other statements
-///          share its loops; E0315 a loop around the place runs its iterations at once and would cut the block's reduction.
+///          share its loops; E0355 it is a copy that also runs for what lies outside of its tensor; E0315 a loop around the place
+///          runs its iterations at once and would cut the block's reduction.
+#include "ir/loop/digits.h"
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
 namespace {
-
-/// True if different values of the digits' loops never give the same sum.
-bool distinct(const Program& p, std::vector<Digit> digits) {
-  std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return a.stride < b.stride; });
-  __int128 below = 0;  // largest sum of the faster digits
-  for (const Digit& d : digits) {
-    const loop::Interval reach = loop::range_of(p, d);
-    if (reach == loop::Interval{0, 0}) continue;
-    if (d.stride <= below || reach.low < 0) return false;
-    below += reach.high;
-  }
-  return true;
-}
-
-/// True if the values of these digits tell which iteration of `l` is running.
-bool tell(const Program& p, const std::vector<Digit>& digits, LoopId l) {
-  __int128 known = 1;  // l % known follows from the digits so far
-  std::vector<Digit> own;
-  for (const Digit& d : digits)
-    if (d.loop == l) own.push_back(d);
-  std::sort(own.begin(), own.end(), [](const Digit& a, const Digit& b) { return a.div < b.div; });
-  for (const Digit& d : own) {
-    if (d.div > known) break;
-    const __int128 reach = static_cast<__int128>(d.div) * d.mod;
-    if (d.mod == 0) return true;
-    if (reach % known == 0) known = std::max(known, reach);
-  }
-  if (known > loop::range_of(p, l).high) return true;
-  return std::any_of(digits.begin(), digits.end(), [&](const Digit& d) {
-    const auto& retired = p.loop(d.loop).retired;
-    return retired && loop::depends_on(p, *retired, l) && tell(p, digits, d.loop) && distinct(p, retired->digits) && tell(p, retired->digits, l);
-  });
-}
 
 struct Plan {
   BlockId producer;
@@ -59,6 +28,7 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
     for (BlockId other : loop::blocks_under(p, *shared))
       if (other != id) return refuse(Code::not_alone, b.name, say_block(p, other));
 
+  if (has_rim(p, id)) return refuse(Code::copy_with_rim, p[b.writes[0].buffer].name);  // nobody makes what lies outside
   // The last producer inside the loop, and everything else the block reads.
   std::optional<BlockId> producer;
   TensorId through{};
@@ -105,12 +75,12 @@ Result<Plan> plan(const State& state, const ReverseComputeAt& step) {
   for (const auto& r : region)
     if (r && !r->whole) cut.insert(cut.end(), r->fixed.digits.begin(), r->fixed.digits.end());
   for (LoopId m : over)
-    if (loop::range_of(p, m).high > 0 && !tell(p, cut, m)) return refuse(Code::repeats, b.name, say(p, m), "it does not cut what the block reads");
+    if (loop::range_of(p, m).high > 0 && !loop::tell(p, cut, m)) return refuse(Code::repeats, b.name, say(p, m), "it does not cut what the block reads");
   for (const auto& r : region) {
     if (!r || r->whole) continue;
     std::vector<Digit> digits = r->fixed.digits;
     digits.insert(digits.end(), r->varying.begin(), r->varying.end());
-    if (!r->exact || !distinct(p, digits)) return refuse(Code::repeats, b.name, say(p, l), "its parts overlap");
+    if (!r->exact || !loop::distinct(p, digits)) return refuse(Code::repeats, b.name, say(p, l), "its parts overlap");
   }
   // A reduction that is cut runs in order: what runs its parts at once would mix them. (Threads may be combined afterwards.)
   for (LoopId m : over) {

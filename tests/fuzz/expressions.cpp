@@ -195,7 +195,7 @@ Expression random_product(Random& r) {
   const Kind k = one_of<Kind>(r, {{"bf16", "f32", 8}, {"f16", "f32", 8}, {"f32", "f32(tf32", 4}, {"i8", "i32", 16}, {"e4m3", "f32", 16}});
   const bool tf32 = std::string(k.type) == "f32", integer = std::string(k.type) == "i8";
   const auto size = [&](std::int64_t low, std::int64_t high) { return low + below(r, static_cast<std::size_t>(high - low + 1)); };
-  const std::int64_t m = size(64, 160), n = k.multiple * size(2, 96 / k.multiple), depth = k.multiple * size(2, 96 / k.multiple);
+  const std::int64_t m = size(64, 136), n = k.multiple * size(2, 64 / k.multiple), depth = k.multiple * size(2, 96 / k.multiple);
   const auto cast = [&](const std::string& x) { return tf32 ? "tf32(" + x + ")" : fmt::format("{}({})", k.cast, x); };
   const std::string value = one_of<std::string>(r, integer ? std::vector<std::string>{"x[i, j] + b[j]", "max(x[i, j], 0)", "x[i, j]"}
                                                           : std::vector<std::string>{"max(x[i, j] + b[j], 0)", "tanh(x[i, j]) + b[j]", "x[i, j] * 0.5", "bf16(x[i, j] + b[j])", "f16(max(x[i, j], 0))"});
@@ -208,7 +208,7 @@ Expression random_product(Random& r) {
 }
 
 Expression random_cascade(Random& r) {
-  const std::int64_t rows = 64 + below(r, 80), d = 16 * (1 + below(r, 3)), l = 16 * (2 + below(r, 7));
+  const std::int64_t rows = 64 + below(r, 72), d = 16 * (1 + below(r, 3)), l = 16 * (2 + below(r, 5));
   const bool causal = one_in(r, 2);
   const std::string type = one_of<std::string>(r, {"bf16", "f16"}), keys = causal ? "S" : "L", until = causal ? "i + 1" : "L";
   const std::string text = fmt::format(

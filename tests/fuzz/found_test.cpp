@@ -318,3 +318,73 @@ TEST_CASE("wgmma reads slots that cp.async filled, without a fence") {
   test::check_simulated(slots(4), 2);
   test::check_simulated(slots(2), 2);
 }
+
+TEST_CASE("cache_write: a block that writes every fifth element, in a box without gaps for the copy") {
+  const test::Subject rows{"kernel m(X: f32[M, M]) -> (Y) { Y[i: M] = min[j: M](X[i, j]) }", "M=2"};
+  const std::string cut = "i0, i1 = split(Y.i, 5)\nreorder(i1, i0)\na, b = split(i0, 3)\nc, d, e = split(b, [8, 2])\n";
+  CHECK(rows.refused(cut + "split(e, 4)\ncache_write(Y, Y, local, a)") == "s:6:1: error E0320: loop 'i00' around the new place would run block 'Y' more than once: the part that it writes is not known");
+  test::replayed(rows.with(cut + "cache_write(Y, Y, local, a)"), false);
+}
+
+TEST_CASE("rfactor: the parts are combined for the whole of an axis of which an iteration made a part") {
+  const test::Subject product{"kernel p(A: f32[K, N], B: f32[M, N]) -> (Y) { Y[i: K, j: M] = sum[k: N](A[i, k] * B[j, k]) }", "M=3,N=2,K=2"};
+  const std::string cut = "f = fuse(Y.i, Y.j)\nf0, f1 = split(f, 4)\n";
+  CHECK(product.refused(cut + "reorder([f1, Y.k, f0])\nrfactor(Y, Y.k)") == "s:4:1: error E0320: loop 'i_j1' around the new place would run block 'Y' more than once: the part that it writes is not known");
+  test::replayed(product.with(cut + "reorder([Y.k, f1, f0])\nrfactor(Y, Y.k)"), false);
+}
+
+TEST_CASE("pipeline: the copies behind the last iteration read a copy in global memory that ends before them") {
+  const test::Subject rows{"kernel r(X: f64[N, N]) -> (Y) { Y[i: N] = max[j: N](X[i, j]) }", "N=6"};
+  CHECK(test::lowering_refused(rows.with("a, l = cache_read(Y, X, shared, Y.i)\ni0, i1 = split(Y.i, 5)\npipeline(i1, a)\ncache_read(l, X, global, i0)")) ==
+        "error E0421: the pipeline of 'X.shared' cannot be carried out: its copies read 'X.local', which the same kernel makes");
+}
+
+TEST_CASE("pipeline: events of bulk stores below two loops over warpgroups") {
+  test::check_simulated({"kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = f16(max(x[i, j], 0)) }", "M=128,N=16,K=32", "",
+                         "k0, k1 = split(x.k, 16)\ni0, i1 = split(x.i, 128)\nw, i2 = split(i1, 64)\nj0, j1 = split(x.j, 16)\nreorder(i0, j0, k0, w, i2, j1, k1)\nbind(w, warpgroup)\n"
+                         "set_scope(x, register)\nc0, c1 = reverse_compute_at(C, j0)\nas, al = cache_read(x, A, shared, k0)\nbs, bl = cache_read(x, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\n"
+                         "v, o = split(c0, 64)\nbind(v, warpgroup)\ncs, cl = cache_write(C, C, shared, v)\nblockize(o)\ncopy_with(cl, bulk_tensor)\npipeline(j0, cs, slots=1)\nsplit(v, 2)"}, 2);
+}
+
+TEST_CASE("a reduction in memory follows a part of a loop whose radices do not line up with those bound to blocks") {
+  const test::Subject rows{"kernel d(X: f32[M, N]) -> (Y) { s[i: M] = max[q: N](X[i, q]) Y[i: M, j: N] = X[i, j] - s[i] }", "M=2,N=3"};
+  const std::string cut = "compute_at(s, Y.j)\nf = fuse(Y.i, Y.j)\nbind(f, block)\n";
+  CHECK(test::lowering_refused(rows.with(cut + "split(f, 2)")) ==
+        "error E0445: iterations of loop 'i_j0', which is bound to blocks, would all compute 's' at the same time, in memory that they share; legal: set_scope(…, shared) or a kernel of its own");
+  test::check_simulated(rows.with("f = fuse(Y.i, Y.j)\nbind(f, block)\nsplit(f, 2)"));
+}
+
+TEST_CASE("cp.async is asked to copy sums out of registers") {
+  CHECK(test::lowering_refused({"kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) }", "M=64,N=16,K=16", "",
+                                "w, i1 = split(C.i, 64)\nreorder(w, i1, C.j, C.k)\nbind(w, warpgroup)\nc, l = cache_write(C, C, register, w)\ncache_read(C, A, shared, w)\ncache_read(C, B, shared, w)\n"
+                                "t = blockize(i1)\ntensorize(t, wgmma)\ncopy_with(l, cp_async)"}) == "error E0420: 'C' cannot be copied by cp_async: it copies from global to shared memory");
+}
+
+TEST_CASE("compute_at: a copy of a window is made anew, without what lies before its tensor") {
+  const test::Subject small{window.text, "N=1"};
+  test::replayed(small.with("f = fuse(Y.r, Y.s)\nf0, f1, f2 = split(f, [2, 3])\nb, l = cache_read(Y, a, local, f1)\ncompute_at(l, f1)"), false);
+}
+
+TEST_CASE("reverse_compute_at: a copy that also holds what lies outside of its tensor is made where the tensor is, without that") {
+  const test::Subject sums{"kernel s(X: f64[M, K]) -> (Y) { t[i: M, j: K] = sum[k: j](X[i, k]) Y[i: M, j: K] = t[i, j] * 2 + (t[i - 1, j] else 1.5) }", "M=2,K=3"};
+  CHECK(sums.refused("b, l = cache_read(t, t.sum, local, t.i)\ninline(t)\nreverse_compute_at(l, t.sum.i)") == "s:3:1: error E0355: 't.sum.local' is a copy that also holds values from outside of its tensor; legal: to copy the tensor itself");
+}
+
+TEST_CASE("scan: what threads carry on from the end of a row is not added to the next one") {
+  const test::Subject rows{"kernel s(X: f64[K, M]) -> (Y) { Y[i: K, j: M] = sum[k: j + 1](X[i, k]) }", "M=6,K=2"};
+  CHECK(test::lowering_refused(rows.with("f = fuse(Y.i, Y.j)\nf0, f1 = split(f, 2)\nbind(f1, thread)\nscan(Y, f0)")) ==
+        "error E0446: threads cannot share the scan 'Y': loop 'i_j0' runs through several rows; legal: loops of the scan alone");
+  test::check_simulated(rows.with("j0, j1 = split(Y.j, 2)\nbind(j1, thread)\nscan(Y, j0)"));
+}
+
+TEST_CASE("cross_thread_reduce: positions of several rows, combined by the values of the last") {
+  const test::Subject places{"kernel p(X: f64[N, M]) -> (Y) { Y[i: N] = f64(argmin[j: M](X[i, j])) }", "M=2,N=4"};
+  const std::string rows = "i0, i1 = split(Y.i, 2)\ncompute_at(Y.argmin, i0)\n";
+  CHECK(places.refused(rows + "cross_thread_reduce(Y.argmin, Y.argmin.i)") == "s:3:1: error E0323: block 'Y' is not inside loop 'Y.argmin.i'; legal: one of 'i0'");
+  test::check_simulated(places.with("compute_at(Y.argmin, Y.i)\nset_scope(Y.argmin, local)\nbind(Y.argmin.j, thread)\ncross_thread_reduce(Y.argmin, Y.i)"));
+}
+
+TEST_CASE("a statement stands beside the loop that is bound to blocks, and uses what another block made") {
+  const test::Subject sums{"kernel s(X: f32[M, K]) -> (Y) { Y[i: M] = sum[k: K](X[i, k]) }", "M=2,K=3"};
+  CHECK(test::lowering_refused(sums.with("bind(Y.i, block)\ndecompose_reduction(Y, Y.i)\nbind(Y.i, none)")) == "error E0408: kernel 's' has statements outside of its loops bound to blocks");
+}

@@ -65,8 +65,14 @@ class Drawer {
       case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
       case 12: return Unroll{some_loops()};
       case 13: return Inline{{block()}};
-      case 14: case 15: case 16: return ComputeAt{block(), loop()};
-      case 17: case 18: return ReverseComputeAt{block(), loop()};
+      case 14: case 15: case 16: {
+        const Ref b = block();
+        return ComputeAt{b, loop_around(users(b, true))};
+      }
+      case 17: case 18: {
+        const Ref b = block();
+        return ReverseComputeAt{b, loop_around(users(b, false))};
+      }
       case 19: case 20: {
         // Under a loop around the reader.
         const Ref reader = block();
@@ -157,6 +163,38 @@ class Drawer {
     return out;
   }
 
+  /// A copy in shared memory of what a block reads or writes in one of its outer loops: most of its loops are left inside.
+  std::optional<Step> stage() {
+    const Ref b = block();
+    const auto around = path_to(b);
+    if (around.empty()) return std::nullopt;
+    const Ref at = around[static_cast<std::size_t>(below(r_, (around.size() + 1) / 2))];
+    if (one_in(r_, 2)) return CacheWrite{b, b, loop::Scope::shared, at};
+    return CacheRead{{b}, read_by(b), loop::Scope::shared, at};
+  }
+
+  /// Threads for a statement that has none: the loops that hold nothing else are reordered, become one, and are bound. Statements of a kernel come to
+  /// number their threads in different orders, and hand over to each other what lies in memory.
+  std::optional<Step> share_out() {
+    std::vector<loop::BlockId> idle;
+    for (const auto& [ref, id] : l_.blocks) {
+      const auto around = loop::loops_around(p_, id);
+      if (std::none_of(around.begin(), around.end(), [&](loop::LoopId l) { return loop_group(l) == loop::Group::thread; })) idle.push_back(id);
+    }
+    if (idle.empty()) return std::nullopt;
+    auto own = loop::loops_around(p_, one_of(r_, idle));
+    std::erase_if(own, [&](loop::LoopId l) { return loop::blocks_under(p_, l).size() > 1 || shares_reduction(l) || loop_group(l) != loop::Group::none; });
+    std::vector<Ref> refs = refs_of(own);
+    if (refs.empty()) return std::nullopt;
+    if (refs.size() == 1 || one_in(r_, 8)) return Bind{{one_of(r_, refs)}, loop::Group::thread};
+    if (one_in(r_, 3)) {
+      std::shuffle(refs.begin(), refs.end(), r_);
+      return Reorder{refs};
+    }
+    const auto at = static_cast<std::size_t>(below(r_, refs.size() - 1));
+    return Fuse{refs[at], refs[at + 1]};
+  }
+
  private:
   const State& s_;
   const loop::Program& p_;
@@ -174,6 +212,7 @@ class Drawer {
     }
     return Bind{{fits.empty() ? loop() : one_of(r_, fits)}, group};
   }
+  loop::Group loop_group(loop::LoopId l) const { return p_.loop(l).group; }
   bool shares_reduction(loop::LoopId l) const {
     const auto blocks = loop::blocks_under(p_, l);
     return std::any_of(blocks.begin(), blocks.end(), [&](loop::BlockId b) {
@@ -214,6 +253,23 @@ class Drawer {
     return id ? refs_of(loop::loops_around(p_, *id)) : std::vector<Ref>{};
   }
   std::vector<Ref> path() { return path_to(block()); }
+  /// Blocks that read what the block writes, or that write what it reads.
+  std::vector<loop::BlockId> users(const Ref& of, bool readers) const {
+    std::vector<loop::BlockId> out;
+    const auto id = block_of(s_, of);
+    for (const auto& [ref, other] : l_.blocks) {
+      if (!id || other == *id) continue;
+      const loop::Block &from = p_.block(readers ? *id : other), &to = p_.block(readers ? other : *id);
+      if (std::any_of(from.writes.begin(), from.writes.end(), [&](const loop::Write& w) { return loop::reads(to, w.buffer); })) out.push_back(other);
+    }
+    return out;
+  }
+  /// A loop around one of these; any loop where there is none, and now and then.
+  Ref loop_around(const std::vector<loop::BlockId>& blocks) {
+    if (blocks.empty() || one_in(r_, 4)) return loop();
+    const auto around = refs_of(loop::loops_around(p_, one_of(r_, blocks)));
+    return around.empty() ? loop() : one_of(r_, around);
+  }
   Ref around_of_block() {
     const auto around = path();
     return around.empty() ? loop() : one_of(r_, around);
@@ -256,9 +312,18 @@ Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   Drawn out;
   State state{naive, {}};
   for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
-  if (one_in(r, 2) || !out.fault.empty()) return out;
-  for (const Step& s : Drawer(state, naive, r).bindings())
-    if (out.fault.empty()) take(state, out, s);
+  const std::int64_t last = below(r, 3);
+  if (last == 0) return out;
+  if (last == 1) {
+    for (const Step& s : Drawer(state, naive, r).bindings())
+      if (out.fault.empty()) take(state, out, s);
+    return out;
+  }
+  bool staged = false;
+  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries)
+    if (const auto step = Drawer(state, naive, r).stage()) staged = take(state, out, *step);
+  for (std::size_t tries = 0; tries < 6 * naive.stages.size() + 6 && out.fault.empty(); ++tries)
+    if (const auto step = Drawer(state, naive, r).share_out()) take(state, out, *step);
   return out;
 }
 

@@ -10,8 +10,9 @@ struct Drawn {
   schedule::Trace trace;
   std::string fault;  // an exception's text
 };
-/// Steps over every primitive that works on loops and blocks, until `length` of them were accepted or many were refused. In half of the
-/// cases the loops of each kernel are bound to blocks and threads at the end.
+/// Steps over every primitive that works on loops and blocks, until `length` of them were accepted or many were refused. In a third
+/// of the cases the loops of each kernel are bound to blocks and threads at the end; in another one something is staged in shared memory, and the
+/// loops of each statement are fused and bound to threads.
 Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length);
 /// Random choices of the rules of the search, which make tensor-core schedules; what they leave may get a few random steps more.
 Drawn random_rules(const Case& c, Random& r);
