@@ -76,6 +76,7 @@ bool covers(const Program& p, const Block& made, const Block& b, const Read& r) 
 bool reads_surplus(const Program& p, BlockId id) {
   const Block& b = p.block(id);
   const auto is_there = [&](const Read& r) {
+    if (!holds_surplus(p, b, r.tensor, r.index)) return false;
     std::vector<BlockId> writers = writers_of(p, r.tensor);
     std::erase(writers, id);
     return std::any_of(writers.begin(), writers.end(), [&](BlockId w) { return compare_order(p, w, id) < 0; }) &&
@@ -99,7 +100,7 @@ bool keeps_surplus(const Program& p, BlockId id) {
   const TensorId to = b.writes[0].buffer;
   const bool near = std::all_of(from.begin(), from.end(), [&](TensorId t) { return is_of_threads(p, t) || p[t].by_value || (p[t].scope == Scope::shared && filled_with_zeros(p, t)); });
   const bool stays = is_of_threads(p, to) || (p[to].scope == Scope::shared && (b.tile || (b.writes[0].value.as<Read>() && filled_with_zeros(p, from[0]))));
-  return near && stays && reads_surplus(p, id) && !is_multiplied(p, b);
+  return near && stays && holds_surplus(p, b, to, b.writes[0].index) && reads_surplus(p, id) && !is_multiplied(p, b);
 }
 
 /// True if the expression is zero where all that it reads is.

@@ -1,14 +1,33 @@
 #include "ir/loop/fill.h"
 
+#include "ir/loop/affine.h"
+
 namespace tecc::loop {
+
+bool holds_surplus(const Program& p, const Block& b, TensorId t, const std::vector<Expr>& index) {
+  const auto& storage = p[t].storage;
+  if (!storage) return false;
+  for (std::size_t d = 0; d < index.size(); ++d) {
+    const Storage::Dimension& place = storage->dims[d];
+    if (place.relative) continue;  // sized by the loops
+    const auto affine = affine_of(index[d]);
+    const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+    if (!binding) return false;
+    const Interval reach = range_of(p, *binding);
+    if (reach.low < place.origin || reach.high - place.origin >= place.extent()) return false;
+  }
+  return true;
+}
 
 bool fills_with_zero(const Program& p, const Block& b) {
   if (b.combiner || b.writes.size() != 1) return false;
-  const Buffer& to = p[b.writes[0].buffer];
+  const Write& w = b.writes[0];
+  const Buffer& to = p[w.buffer];
   if (!to.fragment.empty() || to.panel) return true;
-  const auto* from = b.writes[0].value.as<Read>();
+  const auto* from = w.value.as<Read>();
   // Of several writers each may hold a part: zeros of one would cover elements of another.
-  return to.scope == Scope::local && b.predicate.empty() && from && !from->otherwise && p[from->tensor].scope == Scope::global && !p[from->tensor].by_value && writers_of(p, b.writes[0].buffer).size() == 1;
+  return to.scope == Scope::local && b.predicate.empty() && from && !from->otherwise && p[from->tensor].scope == Scope::global && !p[from->tensor].by_value && writers_of(p, w.buffer).size() == 1 &&
+         holds_surplus(p, b, w.buffer, w.index);
 }
 
 }  // namespace tecc::loop

@@ -1,7 +1,11 @@
 #pragma once
 #include "ir/loop/program.h"
 
+/// What lies beyond the domains of statements, where tiles are partial (after the pass `place_buffers`).
 namespace tecc::loop {
+
+/// True if the storage of `t` has a place for all that the loops make of the index, also beyond the domains of the block.
+bool holds_surplus(const Program& p, const Block& b, TensorId t, const std::vector<Expr>& index);
 
 /// True if the statement stores zero where its guards do not hold, instead of nothing: what it makes for instructions that multiply
 /// whole tiles, and the one copy out of global memory that a thread's own memory has. What reads these needs no guards.

@@ -388,3 +388,10 @@ TEST_CASE("a statement stands beside the loop that is bound to blocks, and uses 
   const test::Subject sums{"kernel s(X: f32[M, K]) -> (Y) { Y[i: M] = sum[k: K](X[i, k]) }", "M=2,K=3"};
   CHECK(test::lowering_refused(sums.with("bind(Y.i, block)\ndecompose_reduction(Y, Y.i)\nbind(Y.i, none)")) == "error E0408: kernel 's' has statements outside of its loops bound to blocks");
 }
+
+TEST_CASE("guards: zeros from beyond the tensor have no place where a buffer is as large as the tensor") {
+  const test::Subject halves{"kernel h(X: f64[M, K]) -> (s) { s[i: M, j: K] = select(X[i, j] > 0.25, X[i, j], 0.5 - X[i, j]) }", "M=1,K=1"};
+  test::check_simulated(halves.with("a, b = split(s.i, 4)\nc, l = cache_read(s, X, local, s.j)\nd, e = split(a, 5)\nf, g = split(b, 8)"));
+  const test::Subject rows{"kernel r(X: f32[M, M]) -> (s) { s[j: M] = max[i: M](X[i, j]) }", "M=3"};
+  test::check_simulated(rows.with("f = fuse(s.j, s.i)\na, b, c = split(f, [2, 2])\nreorder([b, a, c])\nd, e = split(b, 1)\nreorder([a, c, e])\ng = fuse(a, c)\nh, l = cache_read(s, X, local, g)\nsplit(l.1, [2, 3])"));
+}
