@@ -315,7 +315,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   TECC_CHECK(c.build.add(Bind{grid, Group::block}));
   TECC_TRY(const auto g, c.build.add(schedule::Raster{i0, j0, d.band, Order::forward}, {"g"}));
   if (d.persist) TECC_CHECK(c.build.add(Persist{g[0]}));
-  const Share share = share_of(d.groups, d.residents);
+  const Share share = share_of(d.groups, d.residents, shape.by_threads[0] || shape.by_threads[1]);
   TECC_CHECK(c.build.add(Specialize{{schedule::Role{loads.copies(), 1, share.loader}, schedule::Role{multiply, d.groups, share.consumer}}}));
   if (n.whole) TECC_CHECK(add_parts(c, *n.whole, follower));
   return Ok{};

@@ -41,7 +41,7 @@ bool is_short(const Shape& shape) { return shape.window.empty() && shape.depth_e
 
 /// Starting point: the tile, and the parts of the depth, that should take the least time.
 struct Preferred {
-  std::int64_t groups = 2, columns = 256, parts = 1;
+  std::int64_t groups = 2, rows = 64, columns = 256, parts = 1;  // rows of each group
 };
 Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows, const Side& columns, std::int64_t batch) {
   constexpr double fetched_a_clock = 48;  // bytes that an SM gets out of L2
@@ -52,20 +52,21 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
   const double step = 32.0 / static_cast<double>(shape.element);  // terms of depth that 32 bytes hold: one instruction
   double places = 1;  // of the window
   for (const Ref& l : shape.window) places *= static_cast<double>(c.build.extent(l));
-  Preferred best{1, 64, 1};
+  Preferred best{1, 64, 64, 1};
   double least = 1e300;
-  for (const std::int64_t groups : {2, 1})
+  for (const auto& [groups, each] : {std::pair<std::int64_t, std::int64_t>{2, 64}, {1, 64}, {2, 128}})
     for (const std::int64_t n : {256, 192, 160, 128, 96, 64, 32, 16})
       for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
         if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 128)) continue;
+        if (each > 64 && (n > 128 || is_promoted(shape) || !shape.pixels.empty() || rows.extent <= each * groups)) continue;
         if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
-        const auto width = static_cast<double>(n), rows_of = 64.0 * static_cast<double>(groups);
-        const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, 64 * groups) * ceil_div(columns.extent, n));
-        const double products = static_cast<double>(groups) * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
+        const auto width = static_cast<double>(n), rows_of = static_cast<double>(each * groups);
+        const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, each * groups) * ceil_div(columns.extent, n));
+        const double products = rows_of / 64 * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
         const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
         double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
         if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
-        if (time < least) least = time, best = {groups, n, parts};
+        if (time < least) least = time, best = {groups, each, n, parts};
       }
   // Of few rounds storing the tile is the most: the next one is multiplied meanwhile, out of operands that lie there whole.
   if (is_short(shape)) best.columns = std::min<std::int64_t>(best.columns, 128);
@@ -84,7 +85,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   const Side& columns = d.swap ? shape.rows : shape.columns;
   const Preferred like = preferred_tile(c, shape, rows, columns, batch);
   d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return shape.pixels.empty() ? g == 1 || 64 * (g - 1) < rows.extent : !boxes_of(shape.pixels, 64 * g, g).empty(); }), like.groups);
-  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups).empty()); }), 64);
+  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups).empty()); }), like.rows);
   d.rows = d.groups * d.group_rows;
   if (!shape.pixels.empty()) {
     const auto boxes = boxes_of(shape.pixels, d.rows, d.groups);
@@ -94,7 +95,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   }
   // Blocks that share an SM multiply while another one stores.
   d.residents = c.choose.choose(name + " residents", {1, 2, 3}, 1);
-  const Share share = share_of(d.groups, d.residents);
+  const Share share = share_of(d.groups, d.residents, shape.by_threads[0] || shape.by_threads[1]);
   const std::int64_t accumulators = (share.consumer - 40) / (is_promoted(shape) ? 2 : 1);
   d.columns = c.choose.choose(name + " columns", those({16, 32, 48, 64, 96, 128, 160, 192, 224, 256}, [&](std::int64_t n) {
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && share.carries(n) && d.group_rows / 64 * n / 2 <= accumulators;

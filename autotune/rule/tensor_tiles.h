@@ -66,10 +66,12 @@ struct Share {
   /// ptxas wants the sums of one wgmma and some more within what threads start with.
   bool carries(std::int64_t columns) const { return columns / 2 + 26 <= start; }
 };
-inline Share share_of(std::int64_t groups, std::int64_t residents = 1) {
+/// `by_threads`: the loaders copy elements themselves, and need registers for the addresses of the copies in flight (with 40 of them instead
+/// of 56 a product of 777 x 1999 x 1234 takes twice as long).
+inline Share share_of(std::int64_t groups, std::int64_t residents = 1, bool by_threads = false) {
   constexpr std::int64_t of_a_thread = 512, most = 248;  // 65536 registers an SM for 128 threads; what setmaxnreg gives
   const std::int64_t start = std::min<std::int64_t>(of_a_thread / residents / (groups + 1), 255) / 8 * 8, all = start * (groups + 1);
-  Share out{start, residents == 1 ? 32 : 24, 0};
+  Share out{start, by_threads ? (residents == 1 ? 56 : 40) : residents == 1 ? 32 : 24, 0};
   out.consumer = std::min((all - out.loader) / groups / 8 * 8, most);
   out.loader = std::min<std::int64_t>(all - groups * out.consumer, 56) / 8 * 8;
   return out;
