@@ -20,41 +20,47 @@ std::vector<Cluster> by_count(const Clusters& clusters) {
   return out;
 }
 
-/// One run of tune().
-class Run {
- public:
-  Run(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
-      const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
+}  // namespace
+
+struct Tuning::State {
+  State(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
+        const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
       : workload_(w), target_(t), measurer_(m), records_(records), options_(o), report_(progress), stop_(stop),
         space_(w, t), search_(space_, o.mode, o.seed, std::make_unique<Ranker>(o.seed, o.model)) {
     progress_.of = o.trials;
   }
 
-  Result<Tuned> go() {
+  Check begin() {
     TECC_CHECK(resume());
     if (options_.mode == Mode::evolutionary) {
       TECC_TRY(std::vector<Genome> near, neighbours(records_, workload_, target_, static_cast<std::size_t>(options_.batch) / 2));
       search_.begin_with(std::move(near));
     }
-    const double bound_us = options_.enough > 0 ? roofline(workload_, target_, measuring_dims(workload_)).us() / options_.enough : 0;
+    bound_us_ = roofline(workload_, target_, measuring_dims(workload_)).us();
     if (auto first = space_.preferred()) first_ = *std::move(first);
     report();
-    int since_better = 0;
-    while (progress_.trials < options_.trials && !over() && progress_.best_us.value_or(bound_us + 1) > bound_us) {
-      const auto room = static_cast<std::size_t>(std::min(options_.batch, options_.trials - progress_.trials));
-      const std::vector<Point> batch = search_.next(room);
-      if (batch.empty()) break;
-      const std::optional<double> before = progress_.best_us;
-      TECC_CHECK(measure(batch));
-      since_better = progress_.best_us == before ? since_better + static_cast<int>(batch.size()) : 0;
-      if (options_.plateau && since_better >= options_.plateau) break;
-    }
+    return Ok{};
+  }
+
+  Result<bool> step(int most) {
+    const double enough_us = options_.enough > 0 ? bound_us_ / options_.enough : 0;
+    const int room = std::min({options_.batch, options_.trials - progress_.trials, most});
+    if (room <= 0 || over() || progress_.best_us.value_or(enough_us + 1) <= enough_us) return false;
+    if (options_.plateau && since_better_ >= options_.plateau) return false;
+    const std::vector<Point> batch = search_.next(static_cast<std::size_t>(room));
+    if (batch.empty()) return false;
+    const std::optional<double> before = progress_.best_us;
+    TECC_CHECK(measure(batch));
+    since_better_ = progress_.best_us == before ? since_better_ + static_cast<int>(batch.size()) : 0;
+    return true;
+  }
+
+  Result<Tuned> end() {
     if (measured_.empty()) return nothing();
     if (!stop_()) TECC_CHECK(finals());
     return result();
   }
 
- private:
   struct Entry {
     Point point;
     double us;
@@ -181,23 +187,39 @@ class Run {
   const codegen::Target& target_;
   Measurer& measurer_;
   Database& records_;
-  const TuneOptions& options_;
-  const std::function<void(const Progress&)>& report_;
-  const std::function<bool()>& stop_;
+  const TuneOptions options_;
+  const std::function<void(const Progress&)> report_;
+  const std::function<bool()> stop_;
   ScheduleSpace space_;
   Search search_;
   std::optional<Point> first_;
   std::vector<Entry> measured_;
   Clusters failures_;
   Progress progress_;
+  double bound_us_ = 0;
+  int since_better_ = 0;
   Clock::time_point begin_ = Clock::now();
 };
 
-}  // namespace
+Tuning::Tuning(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
+               const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop)
+    : state_(std::make_unique<State>(w, t, m, records, o, progress, stop)) {}
+Tuning::Tuning(Tuning&&) noexcept = default;
+Tuning::~Tuning() = default;
+Check Tuning::begin() { return state_->begin(); }
+Result<bool> Tuning::step(int most) { return state_->step(most); }
+Result<Tuned> Tuning::end() { return state_->end(); }
+const Progress& Tuning::progress() const { return state_->progress_; }
+double Tuning::bound_us() const { return state_->bound_us_; }
 
 Result<Tuned> tune(const codegen::Workload& w, const codegen::Target& t, Measurer& m, Database& records, const TuneOptions& o,
                    const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop) {
-  return Run(w, t, m, records, o, progress, stop).go();
+  Tuning one(w, t, m, records, o, progress, stop);
+  TECC_CHECK(one.begin());
+  for (;;) {
+    TECC_TRY(const bool more, one.step(o.batch));
+    if (!more) return one.end();
+  }
 }
 
 Result<std::optional<schedule::Trace>> recorded(const codegen::Workload& w, const codegen::Target& t, const Database& records) {

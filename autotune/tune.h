@@ -39,8 +39,32 @@ struct Tuned {
   bool stopped = false;
 };
 
-/// Searches, measures and records until a limit is reached or `stop()`; every verdict is in the database before the next
-/// candidate begins. E0540 nothing could be measured, E0542 no legal schedule; those of Measurer and Database.
+/// One search, batch by batch. What it is given must outlive it. Errors: E0540 nothing could be measured, E0542 no legal schedule (both
+/// of end); those of Measurer and Database.
+class Tuning {
+ public:
+  Tuning(const codegen::Workload& workload, const codegen::Target& target, Measurer& measurer, Database& records, const TuneOptions& options,
+         const std::function<void(const Progress&)>& progress, const std::function<bool()>& stop);
+  Tuning(Tuning&&) noexcept;
+  ~Tuning();
+
+  /// Takes over what earlier runs recorded; before the first step.
+  Check begin();
+  /// Measures up to `most` candidates, a batch at the most; false when there is nothing left to do: limits of the options, `stop()`, or all
+  /// points measured. Every verdict is in the database before the next candidate begins.
+  Result<bool> step(int most);
+  /// The finalists side by side, and the result.
+  Result<Tuned> end();
+
+  const Progress& progress() const;
+  double bound_us() const;  // the roofline's time
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Steps until a limit is reached, and ends.
 Result<Tuned> tune(const codegen::Workload& workload, const codegen::Target& target, Measurer& measurer, Database& records,
                    const TuneOptions& options, const std::function<void(const Progress&)>& progress,
                    const std::function<bool()>& stop);
