@@ -5,16 +5,13 @@
 #include <utility>
 #include <vector>
 
+#include "ir/integer/facts.h"
 #include "ir/te/affine.h"
 #include "ir/te/kernel.h"
 
 namespace tecc::te {
 
-/// The values an index expression can have; wider than i64 so that overflow shows.
-struct Range {
-  __int128 first, last;
-  bool fits() const { return first >= INT64_MIN && last <= INT64_MAX; }
-};
+using integer::Range;
 
 /// What is known about axes and runtime dims at one place of a kernel, and proofs from it. Knows sums, products by
 /// constants, floor division and remainder by constants, min, max, select, and products of two variables (i * N + j).

@@ -98,7 +98,7 @@ TEST_CASE("online: the running maximum is shared, what is kept of it is not") {
   const test::Subject subject{attention, "H=1,S=66,D=4"};
   CHECK(test::lowering_refused(subject.with("inline(y)\ni0, i1 = split(O.sum.i, 64)\nw, i2 = split(i1, 64)\nj0, j1 = split(O.sum.j, 80)\nreorder([O.sum.h, i0, j0, w, i2, O.sum.d, j1])\nbind(w, warpgroup)\n"
                                             "online([top, total, O.sum], j0, w)")) ==
-        "error E0412: the GPU back end cannot express block 'top.init', which writes 'top.seen', of which every thread has its own, and 'top', which one thread stores for all; legal: both in one scope, or loops of 'top.init' bound to threads");
+        "error E0461: block 'top.init' writes 'top.seen', of which every thread has its own, and 'top', which one thread stores for all; legal: both in one scope, or loops of 'top.init' bound to threads");
 }
 
 TEST_CASE("copy_with(vector): surplus elements are read from registers that hold others") {
