@@ -1,7 +1,5 @@
 #include "compiler/pass/hand_over.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 

@@ -63,7 +63,7 @@ class Simplifier {
       const Expr out = by(tables::rules, op, a, b, &known_, again);
       return out ? truth(constant_of(out) != 0) : tecc::make(Binary{op, a, b}, DType::boolean);
     }
-    const Expr plain = folded(op, a, b);
+    Expr plain = folded(op, a, b);
     const auto* node = plain.as<Binary>();
     if (!node || !(node->a == a && node->b == b && node->op == op)) return plain;
     const Expr out = by(tables::rules, op, a, b, &known_, again);
