@@ -1,7 +1,7 @@
 #include "autotune/measure/process.h"
 
 #include <fcntl.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX has more in it than <csignal>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -30,6 +30,7 @@ Check RunnerProcess::start() {
   std::vector<std::string> command = command_;
   command.push_back(std::to_string(ends[1]));
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (std::string& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
   const pid_t parent = ::getpid();

@@ -94,7 +94,7 @@ std::string Database::default_path() {
     const char* v = std::getenv(name);
     return v ? v : "";
   };
-  if (const std::string own = variable("TECC_RECORDS"); !own.empty()) return own;
+  if (std::string own = variable("TECC_RECORDS"); !own.empty()) return own;
   std::string data = variable("XDG_DATA_HOME");
   if (data.empty()) data = variable("HOME").empty() ? "." : variable("HOME") + "/.local/share";
   return data + "/tecc/records.db";
@@ -180,6 +180,7 @@ Result<std::vector<Database::Best>> Database::ranking(const std::string& workloa
     s.last = &r;
   }
   std::vector<Best> out;
+  out.reserve(by_trace.size());
   for (const auto& [trace, s] : by_trace) out.push_back({*s.last, median(s.finals.empty() ? s.search : s.finals)});
   std::stable_sort(out.begin(), out.end(), [](const Best& a, const Best& b) { return a.us < b.us; });
   return out;

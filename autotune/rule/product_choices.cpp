@@ -61,7 +61,7 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
         const double products = static_cast<double>(groups) * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
         const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
         double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
-        if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
+        if (parts > 1) time += launch + static_cast<double>(parts * 2 * 4 * batch * rows.extent * columns.extent) / written;
         if (time < least) least = time, best = {groups, n, parts};
       }
   return best;

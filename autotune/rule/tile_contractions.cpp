@@ -11,7 +11,7 @@ using namespace schedule;
 namespace {
 
 /// An output axis and which side of the product it belongs to: used by all reads (batch), or by some.
-struct Axis_ {
+struct SidedAxis {
   Ref loop;
   std::string name;
   std::int64_t extent;
@@ -102,7 +102,7 @@ std::int64_t preferred_registers(const Context& c, std::int64_t m, std::int64_t 
 Check gpu_tiles(Context& c, std::uint32_t s, const Form& form) {
   const Block b = c.block(s);
   const Ref stage = Builder::stage(s);
-  std::vector<Axis_> spatial;
+  std::vector<SidedAxis> spatial;
   std::vector<std::size_t> index;  // of each spatial axis among the block's iterations
   std::vector<Ref> reduce;
   for (std::size_t a = 0; a < b.iters.size(); ++a) {
@@ -111,7 +111,7 @@ Check gpu_tiles(Context& c, std::uint32_t s, const Form& form) {
       reduce.push_back(loop);
       continue;
     }
-    Axis_ axis{loop, c.program().vars[b.iters[a].var].name, c.build.extent(loop), true, 0};
+    SidedAxis axis{loop, c.program().vars[b.iters[a].var].name, c.build.extent(loop), true, 0};
     bool first = true;
     for (std::size_t r = 0; r < form.reads.size(); ++r) {
       if (!form.axes[a].in_read[r]) axis.batch = false;

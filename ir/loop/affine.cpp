@@ -137,11 +137,10 @@ std::int64_t largest(const Program& p, const Expr& extent) {
   // Ragged extents name iterations of a block or loops; both families are resolved without knowing the block.
   const auto r = range(p, nullptr, extent);
   if (r) return r->high;
-  Expr closed = extent;
   for (std::uint32_t n = 0; n < p.stmts.size(); ++n) {
     if (!p.stmts.has({n})) continue;
     if (const auto* b = p[StmtId{n}].as<Block>())
-      if (const auto r2 = range(p, b, closed)) return r2->high;
+      if (const auto r2 = range(p, b, extent)) return r2->high;
   }
   return huge;
 }

@@ -242,7 +242,7 @@ Result<Expr> Elaborator::fold(BinOp op, const Expr& a, const Expr& b, const Expr
   return out->at.file ? out : at_place(out, e);
 }
 
-Result<Elaborator::Typed> Elaborator::arithmetic(BinOp op, Typed a, Typed b, const Expr& e) {
+Result<Elaborator::Typed> Elaborator::arithmetic(BinOp op, Typed a, const Typed& b, const Expr& e) {
   const std::string word(symbol(op));
   const auto* source = e.as<Binary>();
   const bool compares = op == BinOp::less || op == BinOp::less_equal || op == BinOp::equal || op == BinOp::not_equal;

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <map>
 #include <optional>
 #include <span>
@@ -39,7 +40,7 @@ class Prover {
  private:
   struct Split {  // in one case these facts hold, in the other those
     std::uint32_t variable;
-    std::vector<Affine> cases[2];
+    std::array<std::vector<Affine>, 2> cases;
   };
   std::optional<Affine> form(const Expr& e);
   std::optional<Affine> new_form(const Expr& e);
