@@ -30,7 +30,6 @@ Check RunnerProcess::start() {
   std::vector<std::string> command = command_;
   command.push_back(std::to_string(ends[1]));
   std::vector<char*> argv;
-  argv.reserve(command.size() + 1);
   for (std::string& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
   const pid_t parent = ::getpid();

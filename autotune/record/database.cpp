@@ -180,7 +180,6 @@ Result<std::vector<Database::Best>> Database::ranking(const std::string& workloa
     s.last = &r;
   }
   std::vector<Best> out;
-  out.reserve(by_trace.size());
   for (const auto& [trace, s] : by_trace) out.push_back({*s.last, median(s.finals.empty() ? s.search : s.finals)});
   std::stable_sort(out.begin(), out.end(), [](const Best& a, const Best& b) { return a.us < b.us; });
   return out;
