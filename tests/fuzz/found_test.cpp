@@ -235,7 +235,7 @@ TEST_CASE("cross_thread_reduce: a sum that is used outside of the loop would be 
 }
 
 TEST_CASE("compute_at: a copy of a copy grows, and what it reads does not") {
-  const test::Subject flat{"kernel f(X: f32[N, N]) -> (Y) { s[i: N, j: N] = X[(i * N + j) / N, (i * N + j) % N] * 2 Y[j: N, i: N] = s[i, j] }", "N=4"};
+  const test::Subject flat{"kernel f(X: f32[N, N]) -> (Y) { s[i: N, j: N] = X[(i * 3 + j) / 5, (i * 3 + j) % 4] * 2 Y[j: N, i: N] = s[i, j] }", "N=4"};
   const std::string copies = "a, al = cache_read(s, X, global, s.i)\ncache_read(al, X, shared, s.i)\n";
   CHECK(flat.refused(copies + "split(s.j, 7)\ncompute_at(al, s.i)") == "s:4:1: error E0321: block 'X.local' reads 'X.shared', which is not complete at that place");
   test::replayed(flat.with(copies + "compute_at(al, s.i)"), false);
