@@ -27,7 +27,7 @@ class Run {
 
   Result<Surveyed> go(const std::vector<Record>& earlier) {
     for (const Record& r : earlier) recall(r);
-    TECC_CHECK(measurer_.stream([&] { return next(); }, [&](std::size_t n, Outcome outcome) { note(n, outcome); }, [&] { return over() || !kept_; }));
+    TECC_CHECK(measurer_.stream([&] { return next(); }, [&](std::size_t n, const Outcome& outcome) { note(n, outcome); }, [&] { return over() || !kept_; }));
     TECC_CHECK(kept_);
     if (drawn_ == 0) return refuse(Code::empty_space, workload_.kernel.name, target_.arch, random_.attempts(), "none");
     if (!stop_()) TECC_CHECK(time_again());

@@ -119,7 +119,7 @@ struct Tuning::State {
     Check stored = Ok{};
     TECC_CHECK(measurer_.measure(
         traces, progress_.best_us,
-        [&](std::size_t n, Outcome outcome) {
+        [&](std::size_t n, const Outcome& outcome) {
           if (auto added = records_.add(record(batch[n], outcome, 0)); !added && stored) stored = added.error();
           note(batch[n], outcome);
           ++progress_.trials;

@@ -47,8 +47,10 @@ std::string draw(const std::vector<Panel>& panels) {
   if (!panels.empty())
     for (std::size_t n = 0; n < panels[0].curves.size(); ++n)
       out += fmt::format("<text x=\"{}\" y=\"16\" font-size=\"12\" fill=\"{}\">{}</text>\n", left + 90 * static_cast<double>(n), colours[n % std::size(colours)], panels[0].curves[n].name);
-  for (std::size_t n = 0; n < panels.size(); ++n)
-    out += fmt::format("<g transform=\"translate({},{})\">\n{}</g>\n", width * static_cast<double>(n % columns), legend + height * static_cast<double>(n / columns), panel(panels[n]));
+  for (std::size_t n = 0; n < panels.size(); ++n) {
+    const std::size_t row = n / columns, column = n % columns;
+    out += fmt::format("<g transform=\"translate({},{})\">\n{}</g>\n", width * static_cast<double>(column), legend + height * static_cast<double>(row), panel(panels[n]));
+  }
   return out + "</svg>\n";
 }
 

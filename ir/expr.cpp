@@ -3,35 +3,11 @@
 #include <cmath>
 
 #include "ir/base/errors.h"
+#include "ir/integer/simplify.h"
 
 // Trees are as deep as their longest chain of operators (te::parse refuses more than te::longest_chain levels), so plain
 // recursion is fine here.
 namespace tecc {
-namespace {
-
-/// x + c, as one thing: for folding (x + c1) + c2.
-struct Shifted {
-  Expr base;  // empty: a constant
-  std::int64_t by = 0;
-};
-Shifted shifted(const Expr& e) {
-  if (const auto c = constant_of(e)) return {{}, *c};
-  if (const auto* b = e.as<Binary>(); b && e->type == DType::i64) {
-    const auto c = constant_of(b->b);
-    if (c && b->op == BinOp::add) return {b->a, *c};
-    if (c && b->op == BinOp::sub && *c != INT64_MIN) return {b->a, -*c};
-  }
-  return {e, 0};
-}
-Expr unshift(const Shifted& s) {
-  if (!s.base) return index_literal(s.by);
-  if (s.by == 0) return s.base;
-  if (s.by < 0 && s.by != INT64_MIN) return make(Binary{BinOp::sub, s.base, index_literal(-s.by)});
-  return make(Binary{BinOp::add, s.base, index_literal(s.by)});
-}
-
-}  // namespace
-
 Expr index_literal(std::int64_t value) { return make(Literal{value, static_cast<double>(value), false}); }
 
 Expr literal(double value, DType type, CallSite at) {
@@ -58,64 +34,19 @@ std::int64_t floor_mod(std::int64_t a, std::int64_t b) {
   return r != 0 && (r < 0) != (b < 0) ? r + b : r;
 }
 
-// ---- index arithmetic; what would overflow stays a node ------------------------------------------------------------------
+// ---- index arithmetic -------------------------------------------------------------------------------------------------
 
-Expr operator+(const Expr& a, const Expr& b) {
-  const Shifted x = shifted(a), y = shifted(b);
-  std::int64_t by;
-  if (!(x.base && y.base) && !__builtin_add_overflow(x.by, y.by, &by)) return unshift({x.base ? x.base : y.base, by});
-  return make(Binary{BinOp::add, a, b});
-}
-
-Expr operator-(const Expr& a, const Expr& b) {
-  const Shifted x = shifted(a), y = shifted(b);
-  std::int64_t by;
-  if (!__builtin_sub_overflow(x.by, y.by, &by)) {
-    if (!y.base) return unshift({x.base, by});
-    if (x.base && (x.base == y.base || same_value(x.base, y.base))) return index_literal(by);
-  }
-  return make(Binary{BinOp::sub, a, b});
-}
-
-Expr operator*(const Expr& a, const Expr& b) {
-  const auto x = constant_of(a), y = constant_of(b);
-  std::int64_t product;
-  if (x && y && !__builtin_mul_overflow(*x, *y, &product)) return index_literal(product);
-  if (x == 0 || y == 0) return index_literal(0);
-  if (x == 1) return b;
-  if (y == 1) return a;
-  return make(Binary{BinOp::mul, a, b});
-}
-
-Expr floor_div(const Expr& a, const Expr& b) {
-  const auto x = constant_of(a), y = constant_of(b);
-  if (y == 1) return a;
-  if (x && y && *y != 0 && !(*x == INT64_MIN && *y == -1)) return index_literal(floor_div(*x, *y));
-  return make(Binary{BinOp::div, a, b});
-}
-
-Expr floor_mod(const Expr& a, const Expr& b) {
-  const auto x = constant_of(a), y = constant_of(b);
-  if (y == 1) return index_literal(0);
-  if (x && y && *y != 0) return index_literal(floor_mod(*x, *y));
-  return make(Binary{BinOp::mod, a, b});
-}
+Expr operator+(const Expr& a, const Expr& b) { return integer::folded(BinOp::add, a, b); }
+Expr operator-(const Expr& a, const Expr& b) { return integer::folded(BinOp::sub, a, b); }
+Expr operator*(const Expr& a, const Expr& b) { return integer::folded(BinOp::mul, a, b); }
+Expr floor_div(const Expr& a, const Expr& b) { return integer::folded(BinOp::div, a, b); }
+Expr floor_mod(const Expr& a, const Expr& b) { return integer::folded(BinOp::mod, a, b); }
+Expr index_min(const Expr& a, const Expr& b) { return integer::folded(BinOp::min, a, b); }
+Expr index_max(const Expr& a, const Expr& b) { return integer::folded(BinOp::max, a, b); }
 
 Expr ceil_div(const Expr& a, const Expr& b) {
   if (const auto y = constant_of(b); y && *y > 0) return floor_div(a + (*y - 1), b);
   return floor_div(a + (b - 1), b);
-}
-
-Expr index_min(const Expr& a, const Expr& b) {
-  const auto x = constant_of(a), y = constant_of(b);
-  if (x && y) return index_literal(std::min(*x, *y));
-  return a == b || same_value(a, b) ? a : make(Binary{BinOp::min, a, b});
-}
-
-Expr index_max(const Expr& a, const Expr& b) {
-  const auto x = constant_of(a), y = constant_of(b);
-  if (x && y) return index_literal(std::max(*x, *y));
-  return a == b || same_value(a, b) ? a : make(Binary{BinOp::max, a, b});
 }
 
 // ---- walking ----------------------------------------------------------------------------------------------------------
@@ -203,24 +134,9 @@ Expr substitute_folded(const Expr& e, const std::function<Expr(VarId)>& value) {
     if (const auto* v = node.as<Var>())
       if (Expr now = value(v->id)) return now;
     const auto* b = node.as<Binary>();
-    if (!b || node->type != DType::i64) return node;
-    const auto placed = [&](const Expr& out) {
-      return out->at.file ? out : Expr(std::make_shared<const ExprNode>(ExprNode{out->kind, out->type, node->at}));
-    };
-    switch (b->op) {
-      case BinOp::add:
-        return placed(b->a + b->b);
-      case BinOp::sub:
-        return placed(b->a - b->b);
-      case BinOp::mul:
-        return placed(b->a * b->b);
-      case BinOp::div:
-        return placed(floor_div(b->a, b->b));
-      case BinOp::mod:
-        return placed(floor_mod(b->a, b->b));
-      default:
-        return node;
-    }
+    if (!b || node->type != DType::i64 || !integer::transfer_of(b->op)) return node;
+    const Expr out = integer::folded(b->op, b->a, b->b);
+    return out->at.file ? out : Expr(std::make_shared<const ExprNode>(ExprNode{out->kind, out->type, node->at}));
   });
 }
 

@@ -130,7 +130,7 @@ Expr index_literal(std::int64_t value);                     // an i64 index cons
 Expr literal(double value, DType type, CallSite at = {});   // a typed constant
 Expr var(VarId id, CallSite at = {});                       // an i64 index variable
 
-// ---- index arithmetic: i64, folds constants and units (x+0, x*1, x/1, ...) --------------------------------------------
+// ---- index arithmetic: i64, folds constants and units (ir/integer/rules.h, the table `folds`) --------------------------
 Expr operator+(const Expr& a, const Expr& b);
 Expr operator-(const Expr& a, const Expr& b);
 Expr operator*(const Expr& a, const Expr& b);

@@ -1,6 +1,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX has more in it than <csignal>
 #include <sys/wait.h>
 #include <unistd.h>
 

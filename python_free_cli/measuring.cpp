@@ -1,6 +1,6 @@
 #include "python_free_cli/measuring.h"
 
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX has more in it than <csignal>
 #include <unistd.h>
 
 #include <atomic>

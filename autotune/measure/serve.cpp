@@ -1,6 +1,6 @@
 #include "autotune/measure/serve.h"
 
-#include <signal.h>
+#include <signal.h>  // NOLINT(modernize-deprecated-headers): POSIX has more in it than <csignal>
 #include <unistd.h>
 
 #include <algorithm>

@@ -94,7 +94,7 @@ std::string Database::default_path() {
     const char* v = std::getenv(name);
     return v ? v : "";
   };
-  if (const std::string own = variable("TECC_RECORDS"); !own.empty()) return own;
+  if (std::string own = variable("TECC_RECORDS"); !own.empty()) return own;
   std::string data = variable("XDG_DATA_HOME");
   if (data.empty()) data = variable("HOME").empty() ? "." : variable("HOME") + "/.local/share";
   return data + "/tecc/records.db";

@@ -146,7 +146,7 @@ Check schedule_cascade(Context& c, const Cascade& f) {
   const std::int64_t room = share_of(groups).consumer - 24;  // both accumulators, and the weights as the next product takes them
   const std::int64_t part = c.choose.choose(name + " part", those({64, 80, 96, 112, 128, 160, 176, 192}, [&](std::int64_t n) { return n / 2 + n / 4 + ceil_div(width, 8) * 4 <= room && (n == 64 || n <= length); }), 128);
   const std::int64_t depth = c.build.extent(Builder::axis(score, f.score_depth));
-  const std::int64_t fixed = 2 * 64 * groups * (depth + width) + 4096;  // queries, results, barriers
+  const std::int64_t fixed = groups * 2 * 64 * (depth + width) + 4096;  // queries, results, barriers
   const std::int64_t slots = c.choose.choose(name + " slots", those({1, 2, 3, 4}, [&](std::int64_t n) { return n * 2 * part * (depth + width) + fixed <= c.target.limits.shared_bytes; }), 2);
   const std::int64_t band = c.choose.choose(name + " band", {8, 1, 2, 4, 16}, 8);
   const bool skewed = c.choose.choose(name + " skew", {1, 0}, 1) == 1;

@@ -65,7 +65,7 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
         const double products = rows_of / 64 * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
         const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
         double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
-        if (parts > 1) time += launch + static_cast<double>(2 * 4 * parts * batch * rows.extent * columns.extent) / written;
+        if (parts > 1) time += launch + static_cast<double>(parts * 2 * 4 * batch * rows.extent * columns.extent) / written;
         if (time < least) least = time, best = {groups, each, n, parts};
       }
   // Of few rounds storing the tile is the most: the next one is multiplied meanwhile, out of operands that lie there whole.

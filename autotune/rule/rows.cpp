@@ -35,15 +35,15 @@ struct Member {
 };
 
 /// Reductions without reuse that are read by the kernel of `anchor` along its leading axes, moved to where rows are used.
-struct Group_ {
+struct RowGroup {
   std::uint32_t anchor;
   int depth = 0;  // leading axes that name a row
   std::vector<std::uint32_t> reductions;
 };
 
-std::optional<Group_> group_of(const Context& c, std::uint32_t anchor) {
+std::optional<RowGroup> group_of(const Context& c, std::uint32_t anchor) {
   const Program& p = c.program();
-  Group_ g{anchor, 0, {}};
+  RowGroup g{anchor, 0, {}};
   std::set<std::uint32_t> inside{anchor};
   for (std::uint32_t s = anchor; s-- > 0;) {  // readers come after what they read
     if (c.done[s] || !c.alive(s)) continue;
@@ -92,7 +92,7 @@ bool runs_along(const Context& c, BlockId block, VarId v, const Ref& row) {
   return l && loop::depends_on(c.program(), loop::iter_of(c.program().block(block), v)->binding, *l);
 }
 
-Check schedule_group(Context& c, const Group_& g) {
+Check schedule_group(Context& c, const RowGroup& g) {
   const bool gpu = c.target.kind == codegen::Target::Kind::cuda;
   const Ref anchor = Builder::stage(g.anchor);
   const Block final_block = c.block(g.anchor);

@@ -56,8 +56,8 @@ Check through_shared(Context& c, std::uint32_t s, const Crossing& x) {
   const std::int64_t bytes = bytes_of(c.program()[b.writes[0].buffer].type), most = c.target.vector_bytes / bytes;
   std::vector<std::int64_t> widths;
   for (std::int64_t w = 1; w <= most; w *= 2) widths.push_back(w);
-  const std::int64_t read_tile = c.choose.choose(name + " tile along reads", {16, 32, 64, 128}, 32 * (bytes <= 2 ? 2 : 1));
-  const std::int64_t write_tile = c.choose.choose(name + " tile along writes", {16, 32, 64, 128}, 32 * (bytes <= 2 ? 2 : 1));
+  const std::int64_t read_tile = c.choose.choose(name + " tile along reads", {16, 32, 64, 128}, bytes <= 2 ? 64 : 32);
+  const std::int64_t write_tile = c.choose.choose(name + " tile along writes", {16, 32, 64, 128}, bytes <= 2 ? 64 : 32);
   const std::int64_t load = c.choose.choose(name + " load vector", widths, most), store = c.choose.choose(name + " store vector", widths, most);
   const std::int64_t threads = c.choose.choose(name + " threads", {128, 256, 512}, 256);
   const std::int64_t pad = c.choose.choose(name + " pad", {0, 1, 2, 4}, std::max<std::int64_t>(1, 4 / bytes));

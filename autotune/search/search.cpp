@@ -1,6 +1,7 @@
 #include "autotune/search/search.h"
 
 #include <algorithm>
+#include <cmath>
 #include <mutex>
 
 #include "runtime/cpu/pool.h"
@@ -171,7 +172,7 @@ std::vector<Point> Search::evolve(std::size_t count) {
 void Search::take_ranked(std::vector<Point> pool, std::vector<Point> fresh, std::size_t count, std::vector<Point>& to) {
   rank(pool);
   const std::size_t room = to.size() < count ? count - to.size() : 0;
-  const std::size_t chosen = count - static_cast<std::size_t>(random_share * static_cast<double>(room) + 0.5);
+  const std::size_t chosen = count - static_cast<std::size_t>(std::lround(random_share * static_cast<double>(room)));
   take_apart(pool, chosen, to);
   take(pool, chosen, to);
   take(fresh, count, to);

@@ -103,11 +103,22 @@ void KernelEmitter::collect() {
       if (__builtin_mul_overflow(elements, std::max<std::int64_t>(largest(p_, e), 1), &elements)) elements = limit + 1;
     wide_ |= p_[t].scope == Scope::global && elements > limit;
   };
+  // What a formula of indices has on the way may be larger than what comes out.
+  const auto measure_formulas = [&](const Block& b, const Expr& e) {
+    walk(e, [&](const Expr& x) {
+      const auto r = x.as<Binary>() && x->type == DType::i64 ? range_of(p_, &b, x) : std::nullopt;
+      wide_ |= r && (r->low < -limit || r->high > limit);
+      return true;
+    });
+  };
   for (BlockId id : blocks_under(p_, root_)) {
     const Block& b = p_.block(id);
     for (TensorId t : read_buffers(b)) touch(t), measure(t);
+    for (const Expr& e : b.predicate) measure_formulas(b, e);
     for (const Write& w : b.writes) {
       touch(w.buffer), measure(w.buffer);
+      measure_formulas(b, w.value);
+      for (const Expr& e : w.index) measure_formulas(b, e);
       walk(w.value, [&](const Expr& e) {  // i64 arithmetic of tensors needs its own width: values are typed, indices are not
         if (e.as<Read>() || e.as<Cast>()) wide_ |= e->type == DType::i64;
         return true;

@@ -157,7 +157,7 @@ Check check_scopes(const Program& p, StmtId root, BlockId id) {
   if (threads_of(p, root) == 1 || !std::all_of(around.begin(), around.end(), [&](LoopId l) { return p.loop(l).group == Group::warpgroup; })) return Ok{};
   std::optional<TensorId> kept, common;
   for (const Write& w : b.writes) (p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg ? kept : common) = w.buffer;
-  if (kept && common) return refuse(Code::no_lowering, "GPU", fmt::format("block '{}', which writes '{}', of which every thread has its own, and '{}', which one thread stores for all; legal: both in one scope, or loops of '{}' bound to threads", b.name, p[*kept].name, p[*common].name, b.name));
+  if (kept && common) return refuse(Code::mixed_scopes, b.name, p[*kept].name, p[*common].name);
   return Ok{};
 }
 

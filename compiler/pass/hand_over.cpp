@@ -1,7 +1,5 @@
 #include "compiler/pass/hand_over.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <limits>
 
@@ -201,8 +199,7 @@ Check check_blocks_apart(const Program& p, StmtId root) {
   if (std::all_of(grid.begin(), grid.end(), [&](LoopId l) { return constant_extent(p, l) == 1; })) return Ok{};
   return for_each_handed(p, root, [&](TensorId t, BlockId w, BlockId u) -> Check {
     if (p[t].scope != Scope::global || stays_with_executor(p, t, w, u, std::nullopt)) return Ok{};
-    return refuse(Code::no_lowering, "GPU", fmt::format("blocks of a grid that hand '{}' to each other: '{}' uses what '{}' makes in other iterations of the loops bound to blocks; legal: a kernel of its own for '{}'",
-                                                       p[t].name, p.block(u).name, p.block(w).name, p.block(w).name));
+    return refuse(Code::blocks_apart, p[t].name, p.block(u).name, p.block(w).name);
   });
 }
 

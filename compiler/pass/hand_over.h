@@ -12,7 +12,7 @@ bool stays_with_executor(const loop::Program& p, TensorId buffer, loop::BlockId 
 /// Every buffer that threads of one nest share stays with its thread there; what they hand to each other needs a barrier between two nests.
 /// E0407. Buffers of channels are left out: events order them.
 Check check_threads_apart(const loop::Program& p, loop::StmtId root);
-/// Every buffer in global memory that the kernel writes and uses stays with its block of the grid. E0412.
+/// Every buffer in global memory that the kernel writes and uses stays with its block of the grid. E0460.
 Check check_blocks_apart(const loop::Program& p, loop::StmtId root);
 
 }  // namespace tecc::compiler

@@ -301,13 +301,14 @@ class Inserter {
       } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block && !l->persistent) {
         barriers += sequence(s, state, insert);  // its iterations run in different blocks of threads
       } else {
+        const bool persistent = l->persistent, has_stages = l->stages != 0;  // the row is another one once something was inserted
         // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
         // that saves a barrier in every round.
         State round;
         sequence(s, round, false);
-        State carried = l->persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : State{};
+        State carried = persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : State{};
         State in = carried, alone = carried;
-        const State before = l->stages ? State{state.all, state.all, 0} : state;  // stages count from the loop that has them
+        const State before = has_stages ? State{state.all, state.all, 0} : state;  // stages count from the loop that has them
         in.merge(before);
         State with = in;
         if (sequence(s, with, false) > sequence(s, alone, false)) {
@@ -318,7 +319,7 @@ class Inserter {
         const bool runs = constant_extent(p_, s).value_or(0) > 0;
         if (runs) state = std::move(in);
         else state.merge(in);
-        if (l->stages) state = {state.all, state.all, 0};
+        if (has_stages) state = {state.all, state.all, 0};
       }
     }
     return barriers;

@@ -190,17 +190,38 @@ Check TileCutter::spread_banks(TensorId t) {
   return st.dims[fast_dim(b)].extent() * bytes_of(b.type) % 32 ? Check(Ok{}) : lay_out_shared(t, b.name);
 }
 
+namespace {
+
+/// The pieces that are registers, in the order in which these lie.
+std::vector<Piece> registers_of(const FragmentLayout& layout) {
+  std::vector<Piece> out;
+  for (const Piece& x : layout)
+    if (x.of == Piece::Of::reg) out.push_back(x);
+  std::sort(out.begin(), out.end(), [](const Piece& a, const Piece& b) { return a.div < b.div; });
+  return out;
+}
+
+/// True if registers that lie as in one lie as in the other, as far as both go: what one execution takes, it takes one behind another.
+bool same_order(const std::vector<Piece>& a, const std::vector<Piece>& b) {
+  const std::size_t common = std::min(a.size(), b.size());
+  for (std::size_t n = 0; n < common; ++n) {
+    if (a[n].dim != b[n].dim || a[n].stride != b[n].stride) return false;
+    const std::vector<Piece>& fewer = a[n].count < b[n].count ? a : b;
+    if (a[n].count != b[n].count && n + 1 < fewer.size()) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
 Check TileCutter::lay_out_registers(TensorId t, FragmentLayout layout, BlockId by) {
+  const std::vector<Piece> registers = registers_of(layout);
   if (const auto known = layouts_.find(t); known != layouts_.end()) {
-    for (int d = 0; d < static_cast<int>(p_[t].shape.size()); ++d)
-      if (!same(pieces_of(known->second, d), pieces_of(layout, d)))
-        return refuse(Code::layout_differs, p_[t].name, p_.block(laid_by_.at(t)).name, p_.block(by).name);
+    bool agree = same_order(registers_of(known->second), registers);
+    for (int d = 0; d < static_cast<int>(p_[t].shape.size()); ++d) agree &= same(pieces_of(known->second, d), pieces_of(layout, d));
+    if (!agree) return refuse(Code::layout_differs, p_[t].name, p_.block(laid_by_.at(t)).name, p_.block(by).name);
     return Ok{};
   }
-  std::vector<Piece> registers;
-  for (const Piece& x : layout)
-    if (x.of == Piece::Of::reg) registers.push_back(x);
-  std::sort(registers.begin(), registers.end(), [](const Piece& a, const Piece& b) { return a.div < b.div; });
   std::vector<Buffer::Fragment> fragment;
   std::int64_t place = 1;  // a dimension may be missing: a row's sum needs no registers for columns
   for (const Piece& x : registers) {

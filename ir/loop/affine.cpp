@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "ir/base/errors.h"
+#include "ir/integer/simplify.h"
 
 namespace tecc::loop {
 namespace {
@@ -12,19 +13,20 @@ namespace {
 constexpr std::int64_t huge = std::int64_t{1} << 56;  // beyond every legal index; sums of a few stay inside i64
 std::int64_t clamp(__int128 v) { return static_cast<std::int64_t>(std::clamp<__int128>(v, -huge, huge)); }
 
-void add_term(Affine& a, VarId v, std::int64_t c) {
-  for (auto it = a.terms.begin(); it != a.terms.end(); ++it)
-    if (it->first == v) {
-      if ((it->second += c) == 0) a.terms.erase(it);
-      return;
-    }
-  if (c) a.terms.push_back({v, c});
-}
-
-Interval times(Interval a, Interval b) {
-  const __int128 c[] = {static_cast<__int128>(a.low) * b.low, static_cast<__int128>(a.low) * b.high,
-                        static_cast<__int128>(a.high) * b.low, static_cast<__int128>(a.high) * b.high};
-  return {clamp(*std::min_element(c, c + 4)), clamp(*std::max_element(c, c + 4))};
+/// a += factor * b; false if a coefficient leaves i64.
+bool add_times(Affine& a, std::int64_t factor, const Affine& b) {
+  const auto add = [&](std::int64_t& to, std::int64_t c) {
+    std::int64_t product;
+    return !__builtin_mul_overflow(factor, c, &product) && !__builtin_add_overflow(to, product, &to);
+  };
+  if (!add(a.constant, b.constant)) return false;
+  for (const auto& [v, c] : b.terms) {
+    auto it = std::find_if(a.terms.begin(), a.terms.end(), [v = v](const auto& t) { return t.first == v; });
+    if (it == a.terms.end()) it = a.terms.insert(it, {v, 0});
+    if (!add(it->second, c)) return false;
+    if (it->second == 0) a.terms.erase(it);
+  }
+  return true;
 }
 
 std::optional<Interval> range_of_var(const Program& p, const Block* b, VarId v) {
@@ -53,23 +55,8 @@ std::optional<Interval> range(const Program& p, const Block* b, const Expr& e) {
       [&](const Binary& x) -> std::optional<Interval> {
         const auto l = range(p, b, x.a), r = range(p, b, x.b);
         if (!l || !r) return std::nullopt;
-        switch (x.op) {
-          case BinOp::add: return Interval{clamp(static_cast<__int128>(l->low) + r->low), clamp(static_cast<__int128>(l->high) + r->high)};
-          case BinOp::sub: return Interval{clamp(static_cast<__int128>(l->low) - r->high), clamp(static_cast<__int128>(l->high) - r->low)};
-          case BinOp::mul: return times(*l, *r);
-          case BinOp::min: return Interval{std::min(l->low, r->low), std::min(l->high, r->high)};
-          case BinOp::max: return Interval{std::max(l->low, r->low), std::max(l->high, r->high)};
-          case BinOp::div: {
-            if (r->low <= 0) return std::nullopt;
-            const std::int64_t c[] = {floor_div(l->low, r->low), floor_div(l->low, r->high), floor_div(l->high, r->low), floor_div(l->high, r->high)};
-            return Interval{*std::min_element(c, c + 4), *std::max_element(c, c + 4)};
-          }
-          case BinOp::mod:
-            if (r->low <= 0) return std::nullopt;
-            if (l->low >= 0 && l->high < r->low) return l;
-            return Interval{0, r->high - 1};
-          default: return std::nullopt;
-        }
+        const auto out = integer::range_of(x.op, {l->low, l->high}, {r->low, r->high});
+        return out ? std::optional(Interval{clamp(out->first), clamp(out->last)}) : std::nullopt;
       },
       [&](const Select& s) -> std::optional<Interval> {
         const auto x = range(p, b, s.then), y = range(p, b, s.otherwise);
@@ -91,24 +78,22 @@ bool is_ceildiv_of(const Expr& extent, const Expr& upper, std::int64_t c) {
 }  // namespace
 
 std::int64_t known_divisor(const Program& p, const Expr& e) {
-  if (const auto c = constant_of(e)) return *c;
-  if (const auto* v = e.as<Var>())
-    if (const auto dim = p.dims.find(v->id); dim != p.dims.end()) return dim->second.multiple_of;
-  if (const auto* x = e.as<Binary>(); x && x->op == BinOp::mul) return known_divisor(p, x->a) * known_divisor(p, x->b);
-  if (const auto* x = e.as<Binary>(); x && (x->op == BinOp::add || x->op == BinOp::sub))
-    return std::gcd(known_divisor(p, x->a), known_divisor(p, x->b));
-  return 1;
+  if (const auto c = constant_of(e)) return std::abs(*c);
+  if (const auto* v = e.as<Var>()) {
+    const auto dim = p.dims.find(v->id);
+    return dim == p.dims.end() ? 1 : dim->second.multiple_of;
+  }
+  const auto* x = e.as<Binary>();
+  return x && integer::transfer_of(x->op) ? integer::multiple_of(x->op, known_divisor(p, x->a), known_divisor(p, x->b)) : 1;
 }
 
 std::optional<Affine> affine_of(const Expr& e) {
   if (const auto* l = e.as<Literal>()) return Affine{l->integer, {}};
   if (const auto* v = e.as<Var>()) return Affine{0, {{v->id, 1}}};
+  const auto times = [](std::int64_t factor, const Affine& b, Affine a = {}) { return add_times(a, factor, b) ? std::optional(std::move(a)) : std::nullopt; };
   if (const auto* u = e.as<Unary>(); u && u->op == UnOp::neg) {
-    auto a = affine_of(u->a);
-    if (!a) return std::nullopt;
-    a->constant = -a->constant;
-    for (auto& [v, c] : a->terms) c = -c;
-    return a;
+    const auto a = affine_of(u->a);
+    return a ? times(-1, *a) : std::nullopt;
   }
   if (const auto* c = e.as<Cast>(); c && e->type == DType::i64 && c->a->type == DType::i64) return affine_of(c->a);
   const auto* x = e.as<Binary>();
@@ -117,16 +102,9 @@ std::optional<Affine> affine_of(const Expr& e) {
   if (!a || !b) return std::nullopt;
   if (x->op == BinOp::mul) {
     if (!b->terms.empty()) std::swap(a, b);
-    if (!b->terms.empty()) return std::nullopt;
-    if (b->constant == 0) return Affine{};
-    a->constant *= b->constant;
-    for (auto& [v, c] : a->terms) c *= b->constant;
-    return a;
+    return b->terms.empty() ? times(b->constant, *a) : std::nullopt;
   }
-  const std::int64_t sign = x->op == BinOp::add ? 1 : -1;
-  a->constant += sign * b->constant;
-  for (const auto& [v, c] : b->terms) add_term(*a, v, sign * c);
-  return a;
+  return times(x->op == BinOp::add ? 1 : -1, *b, *std::move(a));
 }
 
 Interval range_of(const Program& p, LoopId l) {
@@ -139,7 +117,8 @@ Interval range_of(const Program& p, const Digit& d) {
   const Interval l = range_of(p, d.loop);
   std::int64_t low = floor_div(l.low, d.div), high = floor_div(l.high, d.div);
   if (d.mod && !(low >= 0 && high < d.mod)) low = 0, high = d.mod - 1;
-  return times({low, high}, {d.stride, d.stride});
+  const auto times = [&](std::int64_t v) { return clamp(static_cast<__int128>(v) * d.stride); };
+  return d.stride >= 0 ? Interval{times(low), times(high)} : Interval{times(high), times(low)};
 }
 
 Interval range_of(const Program& p, const Binding& b) {
@@ -158,11 +137,10 @@ std::int64_t largest(const Program& p, const Expr& extent) {
   // Ragged extents name iterations of a block or loops; both families are resolved without knowing the block.
   const auto r = range(p, nullptr, extent);
   if (r) return r->high;
-  Expr closed = extent;
   for (std::uint32_t n = 0; n < p.stmts.size(); ++n) {
     if (!p.stmts.has({n})) continue;
     if (const auto* b = p[StmtId{n}].as<Block>())
-      if (const auto r2 = range(p, b, closed)) return r2->high;
+      if (const auto r2 = range(p, b, extent)) return r2->high;
   }
   return huge;
 }
@@ -317,26 +295,20 @@ bool grows_with(const Expr& e, VarId v) {
   }
 }
 
-/// Sums in order, and (c*x + r) / c as x + r/c.
-Expr tidy(const Expr& e) {
-  const auto sum_of = [](const Affine& a, std::int64_t divisor) {
-    Expr out = index_literal(floor_div(a.constant, divisor));
-    Expr terms;
-    for (const auto& [v, c] : a.terms) {
-      const Expr term = var(v) * (c / divisor);
-      terms = terms ? terms + term : term;
-    }
-    return terms ? terms + out : out;
+/// Sums in order, and what the rules on integers make of the rest.
+Expr tidy(const Program& p, const Expr& e) {
+  const auto known = [&](VarId v) -> std::optional<integer::Fact> {
+    const auto r = range_of_var(p, nullptr, v);
+    return r ? std::optional(integer::Fact{{r->low, r->high}, known_divisor(p, var(v))}) : std::nullopt;
   };
-  return rewrite(e, [&](const Expr& x) {
-    if (x->type != DType::i64) return x;
-    if (const auto a = affine_of(x)) return sum_of(*a, 1);
-    const auto* d = x.as<Binary>();
-    const auto c = d && d->op == BinOp::div ? constant_of(d->b) : std::nullopt;
-    const auto a = c && *c > 0 ? affine_of(d->a) : std::nullopt;
-    if (!a || !std::all_of(a->terms.begin(), a->terms.end(), [&](const auto& t) { return t.second % *c == 0; })) return x;
-    return sum_of(*a, *c);
+  const Expr sums = rewrite(e, [&](const Expr& x) {
+    const auto a = x->type == DType::i64 ? affine_of(x) : std::nullopt;
+    if (!a) return x;
+    Expr terms;
+    for (const auto& [v, c] : a->terms) terms = terms ? terms + var(v) * c : var(v) * c;
+    return terms ? terms + a->constant : index_literal(a->constant);
   });
+  return integer::simplify(sums, known);
 }
 
 }  // namespace
@@ -378,7 +350,7 @@ Expr relaxed(const Program& p, const Expr& extent, const std::function<bool(Loop
     else if (grows_with(e, p.loop(l).var)) e = high;
     else e = index_max(low, high);
   }
-  e = tidy(e);
+  e = tidy(p, e);
   const std::int64_t most = largest(p, extent);
   const auto reach = range_of(p, nullptr, e);
   return most < huge && !constant_of(e) && !gone.empty() && !(reach && reach->high <= most) ? index_min(e, index_literal(most)) : e;

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "ir/integer/simplify.h"
 #include "ir/loop/program.h"
 
 namespace tecc::loop {
@@ -26,6 +27,12 @@ void add_stage(Program& p, const te::Lifted& lifted, const te::LiftedStage& stag
   block.name = k[stage.tensor].name;
   block.combiner = stage.reducer;
   Renaming as_iter = dims, as_loop = dims;
+  std::map<VarId, integer::Fact> facts;  // of dims and of the block's iterations
+  for (const auto& [v, r] : p.dims) facts[v] = {{r.min, r.max}, r.multiple_of};
+  const auto known = [&](VarId v) {
+    const auto found = facts.find(v);
+    return found == facts.end() ? std::nullopt : std::optional(found->second);
+  };
   StmtId parent = root;
   const auto add_axis = [&](const Axis& axis, IterKind kind) {
     const std::string& name = k[axis.var].name;
@@ -33,6 +40,7 @@ void add_stage(Program& p, const te::Lifted& lifted, const te::LiftedStage& stag
     as_loop.to[axis.var] = p.loop(loop).var;
     Iter iter{add_var(p, name), kind, 0, as_iter(axis.extent), {{Digit{loop}}, 0}};
     as_iter.to[axis.var] = iter.var;
+    if (const auto n = integer::fact_of(iter.upper, known)) facts[iter.var] = {{0, std::max<__int128>(n->range.last - 1, 0)}};
     block.iters.push_back(std::move(iter));
     block.axes.push_back(loop);
     parent = loop;
@@ -44,7 +52,7 @@ void add_stage(Program& p, const te::Lifted& lifted, const te::LiftedStage& stag
   const std::size_t spatial = block.iters.size();
   for (const Axis& axis : stage.reduce_axes) add_axis(axis, IterKind::reduce);
 
-  const Expr value = as_iter(stage.body);
+  const Expr value = integer::simplify(as_iter(stage.body), known);
   if (stage.reducer == Reducer::argmax || stage.reducer == Reducer::argmin) {
     Buffer best;
     best.name = k[stage.tensor].name + ".value";

@@ -15,7 +15,7 @@ std::uint64_t mixed(std::uint64_t h, std::int64_t x) {  // splitmix64; h first a
 }  // namespace
 
 std::int64_t Machine::value(const Digits& d, const Frame& f, std::int64_t thread) const {
-  std::int64_t sum = d.offset;
+  std::uint64_t sum = static_cast<std::uint64_t>(d.offset);  // wraps: a program that was edited may have any numbers
   for (const Digits::Part& x : d.parts) {
     std::int64_t v = 0;
     switch (x.of) {
@@ -26,9 +26,9 @@ std::int64_t Machine::value(const Digits& d, const Frame& f, std::int64_t thread
     v += x.ahead;
     if (x.div != 1) v = floor_div(v, x.div);
     if (x.mod) v = floor_mod(v, x.mod);
-    sum += v * x.stride;
+    sum += static_cast<std::uint64_t>(v) * static_cast<std::uint64_t>(x.stride);
   }
-  return sum;
+  return static_cast<std::int64_t>(sum);
 }
 
 void Machine::iterations(Thread& t, const Statement& st) {
@@ -77,10 +77,10 @@ std::optional<Machine::Address> Machine::address(const Place& p, Thread& t) {
   tag_of(p, t, a);
   if (failed_) return std::nullopt;
   if (!b.storage) {
-    std::int64_t at = 0;
+    std::uint64_t at = 0;  // means something inside alone
     for (std::size_t d = 0; d < a.rank; ++d) {
       a.inside = a.inside && a.coordinates[d] >= 0 && a.coordinates[d] < info.shape[d];
-      at = at * info.shape[d] + a.coordinates[d];
+      at = at * static_cast<std::uint64_t>(info.shape[d]) + static_cast<std::uint64_t>(a.coordinates[d]);
     }
     a.at = static_cast<std::size_t>(at);
     return a;

@@ -4,6 +4,7 @@
 
 #include <cmath>
 
+#include "ir/integer/simplify.h"
 #include "ir/numeric.h"
 
 namespace tecc::te {
@@ -236,28 +237,12 @@ Result<Expr> Elaborator::fold(BinOp op, const Expr& a, const Expr& b, const Expr
       return truth_literal(*value);
     return at_place(index_literal(*value), e);
   }
-  const auto placed = [&](const Expr& out) { return out->at.file ? out : at_place(out, e); };
-  switch (op) {
-    case BinOp::add:
-      return placed(a + b);
-    case BinOp::sub:
-      return placed(a - b);
-    case BinOp::mul:
-      return placed(a * b);
-    case BinOp::div:
-      return placed(floor_div(a, b));
-    case BinOp::mod:
-      return placed(floor_mod(a, b));
-    case BinOp::min:
-      return placed(index_min(a, b));
-    case BinOp::max:
-      return placed(index_max(a, b));
-    default:
-      return make(Binary{op, a, b}, DType::boolean, e->at);
-  }
+  if (!integer::transfer_of(op)) return make(Binary{op, a, b}, DType::boolean, e->at);
+  const Expr out = integer::folded(op, a, b);
+  return out->at.file ? out : at_place(out, e);
 }
 
-Result<Elaborator::Typed> Elaborator::arithmetic(BinOp op, Typed a, Typed b, const Expr& e) {
+Result<Elaborator::Typed> Elaborator::arithmetic(BinOp op, Typed a, const Typed& b, const Expr& e) {
   const std::string word(symbol(op));
   const auto* source = e.as<Binary>();
   const bool compares = op == BinOp::less || op == BinOp::less_equal || op == BinOp::equal || op == BinOp::not_equal;

@@ -34,7 +34,7 @@ class Elaborator {
   Result<Typed> typed(const Expr& e);
   Result<Typed> unary(const Unary& u, const Expr& e);
   Result<Typed> binary(const Binary& b, const Expr& e);
-  Result<Typed> arithmetic(BinOp op, Typed a, Typed b, const Expr& e);
+  Result<Typed> arithmetic(BinOp op, Typed a, const Typed& b, const Expr& e);
   Result<Typed> logical(const Binary& b, const Expr& e);
   Result<Typed> select(const Select& s, const Expr& e);
   Result<Typed> cast(const Cast& c, const Expr& e);

@@ -247,51 +247,27 @@ std::optional<Range> Prover::range(const Expr& e) const {
   if (const auto* v = e.as<Var>()) {
     for (auto it = entered_.rbegin(); it != entered_.rend(); ++it)
       if (it->first == v->id) return it->second;
-    return Range{INT64_MIN, INT64_MAX};
+    return integer::any_integer;
   }
   if (const auto* s = e.as<Select>()) {
     const auto a = range(s->then), b = range(s->otherwise);
     if (!a || !b) return std::nullopt;
-    return Range{std::min(a->first, b->first), std::max(a->last, b->last)};
+    return integer::hull(*a, *b);
   }
   if (const auto* u = e.as<Unary>()) {
     const auto a = range(u->a);
     if (!a) return std::nullopt;
     const __int128 largest = std::max(a->first < 0 ? -a->first : a->first, a->last < 0 ? -a->last : a->last);
-    if (u->op == UnOp::neg) return checked({-a->last, -a->first});
+    if (u->op == UnOp::neg) return checked(integer::negated(*a));
     if (u->op == UnOp::abs) return checked({0, largest});
     if (u->op == UnOp::square) return largest > INT64_MAX ? std::nullopt : checked({0, largest * largest});
   }
   const auto* b = e.as<Binary>();
-  if (!b) return Range{INT64_MIN, INT64_MAX};
+  if (!b) return integer::any_integer;
   const auto x = range(b->a), y = range(b->b);
   if (!x || !y) return std::nullopt;
-  const auto corners = [&](auto&& f) {
-    const __int128 v[] = {f(x->first, y->first), f(x->first, y->last), f(x->last, y->first), f(x->last, y->last)};
-    return checked({*std::min_element(v, v + 4), *std::max_element(v, v + 4)});
-  };
-  switch (b->op) {
-    case BinOp::add:
-      return checked({x->first + y->first, x->last + y->last});
-    case BinOp::sub:
-      return checked({x->first - y->last, x->last - y->first});
-    case BinOp::mul:
-      return corners([](__int128 p, __int128 q) { return p * q; });
-    case BinOp::min:
-      return Range{std::min(x->first, y->first), std::min(x->last, y->last)};
-    case BinOp::max:
-      return Range{std::max(x->first, y->first), std::max(x->last, y->last)};
-    case BinOp::div:
-      if (y->first <= 0) break;
-      return corners([](__int128 p, __int128 q) { return p >= 0 ? p / q : -((-p + q - 1) / q); });
-    case BinOp::mod:
-      if (y->first <= 0) break;
-      if (x->first >= 0 && x->last < y->first) return *x;
-      return Range{0, y->last - 1};
-    default:
-      break;
-  }
-  return Range{INT64_MIN, INT64_MAX};
+  const auto r = integer::range_of(b->op, *x, *y);
+  return r ? checked(*r) : integer::any_integer;
 }
 
 }  // namespace tecc::te

@@ -1,20 +1,18 @@
 #pragma once
+#include <array>
 #include <map>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "ir/integer/facts.h"
 #include "ir/te/affine.h"
 #include "ir/te/kernel.h"
 
 namespace tecc::te {
 
-/// The values an index expression can have; wider than i64 so that overflow shows.
-struct Range {
-  __int128 first, last;
-  bool fits() const { return first >= INT64_MIN && last <= INT64_MAX; }
-};
+using integer::Range;
 
 /// What is known about axes and runtime dims at one place of a kernel, and proofs from it. Knows sums, products by
 /// constants, floor division and remainder by constants, min, max, select, and products of two variables (i * N + j).
@@ -42,7 +40,7 @@ class Prover {
  private:
   struct Split {  // in one case these facts hold, in the other those
     std::uint32_t variable;
-    std::vector<Affine> cases[2];
+    std::array<std::vector<Affine>, 2> cases;
   };
   std::optional<Affine> form(const Expr& e);
   std::optional<Affine> new_form(const Expr& e);

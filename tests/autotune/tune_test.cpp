@@ -135,6 +135,23 @@ TEST_CASE("tune: E0540 when nothing could be measured, E0511 for a record that d
   CHECK(render(lacks.error()) == "error E0511: the recorded schedule of 'mm' does not apply any more: kernel 'mm' needs 262144 bytes of shared memory > 1024 bytes a block; largest: 'B.shared'; tune again");
 }
 
+TEST_CASE("tune: E0542 a device on which every schedule is refused") {
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  codegen::Target none = h100();
+  none.limits.registers = 0;
+  FakeMeasurer m;
+  TuneOptions o;
+  o.trials = 8;
+  const auto refused = tune(gemm(), none, m, db, o, {}, [] { return false; });
+  REQUIRE(!refused);
+  CHECK(m.measured.empty());
+  const std::string text = render(refused.error());
+  INFO(text);
+  CHECK(text.starts_with("error E0542: no legal schedule of 'mm' for sm_90a was found in "));
+  CHECK(text.find(" attempts; most frequent: E0406 kernel 'mm' keeps ") != std::string::npos);
+}
+
 TEST_CASE("tune: begins with what was fast at neighbouring sizes, of the same expression and types only") {
   const TemporaryFolder folder;
   Database db = require(Database::open(folder.path + "/r.db"));

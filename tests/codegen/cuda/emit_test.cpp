@@ -48,6 +48,12 @@ std::string anonymous(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("cuda: indices are 64 bits wide where a formula is on the way, not only where it ends") {
+  const auto text = [](const char* factor) { return cuda_text(workload(fmt::format("kernel h(X: f32[N]) -> (Y) {{ Y[i: N] = X[i * {} % N] }}", factor), "N=100000"), "sm_90a"); };
+  CHECK(text("30000").find(" * 30000ll)") != std::string::npos);  // up to 3e9
+  CHECK(text("300").find(" * 300)") != std::string::npos);
+}
+
 TEST_CASE("cuda: every case is emitted, the same from two threads") {
   for (const auto& [file, text] : test::cases()) {
     INFO(file);

@@ -55,6 +55,18 @@ TEST_CASE("check_groups: E0408, E0409, E0410, E0411") {
   CHECK(lowering_refused(test::Operator{test::row.text, "N=1..64", "", "bind(Y.i, thread)"}) == "error E0411: loop 'Y.i' is bound to threads but its extent N is no constant");
 }
 
+TEST_CASE("check_groups: E0460 blocks of a grid hand to each other what they add up") {
+  CHECK(lowering_refused(test::Operator{"kernel s(X: f32[M, K]) -> (Y) { a[i: M] = sum[k: K](X[i, k]) Y[i: M - 2] = a[i] + a[i + 2] }", "M=9,K=5", "", "compute_at(a, Y.i)\nbind(Y.i, block)"}) ==
+        "error E0460: blocks of a grid hand 'a' to each other: 'Y' uses what 'a' makes in other iterations of the loops bound to blocks; legal: a kernel of its own for 'a'");
+}
+
+TEST_CASE("choose_instructions: E0422 one register buffer cannot be both operands, whose registers lie in other orders") {
+  CHECK(lowering_refused(test::Operator{"kernel g(A: f16[M, K]) -> (C) { x[i: M, j: M] = sum[k: K](f32(A[i, k]) * f32(A[j, k])) C[i: M, j: M] = f16(x[i, j]) }", "M=32,K=16", "",
+                                        "i0, i1 = split(x.i, 32)\nk0, k1 = split(x.k, 16)\nreorder(i0, k0, i1, x.j, k1)\nset_scope(x, register)\noi, oj = reverse_compute_at(C, i0)\n"
+                                        "as, al = cache_read(x, A, shared, k0)\naf, am = cache_read(x, as, register, k0)\nt = blockize(i1)\ntensorize(t, mma_sync)"}) ==
+        "error E0422: 'A.shared.register' is used in two layouts: by 'x' and by 'x'");
+}
+
 TEST_CASE("place_buffers: E0415 what two kernels use lives in global memory") {
   const char* const wanted =
       "error E0415: 'a' lives in shared memory but is used by 'a' and 'b', which are kernels of their own; legal: set_scope(…, global), or compute_at and "
