@@ -1,10 +1,11 @@
-#include "autotune/tune.h"
+#include "autotune/budget.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <iostream>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "autotune/model/roofline.h"
 #include "autotune/record/workload.h"
@@ -16,6 +17,8 @@ namespace {
 
 using autotune::Progress;
 using autotune::Tuned;
+
+constexpr char between = '\n';  // values of an option that was given several times
 
 struct Options : Input {
   int trials = 128;
@@ -38,7 +41,8 @@ class Display {
     const char* no = std::getenv("NO_COLOR");
     colour_ = terminal_ && !(no && *no);
   }
-  void show(const Progress& p) {
+  /// `task` names the one of several that is measured; empty: there is one.
+  void show(const Progress& p, const std::string& task) {
     const bool last = p.trials >= p.of || p.finals;
     constexpr double pause = 5;  // seconds between plain lines
     if (!terminal_ && !last && p.trials && p.seconds - shown_ < pause) return;
@@ -50,15 +54,15 @@ class Display {
     std::string eta = left > 0 && (fresh > 0 || limit_) ? fmt::format("{}:{:02}", static_cast<int>(left) / 60, static_cast<int>(left) % 60) : "-:--";
     if (p.finals) eta = "finals";
     if (!terminal_) {
-      fmt::print(stderr, "{} of {} trials, {} failed, best {}, left {}\n", p.trials, p.of, p.failed, best, eta);
+      fmt::print(stderr, "{} of {} trials, {} failed, {}best {}, left {}\n", p.trials, p.of, p.failed, task.empty() ? "" : task + ": ", best, eta);
       return;
     }
     constexpr int width = 30;
     const int full = p.of ? std::min(width, width * p.trials / p.of) : width;
     std::string bar;
     for (int n = 0; n < width; ++n) bar += n < full ? "█" : "░";
-    fmt::print(stderr, "\r\033[K{}{}{} {}/{}  {} failed  best {}{}{}  left {}", colour_ ? "\033[36m" : "", bar, colour_ ? "\033[0m" : "", p.trials, p.of,
-               p.failed, colour_ ? "\033[1m" : "", best, colour_ ? "\033[0m" : "", eta);
+    fmt::print(stderr, "\r\033[K{}{}{} {}/{}  {} failed  {}best {}{}{}  left {}", colour_ ? "\033[36m" : "", bar, colour_ ? "\033[0m" : "", p.trials, p.of,
+               p.failed, task.empty() ? "" : task + "  ", colour_ ? "\033[1m" : "", best, colour_ ? "\033[0m" : "", eta);
     std::fflush(stderr);
     drawn_ = true;
   }
@@ -95,28 +99,101 @@ Result<std::shared_ptr<const autotune::Model>> model_for(const Options& o, const
   return model ? std::make_shared<const autotune::Model>(*std::move(model)) : nullptr;
 }
 
+/// What was given several times; an option given once, or not at all, is one.
+std::vector<std::string> each_of(const std::string& joined) {
+  std::vector<std::string> out;
+  std::stringstream lines(joined);
+  for (std::string line; std::getline(lines, line, between);) out.push_back(line);
+  if (out.empty()) out.emplace_back();
+  return out;
+}
+
+/// One kernel with one set of dims.
+struct Task {
+  Loaded loaded;
+  std::unique_ptr<autotune::Measurer> measurer;
+
+  std::string name() const { return loaded.workload.kernel.name + " " + autotune::dims_text(loaded.workload); }
+};
+
+struct Rate {
+  double value, share;  // `share` of the roofline
+  const char* unit;
+  autotune::Roofline roof;
+};
+Rate rate_of(const codegen::Workload& w, const codegen::Target& target, double us) {
+  const autotune::Roofline roof = autotune::roofline(w, target, autotune::measuring_dims(w));
+  return {(roof.memory_bound() ? roof.bytes : roof.operations) / us / 1e3, roof.us() / us, roof.memory_bound() ? "GB/s" : "GFLOP/s", roof};
+}
+
+nlohmann::ordered_json to_json(const Task& task, const codegen::Target& target, const autotune::Database& records, const Tuned& tuned) {
+  const codegen::Workload& w = task.loaded.workload;
+  const Rate rate = rate_of(w, target, tuned.tuned_us);
+  nlohmann::ordered_json j;
+  j["kernel"] = w.kernel.name;
+  j["workload"] = w.hash;
+  j["dims"] = autotune::dims_text(w);
+  j["target"] = autotune::fingerprint(target);
+  j["device"] = task.measurer->device();
+  j["records"] = records.path();
+  if (tuned.untuned_us) j["untuned_us"] = *tuned.untuned_us;
+  j["tuned_us"] = tuned.tuned_us;
+  j["rate"] = rate.value;
+  j["unit"] = rate.unit;
+  j["roofline_us"] = rate.roof.us();
+  j["roofline_share"] = rate.share;
+  j["trials"] = tuned.trials;
+  j["resumed"] = tuned.resumed;
+  j["failed"] = tuned.failed;
+  j["seconds"] = tuned.seconds;
+  j["interrupted"] = tuned.stopped;
+  j["failures"] = to_json(tuned.failures);
+  j["refused"] = to_json(tuned.refused);
+  j["schedule"] = schedule::print(tuned.best, w.naive);
+  return j;
+}
+
+void print(const Task& task, const codegen::Target& target, const Tuned& tuned) {
+  const Rate rate = rate_of(task.loaded.workload, target, tuned.tuned_us);
+  print_clusters("candidates", tuned.failures, tuned.trials);
+  print_clusters("points refused", tuned.refused, tuned.refused_of);
+  fmt::print("{}: untuned {}, tuned {}, {:.1f} {}, {:.1f} % of the roofline ({} trials, {} failed, {:.0f} s{})\n", task.name(), tuned.untuned_us ? time_text(*tuned.untuned_us) : "-",
+             time_text(tuned.tuned_us), rate.value, rate.unit, 100 * rate.share, tuned.trials, tuned.failed, tuned.seconds, tuned.stopped ? ", interrupted" : "");
+}
+
 int run(const Options& o) {
   std::optional<double> limit;
   if (!o.time.empty() && !(limit = seconds_of(o.time))) {
     std::cerr << "--time: '" << o.time << "' is not a time; write for example 60s, 5m or 1h\n";
     return 2;
   }
-  const auto loaded = load(o);
-  if (!loaded) return 1;
   const auto targets = targets_of(o);
   if (!targets) return 1;
   const codegen::Target& target = targets->front();
+  std::vector<Task> tasks;
+  for (const std::string& kernel : each_of(o.kernel))
+    for (const std::string& dims : each_of(o.dims)) {
+      Input one = o;
+      one.kernel = kernel, one.dims = dims;
+      auto loaded = load(one);
+      if (!loaded) return 1;
+      tasks.push_back({*std::move(loaded), nullptr});
+    }
   const auto model = model_for(o, target);
   if (!model) return fail(model.error(), o);
   auto records = autotune::Database::open(o.records.empty() ? autotune::Database::default_path() : o.records);
   if (!records) return fail(records.error(), o);
-  const codegen::Workload& w = loaded->workload;
   autotune::MeasureOptions measure;
   measure.device = o.device;
   measure.seed = o.seed;
   measure.candidate_limit_ms = o.candidate_limit_ms;
-  auto measurer = autotune::make_measurer(w, target, measure);
-  if (!measurer) return fail(measurer.error(), o, &loaded->source);
+  std::vector<autotune::BudgetTask> searches;
+  for (Task& t : tasks) {
+    auto measurer = autotune::make_measurer(t.loaded.workload, target, measure);
+    if (!measurer) return fail(measurer.error(), o, &t.loaded.source);
+    t.measurer = *std::move(measurer);
+  }
+  for (Task& t : tasks) searches.push_back({t.loaded.workload, *t.measurer});
 
   watch_interrupts();
   Display display(limit);
@@ -128,44 +205,25 @@ int run(const Options& o) {
   options.plateau = o.plateau;
   options.enough = o.enough;
   options.model = *model;
-  const auto tuned = autotune::tune(w, target, **measurer, *records, options, [&](const Progress& p) { display.show(p); }, interrupted);
+  std::vector<Progress> each(tasks.size());
+  const auto progress = [&](std::size_t n, const Progress& p) {
+    each[n] = p;
+    Progress all = p;
+    all.trials = all.resumed = all.failed = 0;
+    for (const Progress& x : each) all.trials += x.trials, all.resumed += x.resumed, all.failed += x.failed;
+    display.show(all, tasks.size() > 1 ? tasks[n].name() : "");
+  };
+  const auto tuned = autotune::tune_all(searches, target, *records, options, progress, interrupted);
   display.end();
-  if (!tuned) return fail(tuned.error(), o, &loaded->source);
+  if (!tuned) return fail(tuned.error(), o, &tasks[0].loaded.source);
 
-  const autotune::Roofline roof = autotune::roofline(w, target, autotune::measuring_dims(w));
-  const double rate = roof.memory_bound() ? roof.bytes / tuned->tuned_us / 1e3 : roof.operations / tuned->tuned_us / 1e3;
-  const char* unit = roof.memory_bound() ? "GB/s" : "GFLOP/s";
-  const double share = 100 * roof.us() / tuned->tuned_us;
   if (o.json) {
-    nlohmann::ordered_json j;
-    j["kernel"] = w.kernel.name;
-    j["workload"] = w.hash;
-    j["dims"] = autotune::dims_text(w);
-    j["target"] = autotune::fingerprint(target);
-    j["device"] = (*measurer)->device();
-    j["records"] = records->path();
-    if (tuned->untuned_us) j["untuned_us"] = *tuned->untuned_us;
-    j["tuned_us"] = tuned->tuned_us;
-    j["rate"] = rate;
-    j["unit"] = unit;
-    j["roofline_us"] = roof.us();
-    j["roofline_share"] = share / 100;
-    j["trials"] = tuned->trials;
-    j["resumed"] = tuned->resumed;
-    j["failed"] = tuned->failed;
-    j["seconds"] = tuned->seconds;
-    j["interrupted"] = tuned->stopped;
-    j["failures"] = to_json(tuned->failures);
-    j["refused"] = to_json(tuned->refused);
-    j["schedule"] = schedule::print(tuned->best, w.naive);
-    fmt::print("{}\n", j.dump(2));
+    auto all = nlohmann::ordered_json::array();
+    for (std::size_t n = 0; n < tasks.size(); ++n) all.push_back(to_json(tasks[n], target, *records, (*tuned)[n]));
+    fmt::print("{}\n", (tasks.size() == 1 ? all[0] : nlohmann::ordered_json{{"tasks", all}}).dump(2));
     return 0;
   }
-  print_clusters("candidates", tuned->failures, tuned->trials);
-  print_clusters("points refused", tuned->refused, tuned->refused_of);
-  fmt::print("{} {}: untuned {}, tuned {}, {:.1f} {}, {:.1f} % of the roofline ({} trials, {} failed, {:.0f} s{})\n", w.kernel.name, autotune::dims_text(w),
-             tuned->untuned_us ? time_text(*tuned->untuned_us) : "-", time_text(tuned->tuned_us), rate, unit, share, tuned->trials, tuned->failed,
-             tuned->seconds, tuned->stopped ? ", interrupted" : "");
+  for (std::size_t n = 0; n < tasks.size(); ++n) print(tasks[n], target, (*tuned)[n]);
   return 0;
 }
 
@@ -174,7 +232,9 @@ int run(const Options& o) {
 std::function<int()> add_tune(CLI::App& app) {
   auto o = std::make_shared<Options>();
   add_input(app, *o);
-  app.add_option("--trials", o->trials, "candidates to try, recorded ones of the same seed included")->capture_default_str()->check(CLI::PositiveNumber);
+  app.get_option("--kernel")->join(between)->description("which kernel of a file with several; given several times: all of these");
+  app.get_option("--dims")->join(between)->description("M=4096,N=1..65536:8 (a range is a runtime dim); given several times: a search each, under one budget");
+  app.add_option("--trials", o->trials, "candidates to try, recorded ones of the same seed included; of several searches on average")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--time", o->time, "stop after 60s, 5m, 1h");
   app.add_option("--records", o->records, "the database; default: $XDG_DATA_HOME/tecc/records.db");
   app.add_option("--seed", o->seed, "of the search and of the inputs")->capture_default_str();

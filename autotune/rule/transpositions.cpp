@@ -56,17 +56,18 @@ Check through_shared(Context& c, std::uint32_t s, const Crossing& x) {
   const std::int64_t bytes = bytes_of(c.program()[b.writes[0].buffer].type), most = c.target.vector_bytes / bytes;
   std::vector<std::int64_t> widths;
   for (std::int64_t w = 1; w <= most; w *= 2) widths.push_back(w);
-  const std::int64_t read_tile = c.choose.choose(name + " tile along reads", {16, 32, 64, 128}, bytes <= 2 ? 64 : 32);
-  const std::int64_t write_tile = c.choose.choose(name + " tile along writes", {16, 32, 64, 128}, bytes <= 2 ? 64 : 32);
-  const std::int64_t load = c.choose.choose(name + " load vector", widths, most), store = c.choose.choose(name + " store vector", widths, most);
+  // Where a search begins is what the recorded space of 4-byte elements holds for fastest (benchmarks/spaces).
+  const std::int64_t read_tile = c.choose.choose(name + " tile along reads", {16, 32, 64, 128}, 64);
+  const std::int64_t write_tile = c.choose.choose(name + " tile along writes", {16, 32, 64, 128}, 64);
+  const std::int64_t load = c.choose.choose(name + " load vector", widths, most), store = c.choose.choose(name + " store vector", widths, bytes <= 2 ? most : 1);
   const std::int64_t threads = c.choose.choose(name + " threads", {128, 256, 512}, 256);
-  const std::int64_t pad = c.choose.choose(name + " pad", {0, 1, 2, 4}, std::max<std::int64_t>(1, 4 / bytes));
+  const std::int64_t pad = c.choose.choose(name + " pad", {0, 1, 2, 4}, 2);
   TECC_TRY(const auto r, c.build.add(Split{Builder::axis(stage, x.along_read), {read_tile}}, {"r0", "r1"}));
   TECC_TRY(const auto w, c.build.add(Split{Builder::axis(stage, x.along_write), {write_tile}}, {"w0", "w1"}));
   std::vector<Ref> blocks;
   for (std::size_t a = 0; a < b.iters.size(); ++a)
     if (a != x.along_read && a != x.along_write) blocks.push_back(Builder::axis(stage, a));
-  const bool read_first = c.choose.choose(name + " order", {0, 1}, 0) == 0;  // which neighbours run at the same time
+  const bool read_first = c.choose.choose(name + " order", {0, 1}, 1) == 0;  // which neighbours run at the same time
   blocks.push_back(read_first ? r[0] : w[0]);
   blocks.push_back(read_first ? w[0] : r[0]);
   std::vector<Ref> order = blocks;

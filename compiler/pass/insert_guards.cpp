@@ -141,10 +141,23 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   return guards;
 }
 
+/// True if zeros beyond the edges are counted on: what is made of the buffer is summed up or multiplied somewhere.
+bool counts_zeros(const Program& p, TensorId t) {
+  std::vector<TensorId> made{t};  // of it
+  for (std::size_t n = 0; n < made.size(); ++n)
+    for (BlockId r : readers_of(p, made[n])) {
+      const Block& b = p.block(r);
+      if (b.combiner || (b.tile && b.tile->instruction)) return true;
+      for (const Write& w : b.writes)
+        if (p[w.buffer].scope != Scope::global && std::find(made.begin(), made.end(), w.buffer) == made.end()) made.push_back(w.buffer);
+    }
+  return false;
+}
+
 /// Guards that only spare what nobody sees: they cost the innermost loops more than the work they spare.
 bool drop_idle(Program& p, BlockId id) {
   const Block& b = p.block(id);
-  if (b.guards.empty() || fills_with_zero(p, b) || !keeps_surplus(p, id)) return false;
+  if (b.guards.empty() || (fills_with_zero(p, b) && counts_zeros(p, b.writes[0].buffer)) || !keeps_surplus(p, id)) return false;
   std::vector<Expr> left = b.guards;
   std::erase_if(left, [&](const Expr& condition) {
     const bool picks = std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return i.kind != IterKind::spatial && uses(condition, i.var); });
