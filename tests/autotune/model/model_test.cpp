@@ -17,6 +17,7 @@ Model::Task task(double scale, std::uint64_t seed, std::size_t columns = feature
   for (std::size_t n = 0; n < count; ++n) {
     Model::Row r{std::vector<float>(columns), 0};
     for (float& f : r.features) f = static_cast<float>(rng() % 100);
+    if (columns == feature_count()) r.features[column_of("estimate")] = 1;  // an estimate that knows nothing
     r.us = scale * (10 + r.features[1]);
     out.push_back(std::move(r));
   }
