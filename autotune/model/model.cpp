@@ -12,18 +12,22 @@
 namespace tecc::autotune {
 namespace {
 
-constexpr int rounds = 150;
 // A task teaches with so many candidates at most, drawn at random: those of a thousand would drown those of fifty.
 constexpr std::size_t rows_a_task = 400;
 // Boosting begins at the analytic estimate, whose logarithm weighs so much: of operators that nobody measured it knows more than trees do.
 constexpr float estimate_weight = 2;
 constexpr const char* version_key = "tecc_features";
-// Small data of few operators: every tree sees a third of the features, so that no single one stands for an operator, and adds little.
-// One thread and a fixed seed repeat the same model.
+// Small data: shallow trees. One thread and a fixed seed repeat the same model.
 constexpr std::pair<const char*, const char*> parameters[] = {
-    {"objective", "rank:pairwise"}, {"max_depth", "6"}, {"eta", "0.07"},         {"min_child_weight", "1"}, {"lambda", "1"},
-    {"colsample_bytree", "0.3"},    {"nthread", "1"},   {"tree_method", "hist"}, {"max_bin", "64"},         {"verbosity", "0"},
+    {"objective", "rank:pairwise"}, {"max_depth", "6"},  {"lambda", "1"}, {"nthread", "1"}, {"tree_method", "hist"}, {"max_bin", "64"}, {"verbosity", "0"},
 };
+struct Growth {
+  int rounds;
+  const char *eta, *min_child_weight, *colsample_bytree;
+};
+/// One task is the one that will be asked about: its rows are all there is, and a row in a leaf is allowed. What several tasks teach shall
+/// hold for others: every tree sees a third of the features, so that no few of them stand for an operator, and adds little.
+constexpr Growth of_one{60, "0.2", "0", "1"}, of_several{150, "0.07", "1", "0.3"};
 
 std::string last_words() {
   const std::string words = XGBGetLastError();
@@ -102,9 +106,12 @@ Result<Model> Model::train(const std::vector<Task>& tasks, std::uint64_t seed, c
   BoosterHandle handle = nullptr;
   TECC_CHECK(done(XGBoosterCreate(&m.handle, 1, &handle), "a booster"));
   out.booster_ = owned(handle);
+  const Growth& growth = groups.size() == 1 ? of_one : of_several;
+  for (const auto& [name, value] : {std::pair{"eta", growth.eta}, std::pair{"min_child_weight", growth.min_child_weight}, std::pair{"colsample_bytree", growth.colsample_bytree}})
+    TECC_CHECK(done(XGBoosterSetParam(handle, name, value), name));
   for (const auto& [name, value] : parameters) TECC_CHECK(done(XGBoosterSetParam(handle, name, value), name));
   TECC_CHECK(done(XGBoosterSetParam(handle, "seed", std::to_string(seed % 2147483647).c_str()), "seed"));
-  for (int n = 0; n < rounds; ++n) TECC_CHECK(done(XGBoosterUpdateOneIter(handle, n, m.handle), "a round"));
+  for (int n = 0; n < growth.rounds; ++n) TECC_CHECK(done(XGBoosterUpdateOneIter(handle, n, m.handle), "a round"));
   return out;
 }
 
