@@ -15,9 +15,11 @@
 // tasks of all others and ranks the tasks of that one. The score is TenSet's (Zheng et al., "TenSet: A Large-scale Program
 // Performance Dataset for Learned Tensor Compilers", NeurIPS 2021 Datasets and Benchmarks, section 5): top-k = sum over
 // tasks of the best time / sum over tasks of the best time among the k candidates ranked first; 1 is perfect. Tasks weigh by
-// their time, as there; "mean" is the mean of the tasks' own ratios. Beside the model: the prior, and random order (expected).
+// their time, as there; "mean" is the mean of the tasks' own ratios. Times of the model's choices are means over models of several seeds,
+// which draw other rows and features: one wrong first choice among thousands would decide a sum. Beside the model: the prior, and
+// random order (expected).
 //
-//   tecc_bench_model benchmarks/spaces [MORE ...] [--families] [--json]
+//   tecc_bench_model benchmarks/spaces [MORE ...] [--families] [--seeds 5] [--json]
 //
 // --families is harder than held-out operators: all products of matrices are one (gemm, gemm_tf32, gemm_bias_gelu, ..), and so are
 // attention and its causal form.
@@ -86,10 +88,11 @@ struct Sum {
 int main(int argc, char** argv) {
   CLI::App app{"the model on operators that it has not seen"};
   std::vector<std::string> paths;
-  std::size_t least = 32;
+  std::size_t least = 32, seeds = 5;
   bool json = false, families = false;
   app.add_option("records", paths, "files of `tecc survey` or `tecc records export`, or folders of them")->required();
   app.add_option("--least", least, "tasks with fewer measured candidates teach, and are not scored")->capture_default_str();
+  app.add_option("--seeds", seeds, "models an operator")->check(CLI::PositiveNumber)->capture_default_str();
   app.add_flag("--families", families, "hold out families of kernels: names up to the first '_'");
   app.add_flag("--json", json);
   CLI11_PARSE(app, argc, argv);
@@ -107,10 +110,14 @@ int main(int argc, char** argv) {
     std::vector<Model::Task> others;
     for (std::size_t n = 0; n < tasks.size(); ++n)
       if (op_of(tasks[n]) != op) others.push_back(rows[n]);
-    const auto model = Model::train(others, 0);
-    if (!model) {
-      std::cerr << render(model.error()) << "\n";
-      return 1;
+    std::vector<Model> models;
+    for (std::size_t seed = 0; seed < seeds; ++seed) {
+      auto model = Model::train(others, seed);
+      if (!model) {
+        std::cerr << render(model.error()) << "\n";
+        return 1;
+      }
+      models.push_back(*std::move(model));
     }
     for (std::size_t n = 0; n < tasks.size(); ++n) {
       if (op_of(tasks[n]) != op || rows[n].size() < least) continue;
@@ -119,15 +126,20 @@ int main(int argc, char** argv) {
       std::vector<double> prior;
       for (const auto& e : tasks[n].candidates)
         if (e.us) prior.push_back(e.point.prior_us);
-      const std::vector<float> scores = model->score(asked).or_throw();
-      const Order by_model = sorted(rows[n].size(), [&](std::size_t i) { return scores[i]; });
       const Order by_prior = sorted(rows[n].size(), [&](std::size_t i) { return -prior[i]; });
       double best = rows[n][0].us;
       for (const auto& r : rows[n]) best = std::min(best, r.us);
-      const double m1 = best_of(rows[n], by_model, 1), m5 = best_of(rows[n], by_model, 5), p1 = best_of(rows[n], by_prior, 1), p5 = best_of(rows[n], by_prior, 5);
+      double m1 = 0, m5 = 0, pm = 0;
+      for (const Model& model : models) {
+        const std::vector<float> scores = model.score(asked).or_throw();
+        const Order by_model = sorted(rows[n].size(), [&](std::size_t i) { return scores[i]; });
+        const double share = 1 / static_cast<double>(seeds);
+        m1 += share * best_of(rows[n], by_model, 1), m5 += share * best_of(rows[n], by_model, 5), pm += share * pairs_right(rows[n], by_model);
+      }
+      const double p1 = best_of(rows[n], by_prior, 1), p5 = best_of(rows[n], by_prior, 5);
       const double r1 = random_best(rows[n], 1), r5 = random_best(rows[n], 5);
       model_sum.add(best, m1, m5), prior_sum.add(best, p1, p5), random_sum.add(best, r1, r5);
-      const double pm = pairs_right(rows[n], by_model), pp = pairs_right(rows[n], by_prior);
+      const double pp = pairs_right(rows[n], by_prior);
       table.push_back({{"task", tasks[n].name}, {"operator", op}, {"dims", tasks[n].dims}, {"rows", rows[n].size()}, {"best_us", best},
                        {"model", {best / m1, best / m5}}, {"prior", {best / p1, best / p5}}, {"random", {best / r1, best / r5}}, {"pairs_model", pm}, {"pairs_prior", pp}});
       if (!json)

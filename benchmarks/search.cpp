@@ -23,7 +23,7 @@
 //   prior      the prior's order, nothing learned, without the rules' candidate
 //   random     uniform answers to the rules' questions
 //
-//   tecc_bench_search benchmarks/spaces [--seeds 20] [--trials 128] [--batch 16] [--model-from FILE ...] [--svg FILE] [--json]
+//   tecc_bench_search benchmarks/spaces [--seeds 20] [--trials 128] [--batch 16] [--model-from FILE ...] [--svg FILE] [--ordered] [--json]
 
 using namespace tecc;
 using namespace tecc::autotune;
@@ -90,7 +90,7 @@ int main(int argc, char** argv) {
   std::size_t seeds = 20, trials = 128, batch = 16;
   std::string svg;
   std::optional<double> within;
-  bool json = false;
+  bool ordered = false, json = false;
   app.add_option("spaces", paths, "files of `tecc survey`, or folders of them")->required();
   app.add_option("--seeds", seeds)->check(CLI::PositiveNumber);
   app.add_option("--trials", trials)->check(CLI::PositiveNumber);
@@ -98,6 +98,7 @@ int main(int argc, char** argv) {
   app.add_option("--model-from", model_from, "records of further operators for the model that a search begins with");
   app.add_option("--svg", svg, "draw the curves into this file");
   app.add_option("--within", within, "fail where the median of \"search\" is more than so many % above the best in the end");
+  app.add_flag("--ordered", ordered, "fail where, in the end, the medians of \"search\" or \"cold\" are not below those of \"shuffled\" and \"random\"");
   app.add_flag("--json", json);
   CLI11_PARSE(app, argc, argv);
 
@@ -154,6 +155,10 @@ int main(int argc, char** argv) {
       far = far || (&way == &ways[0] && within && middle.back() > *within);
       panel.curves.push_back({way.name, std::move(middle)});
     }
+    const auto end_of = [&](std::string_view name) {
+      return std::find_if(panel.curves.begin(), panel.curves.end(), [&](const benchmarks::Curve& c) { return c.name == name; })->percent.back();
+    };
+    far = far || (ordered && std::max(end_of("search"), end_of("cold")) >= std::min(end_of("shuffled"), end_of("random")));
     out["tasks"].push_back(row);
     panels.push_back(std::move(panel));
   }

@@ -16,6 +16,17 @@ std::size_t feature_count() {
   return n;
 }
 
+std::size_t column_of(std::string_view feature) {
+  std::size_t n = 1;
+  for (const auto& group : all_features())
+    for (const Feature& f : group) {
+      if (f.name == feature) return n;
+      ++n;
+    }
+  invariant(false, "a feature of this name");
+  return 0;
+}
+
 std::vector<float> features_of(const std::vector<KernelFacts>& kernels) {
   std::vector<float> out{static_cast<float>(kernels.size())};
   for (const auto& group : all_features())

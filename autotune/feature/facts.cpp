@@ -20,6 +20,9 @@ namespace {
 
 constexpr std::int64_t lanes = 32;
 constexpr std::int64_t sector_bytes = 32, bank_bytes = 4, banks = 32;
+constexpr double division_cost = 4;   // operations of a quotient or remainder by a constant
+constexpr double general_cost = 12;   // of an index that is no sum of digits
+constexpr double condition_cost = 2;  // of a comparison and what it selects
 constexpr std::int64_t unrolls_up_to = 16;  // extents that end as straight code, by us or by the compiler behind
 
 /// Values of loops, iteration variables and indices for one thread, everything but the thread number at 0.
@@ -109,6 +112,7 @@ class Kernel {
 
   KernelFacts run() {
     f_.threads = gpu_ ? static_cast<double>(compiler::threads_of(p_, root_)) : 1;
+    if (gpu_) f_.lanes = f_.threads / (lanes * std::ceil(f_.threads / lanes));
     walk_tree(root_, 1, 1, 0);
     for (const auto& [b, blocks] : blocks_at_) f_.blocks = std::max(f_.blocks, blocks);
     totals();
@@ -177,10 +181,47 @@ class Kernel {
     for (const Write& w : b.writes) {
       access(id, b, around, w.buffer, w.index, true, times, all);
       walk(w.value, [&](const Expr& e) {
-        if (const auto* r = e.as<Read>(); r && !r->index.empty()) access(id, b, around, r->tensor, r->index, false, times, all);
+        const auto* r = e.as<Read>();
+        if (!r || r->index.empty()) return true;
+        access(id, b, around, r->tensor, r->index, false, times, all);
+        const std::vector<Expr> conditions = codegen::in_bounds(p_, b, *r);
+        for (const Expr& c : conditions) f_.integer_operations += condition_cost * all / kept(b, around, c);
+        // Straight code asks for all of its elements at once, but for those behind a branch; copies into slots run ahead.
+        if (p_[r->tensor].scope == Scope::global && !p_[r->tensor].by_value && p_[w.buffer].slots <= 1) f_.rounds += conditions.empty() ? times / straight : f_.accesses.back().instructions;
         return true;
       });
     }
+  }
+
+  /// Iterations of straight code for which one answer to a condition does.
+  double kept(const Block& b, const std::vector<LoopId>& around, const Expr& condition) const {
+    double n = 1;
+    for (auto l = around.rbegin(); l != around.rend() && is_straight(*l); ++l)
+      if (!codegen::varies(p_, b, condition, *l)) n *= extent(*l);
+    return n;
+  }
+
+  /// Integer operations that find an element: quotients and remainders that change while serial loops run. What depends on the thread
+  /// and the block alone is found once, a sum goes on from one iteration to the next, and straight code has constants.
+  double addressing(const codegen::Address& a) const {
+    double n = general_cost * static_cast<double>(a.general.size());
+    for (const Digit& d : a.linear.digits) n += radix(d);
+    for (const auto& s : a.symbolic)
+      for (const Digit& d : s.index.digits) n += radix(d);
+    return n;
+  }
+  double radix(const Digit& d) const {
+    const Loop& l = p_.loop(d.loop);
+    const double own = d.div > 1 || d.mod ? division_cost : 0;
+    if (!l.retired) return outside(l) || on_threads(l) || is_straight(d.loop) ? 0 : own;
+    double n = 0;
+    bool moves = false;
+    for (const Digit& made : l.retired->digits) {
+      n += radix(made);
+      const Loop& x = p_.loop(made.loop);
+      moves |= !x.retired && !outside(x) && !on_threads(x) && !is_straight(made.loop);
+    }
+    return n + (moves ? own : 0);
   }
 
   bool is_straight(LoopId l) const {
@@ -270,8 +311,10 @@ class Kernel {
     a.bytes = bytes_of(buffer.type);
     const codegen::Address address = codegen::address_of(p_, id, t, index);
     a.instructions = times;
+    double row = 1;  // elements that straight code reads
     for (auto l = around.rbegin(); l != around.rend() && is_straight(*l); ++l) {
       const std::int64_t n = *constant_extent(p_, *l);
+      if (!codegen::is_uniform(p_, b, address, *l)) row *= static_cast<double>(n);
       if (codegen::is_uniform(p_, b, address, *l)) a.instructions /= static_cast<double>(n);  // once in a register, for all iterations
       else if (p_.loop(*l).kind == LoopKind::vectorized && a.width == 1 && codegen::is_vector(p_, address, *l, n)) {
         // A GPU reads no wider than the pointer's alignment.
@@ -282,12 +325,16 @@ class Kernel {
     }
     if (gpu_) warp(b, address, a);
     footprints(b, buffer, index, a);
-    const double warps = std::max(1.0, all / std::max(times, 1.0) / (gpu_ ? lanes : 1));  // of the kernel, at this statement
+    const double warps = std::max(1.0, all / std::max(times, 1.0) / (gpu_ ? lanes * f_.lanes : 1));  // of the kernel, at this statement
     const double moved = a.instructions * warps * a.sectors * sector_bytes;
     if (a.scope == Scope::shared) f_.shared_bytes_moved += a.instructions * warps * a.sectors * banks * bank_bytes;
     else if (gpu_) (is_write ? f_.global_write_bytes : f_.global_read_bytes) += moved;
     else (is_write ? f_.global_write_bytes : f_.global_read_bytes) += a.instructions * warps * static_cast<double>(a.width * a.bytes);
+    if (gpu_ && a.scope == Scope::global && b.hint == Hint::evict_first) (is_write ? f_.write_once_bytes : f_.read_once_bytes) += moved;
     f_.load_instructions += a.instructions * warps * (gpu_ ? lanes : 1);
+    f_.integer_operations += addressing(address) * a.instructions * warps * (gpu_ ? lanes : 1);
+    constexpr double most_in_flight = 256;  // registers of a thread that wait for memory
+    if (a.scope == Scope::global && !is_write) f_.flight_bytes = std::max(f_.flight_bytes, std::min(row * static_cast<double>(a.bytes), most_in_flight));
     f_.accesses.push_back(a);
   }
 
@@ -352,10 +399,11 @@ class Kernel {
   void occupancy() {
     double values = 0;
     for (TensorId t : private_)
-      if (const auto& s = p_[t].storage) values += static_cast<double>(s->elements * p_[t].slots) * std::max(1.0, static_cast<double>(bytes_of(p_[t].type)) / 4);
+      if (const auto& s = p_[t].storage) values += std::ceil(static_cast<double>(s->elements * p_[t].slots * bytes_of(p_[t].type)) / 4);  // narrow ones are packed
     constexpr double addresses = 24;  // what kernels use besides the data they keep
     f_.values = values;
-    f_.registers = std::min(255.0, values + addresses);
+    const double most = gpu_ ? std::min(255.0, static_cast<double>(target_.registers_per_sm) / std::max(f_.threads, 1.0)) : 255.0;
+    f_.registers = std::min(most, values + addresses);
     f_.roles = static_cast<double>(p_.roles.size());
     constexpr double warpgroup = 128;
     if (f_.tensor_operations > 0) f_.consumers = std::max(1.0, f_.threads / warpgroup - (p_.roles.empty() ? 0 : 1));
@@ -381,6 +429,7 @@ class Kernel {
       registers = f_.registers = 0;
       for (const WarpRole& r : p_.roles) registers += static_cast<double>(r.warpgroups * 128 * r.registers), f_.registers = std::max(f_.registers, static_cast<double>(r.registers));
     }
+    f_.spilled = std::max(0.0, values + addresses - f_.registers);
     fit = std::min(fit, std::floor(static_cast<double>(target_.registers_per_sm) / std::max(registers, 1.0)));
     f_.blocks_per_sm = std::max(fit, 1.0);
     f_.warps_per_sm = std::min(f_.blocks_per_sm, std::ceil(f_.blocks / sms)) * warps;

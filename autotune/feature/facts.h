@@ -45,10 +45,15 @@ struct KernelFacts {
   std::vector<AccessFacts> accesses;
   double global_read_bytes = 0, global_write_bytes = 0;  // between SMs and L2, whole sectors
   double shared_bytes_moved = 0;                         // bank conflicts count as more bytes
+  double rounds = 0;                                     // of reads from memory that a thread makes one after the other
+  double read_once_bytes = 0, write_once_bytes = 0;      // of these, with the hint that nothing reads them again
   double footprint_bytes = 0, block_bytes = 0;           // that differ: in the kernel; in one block times blocks
   double load_instructions = 0;                          // of all threads
+  double flight_bytes = 0;                               // that a thread reads from memory before it needs the first of them
   // Occupancy
   double shared_bytes = 0, registers = 0;      // a block; a thread, estimated
+  double spilled = 0;                          // values of a thread that find no register
+  double lanes = 1;                            // of a warp, the share that has a thread
   double blocks_per_sm = 1, warps_per_sm = 1;  // at a time
   double waves = 1, last_wave = 1;             // last_wave: share of the device that the last one fills
   double independent = 1;                      // sums that a thread keeps apart: parallelism within it

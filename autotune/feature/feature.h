@@ -7,7 +7,7 @@
 namespace tecc::autotune {
 
 /// Raised whenever a row is added, removed or computed in another way: models and records name it.
-constexpr int features_version = 3;
+constexpr int features_version = 4;
 
 /// How a number of each kernel becomes one of the candidate.
 enum class Fold : std::uint8_t { sum, largest };
@@ -35,5 +35,7 @@ std::span<const std::span<const Feature>> all_features();
 /// One number a feature, always the same count and order.
 std::vector<float> features_of(const std::vector<KernelFacts>& kernels);
 std::size_t feature_count();
+/// Where a feature of this name stands in a row.
+std::size_t column_of(std::string_view feature);
 
 }  // namespace tecc::autotune

@@ -15,6 +15,8 @@ constexpr Feature rows[] = {
     {"tensor_intensity", "operations per byte of shared memory", 0, 1e4, Fold::largest, Scale::plain, [](const K& k) { return k.tensor_operations / std::max(k.tensor_shared_bytes, 1.0); }},
     {"tensor_width", "columns", 0, 256, Fold::largest, Scale::plain, [](const K& k) { return k.tensor_width; }},
     {"bulk_bytes", "bytes", 0, 1e13, Fold::sum, Scale::log, [](const K& k) { return k.bulk_bytes; }},
+    {"bulk_reread", "times", 0, 1e6, Fold::largest, Scale::log, [](const K& k) { return k.bulk_bytes / std::max(k.footprint_bytes, 1.0); }},
+    {"beside_tensor", "operations per operation of the matrix unit", 0, 1e3, Fold::largest, Scale::log, [](const K& k) { return k.tensor_operations > 0 ? (k.float_operations + k.functions) / k.tensor_operations : 0; }},
     {"bulk_intensity", "operations per byte", 0, 1e4, Fold::largest, Scale::plain, [](const K& k) { return k.tensor_operations / std::max(k.bulk_bytes, 1.0); }},
     {"slots", "slots", 0, 16, Fold::largest, Scale::plain, [](const K& k) { return k.slots; }},
     {"cluster", "blocks", 1, 16, Fold::largest, Scale::plain, [](const K& k) { return k.cluster; }},

@@ -8,15 +8,15 @@
 namespace tecc::autotune {
 
 /// Boosted trees that learn to rank (XGBoost, rank:pairwise): pairs of measured candidates of one task say which of the two is
-/// faster. The label of a row is its throughput relative to the task's best. A larger score is a better candidate; scores of
-/// two tasks do not compare.
+/// faster. The label of a row is its throughput relative to the task's best. Trees correct the analytic estimate (a
+/// feature), where boosting begins. A larger score is a better candidate; scores of two tasks do not compare.
 class Model {
  public:
   using Row = Scorer::Row;
   using Task = std::vector<Row>;  // all measured with one workload on one device
 
-  /// Trained on top of `base`, where given: the trees learn what its scores get wrong. The same rows and seed give the
-  /// same model. E0532 without a task of two rows or more, E0541.
+  /// Trained on top of `base`, where given: the trees learn what its scores get wrong. A task of many rows teaches with some
+  /// hundred of them, drawn by the seed. The same rows and seed give the same model. E0532 without a task of two rows or more, E0541.
   static Result<Model> train(const std::vector<Task>& tasks, std::uint64_t seed, const Model* base = nullptr);
   /// One score a row of features, all of length columns(); `base` as it was trained. E0541.
   Result<std::vector<float>> score(const std::vector<const std::vector<float>*>& rows, const Model* base = nullptr) const;

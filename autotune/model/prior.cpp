@@ -13,11 +13,15 @@ constexpr double function_cost = 8;        // exp, division, square root in term
 constexpr double issue_a_clock = 4;        // warp instructions an SM
 constexpr double lanes_a_clock = 128;      // f32 lanes of an SM
 constexpr double barrier_clocks = 40;
-constexpr double spill_cost = 4;           // a register too many is a round trip to memory
+constexpr double spill_cost = 4;           // a value without a register is a round trip to memory
+constexpr double schedulers = 4;           // of an SM, each with warps of its own
 constexpr double bulk_over_memory = 3;     // bandwidth of bulk copies out of L2 in terms of memory's
 constexpr double fill_clocks = 1500;       // until the first tile has come
 constexpr double drain_clocks = 800;       // after the last product of a tile
 constexpr double enough_warps = 16;        // an SM with so many hides most latencies; sums kept apart help as well
+constexpr double most_apart = 4;           // up to as good as so many warps
+constexpr double latency_clocks = 300;     // of a read from L2
+constexpr double flight_bytes = 16384;     // an SM's share of bandwidth times latency (Little's law)
 
 Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const auto sms = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
@@ -26,11 +30,13 @@ Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const double busiest = std::ceil(k.blocks / sms) / k.blocks;
   const double multiply_adds = k.float_operations - std::min(k.products, k.float_operations / 2);
   const double instructions = (multiply_adds + k.integer_operations + k.casts + k.selects + function_cost * k.functions + 1.5 * k.load_instructions) / 32;
-  const double issue = instructions * busiest / issue_a_clock;
+  const double idle = std::max(1.0, schedulers / k.warps_per_sm) / k.lanes;  // schedulers without a warp, lanes without a thread
+  const double issue = instructions * busiest * idle / issue_a_clock;
   const double shared = k.shared_bytes_moved * busiest / shared_bytes_a_clock;
   const double barriers = k.barriers * barrier_clocks * std::ceil(k.blocks / (sms * k.blocks_per_sm));
-  const double hidden = std::min(1.0, k.warps_per_sm * std::sqrt(std::max(k.independent, 1.0)) / enough_warps);
-  const double spills = k.registers >= 255 && k.roles == 0 ? spill_cost : 1;
+  const double hidden = std::min(1.0, k.warps_per_sm * std::min(std::sqrt(std::max(k.independent, 1.0)), most_apart) / enough_warps);
+  const double spills = 1 + spill_cost * std::min(1.0, k.spilled / std::max(k.registers, 1.0));
+  const double waiting_us = k.rounds * latency_clocks * k.waves / clocks_a_us;  // of one thread; blocks of other waves come after
   // Matrix instructions: the slower of products and operands out of shared memory, and what a tile costs before and after them.
   const double tensor_rate = t.tensor_tflops * 1e6 / sms * 2 / std::max(k.element_bytes, 1.0) / clocks_a_us;  // operations a clock
   double tensor = 0;
@@ -52,11 +58,11 @@ Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const double cached = k.footprint_bytes <= static_cast<double>(t.l2_bytes) ? 0.0 : 0.3;
   const double fetched = std::max(k.footprint_bytes, std::min(moved, k.footprint_bytes + cached * std::max(0.0, k.block_bytes - k.footprint_bytes)));
   const double cached_us = std::max(moved / (bandwidth * l2_over_memory), k.bulk_bytes / (bandwidth * bulk_over_memory));
-  const double asynchronous = k.roles > 0 ? 1.0 : hidden;
+  const double asynchronous = k.roles > 0 ? 1.0 : std::min(1.0, k.warps_per_sm * 32 * k.lanes * k.flight_bytes / flight_bytes);
   const double memory_us = std::max(fetched / bandwidth, cached_us) / (0.2 + 0.8 * filled) / (0.5 + 0.5 * asynchronous);
   const double peak_us = std::max(k.tensor_operations / std::max(tensor_rate * sms, 1.0), (k.float_operations + k.functions) / (2 * lanes_a_clock * sms)) / clocks_a_us;
   return {tensor / clocks_a_us, issue / clocks_a_us, shared / clocks_a_us, memory_us,
-          launch_us + std::max(busy_us, memory_us) + 0.2 * std::min(busy_us, memory_us), launch_us + std::max(peak_us, k.footprint_bytes / bandwidth)};
+          launch_us + std::max({busy_us, memory_us, waiting_us}) + 0.2 * std::min(std::max(busy_us, waiting_us), memory_us), launch_us + std::max(peak_us, k.footprint_bytes / bandwidth)};
 }
 
 Estimate on_cpu(const KernelFacts& k, const codegen::Target& t) {

@@ -54,6 +54,7 @@ class KernelEmitter {
   // The block whose text is being printed.
   BlockId block_{};
   std::optional<Block::Ahead> ahead_;
+  std::set<LoopId> placed_;  // of a tile: retired loops that are declared around its instruction
   std::map<const ExprNode*, std::string> lanes_;  // reads replaced by a vector's lane
 
   void line(const std::string& text) { out_ += std::string(2 * static_cast<std::size_t>(depth_), ' ') + text + "\n"; }

@@ -60,6 +60,9 @@ void KernelEmitter::tile_loops(StmtId s, BlockId id) {
     line("}");
     return;
   }
+  // Loops that were split where radices do not line up place the tile as others do; those that run within the instruction stand at their first iteration.
+  placed_.clear();
+  for (const Iter& i : b.iters) declare_retired(at_zero(p_, normal(p_, i.binding), atom_loops(id)), placed_);
   switch (b.tile->via) {
     case Via::wgmma: return product(id);
     case Via::mma_sync: return warp_product(id);
@@ -148,7 +151,7 @@ void KernelEmitter::store_matrix(BlockId id) {
   if (transposed) std::swap(row, column);
   line(fmt::format("const int {} = {};", loop_var(t), *constant_extent(p_, t) < threads_ ? fmt::format("tid % {}", *constant_extent(p_, t)) : std::string("tid")));
   line(fmt::format("tecc_vec<{}, 8> tecc_w;", memory_type(to.type)));
-  std::set<LoopId> retired;
+  std::set<LoopId> retired = placed_;
   std::size_t opened = 0;
   for (std::size_t n = 1; n < atom.size(); ++n, ++opened) {
     line("#pragma unroll");

@@ -129,7 +129,7 @@ void KernelEmitter::copy_async(BlockId id) {
       return true;
     });
   for (LoopId l : atom) line(fmt::format("const {} {} = 0;", index_type(), loop_var(l)));  // the first element stands for all
-  std::set<LoopId> retired;
+  std::set<LoopId> retired = placed_;
   for (const Iter& i : b.iters) {
     const bool named = !end.empty() || std::any_of(conditions.begin(), conditions.end(), [&](const Expr& c) { return uses(c, i.var); });
     if (!named && far.general.empty()) continue;

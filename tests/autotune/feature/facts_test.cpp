@@ -50,6 +50,42 @@ TEST_CASE("facts: an elementwise kernel, worked by hand") {
   CHECK(k[0].waves == 1);
 }
 
+TEST_CASE("facts: half a warp, reads in a row and one after the other, hints") {
+  const auto w = workload("kernel sums(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j]) }", "M=64,N=1024");
+  const std::string threads = "i0, i1 = split(Y.i, 16)\nbind(i0, block)\nbind(i1, thread)\nj0, j1 = split(Y.j, 8)\n";
+  const auto k = facts(w, threads + "unroll(j1)\n");
+  CHECK(k[0].lanes == 0.5);
+  CHECK(k[0].rounds == 128);       // of eight reads each
+  CHECK(k[0].flight_bytes == 32);
+  CHECK(k[0].spilled == 0);
+  CHECK(k[0].read_once_bytes == 0);
+  const auto hinted = facts(w, threads + "unroll(j1)\ncache_hint(Y, evict_first)\n");
+  CHECK(hinted[0].read_once_bytes == hinted[0].global_read_bytes);
+  // 32 threads have all lanes: the same work in half of the warps.
+  const auto full = facts(w, "i0, i1 = split(Y.i, 32)\nbind(i0, block)\nbind(i1, thread)\nj0, j1 = split(Y.j, 8)\nunroll(j1)\n");
+  CHECK(full[0].lanes == 1);
+  CHECK(full[0].estimate.issue_us < k[0].estimate.issue_us);
+}
+
+TEST_CASE("facts: a read behind a condition waits for itself") {
+  const auto inside = workload("kernel c(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j]) }", "M=64,N=1024");
+  const auto maybe = workload("kernel c(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j - 1] else 0) }", "M=64,N=1024");
+  const std::string schedule = "i0, i1 = split(Y.i, 32)\nbind(i0, block)\nbind(i1, thread)\nj0, j1 = split(Y.j, 8)\nunroll(j1)\n";
+  CHECK(facts(inside, schedule)[0].rounds == 128);
+  CHECK(facts(maybe, schedule)[0].rounds == 1024);
+  CHECK(facts(maybe, schedule)[0].integer_operations > facts(inside, schedule)[0].integer_operations);
+}
+
+TEST_CASE("facts: sums that find no register are spilled") {
+  const auto w = workload("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }", "M=512,N=512,K=64");
+  const auto tile = [&](int rows) {
+    const std::string r = std::to_string(rows);
+    return facts(w, "i0, i1 = split(C.i, " + r + ")\nj0, j1 = split(C.j, 16)\nreorder(i0, j0, C.k, i1, j1)\ncs, cl = cache_write(C, C, local, at=j0)\nbind(i0, block)\nbind(j0, thread)\n");
+  };
+  CHECK(tile(4)[0].spilled == 0);
+  CHECK(tile(32)[0].spilled == 512 + 24 - 255);
+}
+
 TEST_CASE("facts: a transposed read touches a sector a thread") {
   const auto w = workload("kernel t(X: f32[N, M]) -> (Y) { Y[i: M, j: N] = X[j, i] }", "M=64,N=64");
   const auto k = facts(w, "bind(Y.i, block)\nbind(Y.j, thread)\n");

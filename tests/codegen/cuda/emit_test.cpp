@@ -116,6 +116,23 @@ specialize([role([al, bl], warpgroups=1, registers={}), role([t, cl], warpgroups
   if (nvrtc_available()) CHECK((compile(two.source, "g", "sm_90a") ? "" : "refused") == std::string());
 }
 
+TEST_CASE("cuda: a window's box is placed by a loop that a cluster cut where its radices do not line up") {
+  // 7 boxes along q, pairs of blocks: the fused loop over the boxes is gone, and q, p and n are digits of it.
+  const test::Operator op{R"(kernel conv(X: f16[N, H, W, C], F: f16[O, R, S, C]) -> (Y) {
+  Y[n: N, p: H, q: W, o: O] = sum[r: R, s: S, c: C](f32(X[n, p + r - 1, q + s - 1, c] else 0) * f32(F[o, r, s, c])) })",
+                          "N=32,H=14,W=14,C=64,O=64,R=3,S=3", "", R"(k0, k1 = split(Y.c, 32);  j0, j1 = split(Y.o, 16);  c_0, c_1 = split(Y.n, 16);  d_0, d_1 = split(Y.p, 8);  e_0, e_1 = split(Y.q, 2)
+reorder([c_0, d_0, e_0, j0, Y.r, Y.s, k0, c_1, d_1, e_1, j1, k1]);  i0 = fuse(c_0, d_0);  i0_ = fuse(i0, e_0);  k0_ = fuse(Y.r, Y.s);  k0__ = fuse(k0_, k0)
+i1 = fuse(c_1, d_1);  i1_ = fuse(i1, e_1);  w, i2 = split(i1_, 128);  bind(w, warpgroup);  cs, cl = cache_write(Y, Y, register, at=j0);  v, o = split(cl.0, 8);  bind(v, warpgroup)
+as, al = cache_read(Y, X, shared, k0__);  bs, bl = cache_read(Y, F, shared, k0__);  t = blockize(i2);  tensorize(t, wgmma);  copy_with([al, bl], bulk_tensor)
+x_0 = pipeline(k0__, [as, bs]);  ranks, rank = cluster(i0_, 2);  bind([ranks, j0], block);  specialize([role([al, bl], registers=32), role([t, cl], warpgroups=2, registers=104)]))"};
+  const std::string text = test::require(codegen::cuda::emit(test::require(test::try_lower(op)))).source;
+  const std::size_t declared = text.find("const int n0_p0_q0 = "), used = text.find("(n0_p0_q0 % 7) * 2");
+  CHECK(declared != std::string::npos);
+  CHECK(used != std::string::npos);
+  CHECK(declared < used);
+  if (nvrtc_available()) CHECK((compile(text, "conv", "sm_90a") ? "" : "refused") == std::string());
+}
+
 TEST_CASE("cuda: names, the order of independent stages and hidden reductions do not change the code") {
   const std::string plain =
       "kernel f(A: f32[M, K], B: f32[N, K], b: f32[N]) -> (C, S) { x[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) C[i: M, j: N] = max(x[i, j] + b[j], 0) "
