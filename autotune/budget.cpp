@@ -18,7 +18,10 @@ double gain(const Share& s) {
   constexpr std::size_t recent = 2;
   const double earlier = s.best_us.size() > recent ? s.best_us[s.best_us.size() - 1 - recent] : s.best_us.front();
   const double spared = earlier == never ? best : (earlier - best) / static_cast<double>(std::min(recent, s.best_us.size()));
-  const double hoped = std::max(0.0, std::min(best / batches, best - s.bound_us));
+  // Each batch that found nothing makes the next one less likely to.
+  const auto first_best = std::find_if(s.best_us.begin(), s.best_us.end(), [&](double us) { return us == best; });
+  const auto idle = static_cast<double>(s.best_us.end() - first_best);
+  const double hoped = std::max(0.0, std::min(best / batches / idle, best - s.bound_us));
   constexpr double trust = 0.5;  // of what was seen, against what may come
   return (trust * spared + (1 - trust) * hoped) / std::max(s.seconds / batches, 1e-6);
 }

@@ -14,8 +14,9 @@ struct Share {
   bool done = false;            // nothing is left to try
 };
 
-/// The search whose next batch should spare the most time a second spent: what its last batches spared, averaged with what there is at
-/// most to spare, best / batches or down to the bound (after Zheng et al., "Ansor", OSDI 2020, section 6.2, with seconds instead of trials).
+/// The search whose next batch should spare the most time a second spent: what its last batches spared, averaged with what one may hope
+/// for: best / batches, less after batches that found nothing, and not below the bound (after Zheng et al., "Ansor", OSDI 2020, section 6.2,
+/// with seconds instead of trials).
 /// First each gets a batch. nullopt when all are done.
 std::optional<std::size_t> next_share(std::span<const Share> shares);
 

@@ -16,15 +16,29 @@ bool is_of_threads(const Program& p, TensorId t) { return p[t].scope == Scope::l
 
 bool same_values(const std::vector<Expr>& a, const std::vector<Expr>& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_value); }
 
-/// Holds zeros outside of the tensor: copies filled it with them, or statements that leave nothing out copied it from there.
+/// What the statement copies, element by element and with nothing left out, into memory of the thread block.
+std::optional<TensorId> copied(const Program& p, const Block& b) {
+  if (b.combiner || b.writes.size() != 1 || !b.guards.empty()) return std::nullopt;
+  const Write& w = b.writes[0];
+  const auto* from = w.value.as<Read>();
+  const bool same = from && !from->otherwise && same_values(from->index, w.index) && same_values(p[from->tensor].shape, p[w.buffer].shape);
+  return same && p[w.buffer].scope != Scope::global ? std::optional(from->tensor) : std::nullopt;
+}
+
+/// Holds zeros outside of the tensor: copies filled it with them, or statements that leave nothing out copied it from such a buffer.
 bool filled_with_zeros(const Program& p, TensorId t) {
-  const std::vector<BlockId> writers = writers_of(p, t);
-  return !writers.empty() && std::all_of(writers.begin(), writers.end(), [&](BlockId w) {
-    const Block& b = p.block(w);
-    if (fills(p, b)) return true;
-    const auto* from = b.combiner || b.writes.size() != 1 ? nullptr : b.writes[0].value.as<Read>();
-    return from && !from->otherwise && p[t].scope != Scope::global && b.guards.empty() && same_values(from->index, b.writes[0].index) && same_values(p[from->tensor].shape, p[t].shape) && filled_with_zeros(p, from->tensor);
-  });
+  std::vector<TensorId> all{t};  // that must hold zeros, each once: running values are copied in circles
+  for (std::size_t n = 0; n < all.size(); ++n) {
+    const std::vector<BlockId> writers = writers_of(p, all[n]);
+    if (writers.empty()) return false;
+    for (BlockId w : writers) {
+      if (fills(p, p.block(w))) continue;
+      const auto from = copied(p, p.block(w));
+      if (!from) return false;
+      if (std::find(all.begin(), all.end(), *from) == all.end()) all.push_back(*from);
+    }
+  }
+  return true;
 }
 
 /// True if matrix instructions multiply what the block writes.
