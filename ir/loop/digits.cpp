@@ -1,6 +1,7 @@
 #include "ir/loop/digits.h"
 
 #include <algorithm>
+#include <optional>
 
 namespace tecc::loop {
 
@@ -28,7 +29,26 @@ bool distinct(const Program& p, std::vector<Digit> digits) {
   return true;
 }
 
-bool tell(const Program& p, const std::vector<Digit>& digits, LoopId l) {
+namespace {
+
+/// A retired loop of which one loop is all that varies is that loop.
+LoopId resolved(const Program& p, LoopId l) {
+  const auto& retired = p.loop(l).retired;
+  if (!retired || retired->offset != 0) return l;
+  std::optional<LoopId> one;
+  for (const Digit& d : retired->digits) {
+    if (range_of(p, d) == Interval{0, 0}) continue;
+    if (one || d.div != 1 || d.mod != 0 || d.stride != 1) return l;
+    one = d.loop;
+  }
+  return one ? resolved(p, *one) : l;
+}
+
+}  // namespace
+
+bool tell(const Program& p, const std::vector<Digit>& named, LoopId l) {
+  std::vector<Digit> digits = named;
+  for (Digit& d : digits) d.loop = resolved(p, d.loop);
   __int128 known = 1;  // l % known follows from the digits so far
   std::vector<Digit> own;
   for (const Digit& d : digits)
