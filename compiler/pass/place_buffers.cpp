@@ -47,12 +47,14 @@ std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
   return out;
 }
 
-/// The scan across threads that leaves its results in the buffer; blocks alone do not show where it is used.
-std::optional<StmtId> scan_of(const Program& p, TensorId buffer) {
-  if (p[buffer].scope != Scope::local || !p[buffer].shape.empty()) return std::nullopt;
-  for (std::uint32_t n = 0; n < p.stmts.size(); ++n)
-    if (p.stmts.has({n}))
-      if (const auto* c = p[StmtId{n}].as<Combine>(); c && c->scan && (c->scan->before == buffer || c->scan->carry == buffer)) return StmtId{n};
+/// The statement that combines what threads hold in the buffer, or leaves its results there; blocks alone do not show where it is used.
+std::optional<StmtId> combine_of(const Program& p, TensorId buffer) {
+  if (p[buffer].scope != Scope::local) return std::nullopt;
+  for (std::uint32_t n = 0; n < p.stmts.size(); ++n) {
+    const auto* c = p.stmts.has({n}) ? p[StmtId{n}].as<Combine>() : nullptr;
+    if (!c) continue;
+    if (std::find(c->buffers.begin(), c->buffers.end(), buffer) != c->buffers.end() || (c->scan && (c->scan->before == buffer || c->scan->carry == buffer))) return StmtId{n};
+  }
   return std::nullopt;
 }
 
@@ -60,7 +62,7 @@ std::optional<StmtId> scan_of(const Program& p, TensorId buffer) {
 StmtId home_of(const Program& p, TensorId buffer, const std::vector<Access>& accesses) {
   StmtId at = accesses[0].block;
   for (const Access& a : accesses) at = common_ancestor(p, at, a.block);
-  if (const auto scan = scan_of(p, buffer)) at = common_ancestor(p, at, *scan);
+  if (const auto combined = combine_of(p, buffer)) at = common_ancestor(p, at, *combined);
   if (p[at].as<Block>()) at = p[at].parent;
   for (const Access& a : accesses)
     for (LoopId l : loops_around(p, a.block))

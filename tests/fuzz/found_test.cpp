@@ -395,3 +395,8 @@ TEST_CASE("guards: zeros from beyond the tensor have no place where a buffer is 
   const test::Subject rows{"kernel r(X: f32[M, M]) -> (s) { s[j: M] = max[i: M](X[i, j]) }", "M=3"};
   test::check_simulated(rows.with("f = fuse(s.j, s.i)\na, b, c = split(f, [2, 2])\nreorder([b, a, c])\nd, e = split(b, 1)\nreorder([a, c, e])\ng = fuse(a, c)\nh, l = cache_read(s, X, local, g)\nsplit(l.1, [2, 3])"));
 }
+
+TEST_CASE("cross_thread_reduce: the values of several rows live as long as their positions") {
+  const test::Subject places{"kernel p(X: f32[N, N]) -> (t) { s[i: N] = f32(argmax[j: N](X[i, j])) t[i: N] = s[i] }", "N=2"};
+  test::check_simulated(places.with("a, b = split(t.i, 2)\nc, d = compute_at(s.argmax, a)\ncross_thread_reduce(s.argmax, a)\nbind(d, thread)"));
+}
