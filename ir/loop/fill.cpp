@@ -9,9 +9,14 @@ bool holds_surplus(const Program& p, const Block& b, TensorId t, const std::vect
   if (!storage) return false;
   for (std::size_t d = 0; d < index.size(); ++d) {
     const Storage::Dimension& place = storage->dims[d];
-    if (place.relative) continue;  // sized by the loops
     const auto affine = affine_of(index[d]);
     const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+    if (b.ahead && b.ahead->by > 0 && (!binding || depends_on(p, *binding, b.ahead->loop))) {
+      // The copies of the iteration behind the last: they have a place where the loop holds still for the buffer.
+      const bool still = p[t].slot_loop == b.ahead->loop || is_inside(p, storage->at, b.ahead->loop);
+      if (!place.relative || !still) return false;
+    }
+    if (place.relative) continue;  // sized by the loops
     if (!binding) return false;
     const Interval reach = range_of(p, *binding);
     if (reach.low < place.origin || reach.high - place.origin >= place.extent()) return false;

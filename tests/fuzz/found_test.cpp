@@ -395,3 +395,23 @@ TEST_CASE("guards: zeros from beyond the tensor have no place where a buffer is 
   const test::Subject rows{"kernel r(X: f32[M, M]) -> (s) { s[j: M] = max[i: M](X[i, j]) }", "M=3"};
   test::check_simulated(rows.with("f = fuse(s.j, s.i)\na, b, c = split(f, [2, 2])\nreorder([b, a, c])\nd, e = split(b, 1)\nreorder([a, c, e])\ng = fuse(a, c)\nh, l = cache_read(s, X, local, g)\nsplit(l.1, [2, 3])"));
 }
+
+TEST_CASE("a private copy of a thread's element is read from there on, where other threads' elements lie") {
+  const test::Subject row{"kernel r(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = max(X[i, j], 0) }", "M=1,N=3"};
+  const std::string copies = "j0, j1, j2 = split(Y.j, [2, 1])\nsplit(j2, 2)\na, l = cache_read(Y, X, local, Y.i)\nb, t = cache_read(Y, a, shared, j0)\n";
+  CHECK(test::lowering_refused(row.with(copies + "bind([t.1, l.1], thread)")) ==
+        "error E0401: 'X.local' lives in registers, but block 'X.local.shared' uses elements of other threads than block 'X.local' does; legal: shared memory, or the same loops bound to threads");
+  test::check_simulated(row.with(copies + "bind(t.1, thread)"));
+}
+
+TEST_CASE("copy_with(bulk_tensor): a box whose columns were reordered out of it moves single elements") {
+  const test::Subject copy{"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] + 1 }", "M=8,K=16"};
+  const std::string boxes = "i0, i1 = split(Y.i, 4)\ns, l = cache_read(Y, X, shared, i0)\ncopy_with(l, bulk_tensor)\npipeline(i0, s)\nspecialize([role([l]), role([Y])])\n";
+  test::check_simulated(copy.with(boxes));
+  CHECK(test::lowering_refused(copy.with(boxes + "reorder(l.1, l.0)")) == "error E0420: 'X.shared' cannot be copied by bulk_tensor: one element of a row is no multiple of the panel of 16");
+}
+
+TEST_CASE("guards: the copies behind the last iteration have no place in what outlives the loop") {
+  test::check_simulated({"kernel s(X: f32[M, K]) -> (Y) { Y[i: M] = sum[k: K](X[i, k]) }", "M=2,K=8", "",
+                         "k0, k1 = split(Y.k, 4)\ns, l = cache_read(Y, X, shared, k0)\nb, c = cache_read(l, X, local, k0)\npipeline(k0, s)\ncache_read(l, b, local, l.1)"});
+}

@@ -163,14 +163,21 @@ class Drawer {
     return out;
   }
 
-  /// A copy in shared memory of what a block reads or writes in one of its outer loops: most of its loops are left inside.
-  std::optional<Step> stage() {
+  /// A copy in shared memory of what a block reads or writes in one of its outer loops, mostly in a tile that is cut for it: several loops are left
+  /// inside, and threads may number what they hand over in one order and take it in another.
+  std::vector<Step> stage() {
     const Ref b = block();
     const auto around = path_to(b);
-    if (around.empty()) return std::nullopt;
-    const Ref at = around[static_cast<std::size_t>(below(r_, (around.size() + 1) / 2))];
-    if (one_in(r_, 2)) return CacheWrite{b, b, loop::Scope::shared, at};
-    return CacheRead{{b}, read_by(b), loop::Scope::shared, at};
+    if (around.empty()) return {};
+    std::vector<Step> out;
+    Ref at = around[static_cast<std::size_t>(below(r_, (around.size() + 1) / 2))];
+    if (!one_in(r_, 3)) {
+      out.push_back(Split{at, {2 + below(r_, 3)}});
+      at = Ref{Ref::Base::step, static_cast<std::uint32_t>(s_.results.size()), 0, {}};
+    }
+    if (one_in(r_, 2)) out.push_back(CacheWrite{b, b, loop::Scope::shared, at});
+    else out.push_back(CacheRead{{b}, read_by(b), loop::Scope::shared, at});
+    return out;
   }
 
   /// Threads for a statement that has none: the loops that hold nothing else are reordered, become one, and are bound. Statements of a kernel come to
@@ -311,8 +318,9 @@ Step random_step(const State& s, const loop::Program& naive, Random& r) { return
 Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   Drawn out;
   State state{naive, {}};
-  for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
   const std::int64_t last = below(r, 3);
+  if (last == 2 && one_in(r, 2)) length = 2;  // what was done before often stands in the way of sharing out
+  for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
   if (last == 0) return out;
   if (last == 1) {
     for (const Step& s : Drawer(state, naive, r).bindings())
@@ -321,8 +329,9 @@ Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   }
   bool staged = false;
   for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries)
-    if (const auto step = Drawer(state, naive, r).stage()) staged = take(state, out, *step);
-  for (std::size_t tries = 0; tries < 6 * naive.stages.size() + 6 && out.fault.empty(); ++tries)
+    for (const Step& s : Drawer(state, naive, r).stage())
+      if (staged = out.fault.empty() && take(state, out, s); !staged) break;
+  for (std::size_t tries = 0; tries < 8 * naive.stages.size() + 8 && out.fault.empty(); ++tries)
     if (const auto step = Drawer(state, naive, r).share_out()) take(state, out, *step);
   return out;
 }
