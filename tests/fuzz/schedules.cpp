@@ -180,6 +180,25 @@ class Drawer {
     return out;
   }
 
+  /// What a block reads or makes, held by threads in tiles that need not divide anything: guards, and zeros from beyond the tensor.
+  std::vector<Step> hold() {
+    const Ref b = block();
+    const auto around = path_to(b);
+    if (around.empty()) return {};
+    const auto made = [&, first = s_.results.size()](std::size_t step, std::uint32_t result, std::optional<std::uint32_t> axis = {}) {
+      return Ref{Ref::Base::step, static_cast<std::uint32_t>(first + step), result, axis};
+    };
+    const Ref cut = one_of(r_, around), inner = made(0, 1);
+    const Ref at = one_in(r_, 2) ? made(0, static_cast<std::uint32_t>(below(r_, 2))) : one_of(r_, around);
+    std::vector<Step> out{Split{cut, {2 + below(r_, 4)}}, Bind{{one_in(r_, 3) ? made(0, 0) : inner}, loop::Group::thread}};
+    if (one_in(r_, 3)) out.push_back(CacheWrite{b, b, loop::Scope::local, at});
+    else out.push_back(CacheRead{{b}, read_by(b), loop::Scope::local, at});
+    const Ref copy = made(2, 1, static_cast<std::uint32_t>(below(r_, 2)));
+    out.push_back(Split{copy, {2 + below(r_, 4)}});
+    if (one_in(r_, 2)) out.push_back(one_in(r_, 2) ? Step{Vectorize{{made(3, 1)}}} : Step{Bind{{made(3, static_cast<std::uint32_t>(below(r_, 2)))}, loop::Group::thread}});
+    return out;
+  }
+
   /// Threads for a statement that has none: the loops that hold nothing else are reordered, become one, and are bound. Statements of a kernel come to
   /// number their threads in different orders, and hand over to each other what lies in memory.
   std::optional<Step> share_out() {
@@ -318,8 +337,8 @@ Step random_step(const State& s, const loop::Program& naive, Random& r) { return
 Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   Drawn out;
   State state{naive, {}};
-  const std::int64_t last = below(r, 3);
-  if (last == 2 && one_in(r, 2)) length = 2;  // what was done before often stands in the way of sharing out
+  const std::int64_t last = below(r, 4);
+  if (last > 1 && one_in(r, 2)) length = 2;  // what was done before often stands in the way of what follows
   for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
   if (last == 0) return out;
   if (last == 1) {
@@ -327,10 +346,17 @@ Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
       if (out.fault.empty()) take(state, out, s);
     return out;
   }
+  const auto all_of = [&](const std::vector<Step>& steps) {
+    return !steps.empty() && std::all_of(steps.begin(), steps.end(), [&](const Step& s) { return out.fault.empty() && take(state, out, s); });
+  };
+  if (last == 3) {
+    std::int64_t held = 1 + below(r, 2);
+    for (std::size_t tries = 0; tries < 8 && held > 0 && out.fault.empty(); ++tries) held -= all_of(Drawer(state, naive, r).hold());
+    for (std::int64_t more = below(r, 3); more-- > 0 && out.fault.empty();) take(state, out, random_step(state, naive, r));
+    return out;
+  }
   bool staged = false;
-  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries)
-    for (const Step& s : Drawer(state, naive, r).stage())
-      if (staged = out.fault.empty() && take(state, out, s); !staged) break;
+  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries) staged = all_of(Drawer(state, naive, r).stage());
   for (std::size_t tries = 0; tries < 8 * naive.stages.size() + 8 && out.fault.empty(); ++tries)
     if (const auto step = Drawer(state, naive, r).share_out()) take(state, out, *step);
   return out;
