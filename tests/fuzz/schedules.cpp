@@ -173,7 +173,7 @@ class Drawer {
     Ref at = around[static_cast<std::size_t>(below(r_, (around.size() + 1) / 2))];
     if (!one_in(r_, 3)) {
       out.push_back(Split{at, {2 + below(r_, 3)}});
-      at = Ref{Ref::Base::step, static_cast<std::uint32_t>(s_.results.size()), 0, {}};
+      at = made(0, 0);
     }
     if (one_in(r_, 2)) out.push_back(CacheWrite{b, b, loop::Scope::shared, at});
     else out.push_back(CacheRead{{b}, read_by(b), loop::Scope::shared, at});
@@ -185,9 +185,6 @@ class Drawer {
     const Ref b = block();
     const auto around = path_to(b);
     if (around.empty()) return {};
-    const auto made = [&, first = s_.results.size()](std::size_t step, std::uint32_t result, std::optional<std::uint32_t> axis = {}) {
-      return Ref{Ref::Base::step, static_cast<std::uint32_t>(first + step), result, axis};
-    };
     const Ref cut = one_of(r_, around), inner = made(0, 1);
     const Ref at = one_in(r_, 2) ? made(0, static_cast<std::uint32_t>(below(r_, 2))) : one_of(r_, around);
     std::vector<Step> out{Split{cut, {2 + below(r_, 4)}}, Bind{{one_in(r_, 3) ? made(0, 0) : inner}, loop::Group::thread}};
@@ -196,6 +193,17 @@ class Drawer {
     const Ref copy = made(2, 1, static_cast<std::uint32_t>(below(r_, 2)));
     out.push_back(Split{copy, {2 + below(r_, 4)}});
     if (one_in(r_, 2)) out.push_back(one_in(r_, 2) ? Step{Vectorize{{made(3, 1)}}} : Step{Bind{{made(3, static_cast<std::uint32_t>(below(r_, 2)))}, loop::Group::thread}});
+    return out;
+  }
+
+  /// Copies that a pipeline runs ahead through registers of the threads, which copy once more what they hold.
+  std::vector<Step> run_ahead() {
+    const Ref b = block();
+    const auto around = path_to(b);
+    if (around.empty()) return {};
+    const Ref at = one_of(r_, around), from = read_by(b), store = made(0, 1);
+    std::vector<Step> out{CacheRead{{b}, from, loop::Scope::shared, at}, CacheRead{{store}, from, loop::Scope::local, at}, Pipeline{at, {made(0, 0)}, 2}};
+    if (one_in(r_, 2)) out.push_back(CacheRead{{store}, made(1, 0), loop::Scope::local, made(0, 1, static_cast<std::uint32_t>(below(r_, 2)))});
     return out;
   }
 
@@ -247,6 +255,9 @@ class Drawer {
       return (!combined && loop::feeds(p_, l, p_.block(b), loop::IterKind::reduce)) || loop::feeds(p_, l, p_.block(b), loop::IterKind::scan);
     });
   }
+
+  /// A result of the step that will be taken `ahead` steps from now.
+  Ref made(std::size_t ahead, std::uint32_t result, std::optional<std::uint32_t> axis = {}) const { return {Ref::Base::step, static_cast<std::uint32_t>(s_.results.size() + ahead), result, axis}; }
 
   Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
   Ref block() { return l_.blocks.empty() ? Ref{} : one_of(r_, l_.blocks).first; }
@@ -351,7 +362,7 @@ Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   };
   if (last == 3) {
     std::int64_t held = 1 + below(r, 2);
-    for (std::size_t tries = 0; tries < 8 && held > 0 && out.fault.empty(); ++tries) held -= all_of(Drawer(state, naive, r).hold());
+    for (std::size_t tries = 0; tries < 8 && held > 0 && out.fault.empty(); ++tries) held -= all_of(one_in(r, 3) ? Drawer(state, naive, r).run_ahead() : Drawer(state, naive, r).hold());
     for (std::int64_t more = below(r, 3); more-- > 0 && out.fault.empty();) take(state, out, random_step(state, naive, r));
     return out;
   }
