@@ -89,7 +89,22 @@ Part part_of(const Program& p, const Block& b, const Expr& e, const std::functio
   out.low = r.fixed.offset;
   out.high = r.fixed.offset + r.span - 1;
   out.exact = r.exact;
-  for (const Digit& d : r.varying) out.digits.push_back({d.stride, range_of(p, Digit{d.loop, d.div, d.mod, 1}).high});
+  // What runs ahead of a loop makes one more iteration, behind the last: it has a place, too.
+  const bool further = b.ahead && b.ahead->by > 0 && !still(b.ahead->loop);
+  bool found = false;
+  for (const Digit& d : r.varying) {
+    std::int64_t most = range_of(p, Digit{d.loop, d.div, d.mod, 1}).high;
+    if (further && d.loop == b.ahead->loop) {
+      found = true;
+      const std::int64_t more = d.mod ? 0 : (range_of(p, d.loop).high + b.ahead->by) / d.div - most;
+      most += more;
+      out.high += more * d.stride;
+    }
+    out.digits.push_back({d.stride, most});
+  }
+  const auto affine = further && !found ? affine_of(e) : std::nullopt;
+  const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+  out.whole = further && !found && (!binding || depends_on(p, *binding, b.ahead->loop));  // digits of loops that it was made into
   return out;
 }
 
@@ -206,6 +221,10 @@ Check check_holding(const Program& p, TensorId buffer, const std::vector<Access>
     if (adds && p.block(a.block).init != Init::apart) continue;
     const auto held = adds ? holding(p, buffer, {}, a.block) : by_all;
     if (!held) continue;
+    // Outside of nests every thread makes what is private, and one thread what is not.
+    const Block& b = p.block(a.block);
+    const bool by_every = !thread_nest(p, a.block) && std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg; });
+    if (by_every && p[a.block].role == Stmt::every_role && threads_of(p, root_of(p, a.block)) > held->threads) return refuse(Code::other_thread, p[buffer].name, b.name, p.block(held->writer).name);
     for (LoopId l : thread_loops(p, a.block))
       if (const std::int64_t extent = constant_extent(p, l).value_or(1); extent > 1 && thread_weight(p, l) * extent > held->threads && !names_loop(p, a, l))
         return refuse(Code::other_thread, p[buffer].name, p.block(a.block).name, p.block(held->writer).name);

@@ -11,13 +11,8 @@ bool holds_surplus(const Program& p, const Block& b, TensorId t, const std::vect
     const Storage::Dimension& place = storage->dims[d];
     const auto affine = affine_of(index[d]);
     const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
-    if (b.ahead && b.ahead->by > 0 && (!binding || depends_on(p, *binding, b.ahead->loop))) {
-      // The copies of the iteration behind the last: they have a place where the loop holds still for the buffer.
-      const bool still = p[t].slot_loop == b.ahead->loop || is_inside(p, storage->at, b.ahead->loop);
-      if (!place.relative || !still) return false;
-    }
     if (place.relative) continue;  // sized by the loops
-    if (!binding) return false;
+    if (!binding || (b.ahead && b.ahead->by > 0 && depends_on(p, *binding, b.ahead->loop))) return false;  // further than ranges know
     const Interval reach = range_of(p, *binding);
     if (reach.low < place.origin || reach.high - place.origin >= place.extent()) return false;
   }

@@ -416,3 +416,16 @@ TEST_CASE("guards: the copies behind the last iteration have no place in what ou
   test::check_simulated({"kernel s(X: f32[M, K]) -> (Y) { Y[i: M] = sum[k: K](X[i, k]) }", "M=2,K=8", "",
                          "k0, k1 = split(Y.k, 4)\ns, l = cache_read(Y, X, shared, k0)\nb, c = cache_read(l, X, local, k0)\npipeline(k0, s)\ncache_read(l, b, local, l.1)"});
 }
+
+TEST_CASE("pipeline: the copies behind the last iteration lie within the tensor and behind what their buffer was made for") {
+  test::check_simulated({"kernel m(X: f64[K, M]) -> (Y) { Y[p: K, q: M] = min[r: 3, s: 2]((X[p + r - 1, q + s] else 0)) }", "M=1,K=2", "",
+                         "a, l = cache_read(Y, X, shared, Y.r)\nb, c = cache_read(l, X, local, Y.r)\npipeline(Y.r, a)\ncache_read(l, b, local, l.1)"});
+}
+
+TEST_CASE("a private value outside of nests is made by every thread, of what fewer threads hold") {
+  const test::Subject chain{"kernel c(X: f32[N, K], V: f32[N, K]) -> (Y) { s[i: N, j: K] = X[i, j] * 2 Y[i: N, j: K] = s[i, j] + V[i, j] }", "N=2,K=2"};
+  const std::string held = "compute_at(s, Y.i)\n_, t, _ = split(s.j, [1, 2])\nset_scope(s, local)\ncache_write(Y, Y, local, Y.j)\nbind(t, thread)\n";
+  test::check_simulated(chain.with(held));
+  CHECK(test::lowering_refused(chain.with(held + "_, k = cache_read(Y, V, shared, Y.i)\nbind(k.1, thread)")) ==
+        "error E0401: 's' lives in registers, but block 'Y' uses elements of other threads than block 's' does; legal: shared memory, or the same loops bound to threads");
+}
