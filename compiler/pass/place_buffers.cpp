@@ -414,8 +414,14 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
       if (st.private_to_thread && all && names_thread(p, st.at, all->still))
         return refuse(Code::other_thread, b.name, p.block(accesses[0].block).name, p.block(first).name);
       std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
-      for (const Access& a : accesses)
-        if (const auto r = range_of(p, &p.block(a.block), a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
+      for (const Access& a : accesses) {
+        const Block& user = p.block(a.block);
+        const auto affine = affine_of(a.index[d]);
+        const auto binding = affine ? binding_of(user, *affine) : std::nullopt;
+        // Copies that fill with zeros leave nothing out.
+        const bool fills = binding && a.kind == Access::Kind::write && user.tile && (user.tile->via == Via::cp_async || user.tile->via == Via::bulk_tensor);
+        if (const auto r = fills ? std::optional(range_of(p, *binding)) : range_of(p, &user, a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
+      }
       st.dims.push_back({false, low, {{1, high - low + 1, 1}}});
       continue;
     }
