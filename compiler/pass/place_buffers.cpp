@@ -14,6 +14,7 @@ namespace {
 struct Access {
   BlockId block;
   std::vector<Expr> index;
+  enum class Kind : std::uint8_t { read, write, before } kind = Kind::read;  // before: a scan goes on from what it wrote itself
   bool collective = false;  // an instruction reads it from the registers of all its threads: its layout was compared when it was chosen
 };
 
@@ -24,12 +25,12 @@ std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
     const bool collective = b.tile && b.tile->instruction && p[buffer].scope == Scope::reg && !writes(b, buffer);
     const auto visit = [&](const Expr& e) {
       walk(e, [&](const Expr& x) {
-        if (const auto* r = x.as<Read>(); r && r->tensor == buffer) out.push_back({id, r->index, collective});
+        if (const auto* r = x.as<Read>(); r && r->tensor == buffer) out.push_back({id, r->index, Access::Kind::read, collective});
         return true;
       });
     };
     for (const Write& w : b.writes) {
-      if (w.buffer == buffer) out.push_back({id, w.index});
+      if (w.buffer == buffer) out.push_back({id, w.index, Access::Kind::write});
       visit(w.value);
       for (const Expr& i : w.index) visit(i);
     }
@@ -40,7 +41,7 @@ std::vector<Access> accesses_of(const Program& p, TensorId buffer) {
           std::vector<Expr> before = w.index;
           for (Expr& e : before)
             if (const auto* v = e.as<Var>(); v && iter_of(b, v->id) && iter_of(b, v->id)->kind == IterKind::scan) e = e - 1;
-          out.push_back({id, before});
+          out.push_back({id, before, Access::Kind::before});
         }
     }
   }
@@ -72,6 +73,7 @@ StmtId home_of(const Program& p, TensorId buffer, const std::vector<Access>& acc
 
 struct Part {
   bool whole = false;
+  const Access* access = nullptr;
   Binding still;  // digits only
   std::int64_t low = 0, high = 0;
   bool exact = true;
@@ -89,7 +91,22 @@ Part part_of(const Program& p, const Block& b, const Expr& e, const std::functio
   out.low = r.fixed.offset;
   out.high = r.fixed.offset + r.span - 1;
   out.exact = r.exact;
-  for (const Digit& d : r.varying) out.digits.push_back({d.stride, range_of(p, Digit{d.loop, d.div, d.mod, 1}).high});
+  // What runs ahead of a loop makes one more iteration, behind the last: it has a place, too.
+  const bool further = b.ahead && b.ahead->by > 0 && !still(b.ahead->loop);
+  bool found = false;
+  for (const Digit& d : r.varying) {
+    std::int64_t most = range_of(p, Digit{d.loop, d.div, d.mod, 1}).high;
+    if (further && d.loop == b.ahead->loop) {
+      found = true;
+      const std::int64_t more = d.mod ? 0 : (range_of(p, d.loop).high + b.ahead->by) / d.div - most;
+      most += more;
+      out.high += more * d.stride;
+    }
+    out.digits.push_back({d.stride, most});
+  }
+  const auto affine = further && !found ? affine_of(e) : std::nullopt;
+  const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+  out.whole = further && !found && (!binding || depends_on(p, *binding, b.ahead->loop));  // digits of loops that it was made into
   return out;
 }
 
@@ -206,9 +223,56 @@ Check check_holding(const Program& p, TensorId buffer, const std::vector<Access>
     if (adds && p.block(a.block).init != Init::apart) continue;
     const auto held = adds ? holding(p, buffer, {}, a.block) : by_all;
     if (!held) continue;
+    // Outside of nests every thread makes what is private, and one thread what is not.
+    const Block& b = p.block(a.block);
+    const bool by_every = !thread_nest(p, a.block) && std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return p[w.buffer].scope == Scope::local || p[w.buffer].scope == Scope::reg; });
+    if (by_every && p[a.block].role == Stmt::every_role && threads_of(p, root_of(p, a.block)) > held->threads) return refuse(Code::other_thread, p[buffer].name, b.name, p.block(held->writer).name);
     for (LoopId l : thread_loops(p, a.block))
       if (const std::int64_t extent = constant_extent(p, l).value_or(1); extent > 1 && thread_weight(p, l) * extent > held->threads && !names_loop(p, a, l))
         return refuse(Code::other_thread, p[buffer].name, p.block(a.block).name, p.block(held->writer).name);
+  }
+  return Ok{};
+}
+
+/// How far from the part that holds still the elements of a part lie, in order.
+std::vector<std::int64_t> offsets_of(const Part& part) {
+  std::vector<std::int64_t> out{part.low};
+  if (!part.exact) {  // all that it may be
+    out.resize(static_cast<std::size_t>(part.high - part.low + 1));
+    std::iota(out.begin(), out.end(), part.low);
+    return out;
+  }
+  for (const auto& [stride, most] : part.digits) {
+    std::vector<std::int64_t> more;
+    for (const std::int64_t from : out)
+      for (std::int64_t n = 0; n <= most; ++n) more.push_back(from + n * stride);
+    std::sort(more.begin(), more.end());
+    more.erase(std::unique(more.begin(), more.end()), more.end());
+    out = std::move(more);
+  }
+  return out;
+}
+
+/// A block that reads elements of dimension `d` that its own thread has not written: the index names threads as the writers do, and goes on
+/// from there to where other threads begin. What domains cut off does not count.
+Check check_reach(const Program& p, TensorId buffer, std::size_t d, const std::vector<Part>& parts) {
+  std::vector<std::int64_t> written;
+  const Part* writer = nullptr;
+  for (const Part& part : parts) {
+    if (part.access->kind != Access::Kind::write) continue;
+    const std::vector<std::int64_t> more = offsets_of(part);
+    written.insert(written.end(), more.begin(), more.end());
+    writer = &part;
+  }
+  std::sort(written.begin(), written.end());
+  for (const Part& part : parts) {
+    if (!writer || part.access->kind != Access::Kind::read) continue;
+    const Block& b = p.block(part.access->block);
+    const Interval at = range_of(p, part.still);
+    const auto inside = range_of(p, &b, part.access->index[d]);
+    for (const std::int64_t n : offsets_of(part))
+      if (!std::binary_search(written.begin(), written.end(), n) && (!inside || (at.low + n <= inside->high && at.high + n >= inside->low)))
+        return refuse(Code::other_thread, p[buffer].name, b.name, p.block(writer->access->block).name);
   }
   return Ok{};
 }
@@ -333,6 +397,7 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
         if (st.private_to_thread && has_thread(p, st.at, p.block(a.block), a.index[d])) return refuse(Code::other_thread, b.name, p.block(a.block).name, p.block(first).name);
         continue;
       }
+      one.access = &a;
       parts.push_back(one);
       if (!all) {
         all = one;
@@ -351,11 +416,18 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
       if (st.private_to_thread && all && names_thread(p, st.at, all->still))
         return refuse(Code::other_thread, b.name, p.block(accesses[0].block).name, p.block(first).name);
       std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
-      for (const Access& a : accesses)
-        if (const auto r = range_of(p, &p.block(a.block), a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
+      for (const Access& a : accesses) {
+        const Block& user = p.block(a.block);
+        const auto affine = affine_of(a.index[d]);
+        const auto binding = affine ? binding_of(user, *affine) : std::nullopt;
+        // Copies that fill with zeros leave nothing out.
+        const bool fills = binding && a.kind == Access::Kind::write && user.tile && (user.tile->via == Via::cp_async || user.tile->via == Via::bulk_tensor);
+        if (const auto r = fills ? std::optional(range_of(p, *binding)) : range_of(p, &user, a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
+      }
       st.dims.push_back({false, low, {{1, high - low + 1, 1}}});
       continue;
     }
+    if (st.private_to_thread && !rotates(b) && names_thread(p, st.at, all->still)) TECC_CHECK(check_reach(p, id, d, parts));
     st.dims.push_back({true, all->low, cuts_of(parts, all->low, all->high)});
   }
   order_cuts(b, st);

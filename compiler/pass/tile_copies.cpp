@@ -68,19 +68,22 @@ Check TileCutter::box(BlockId id) {
   std::map<LoopId, std::vector<Part>> parts;
   constexpr std::int64_t longest = 256;  // of a box, in elements
   std::map<std::size_t, std::int64_t> inner;  // by iteration
+  bool in_panels = false;                     // a box is as wide as a panel: its rows lie side by side there
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;
     const auto d = dim_of(w.index, b.iters[axis.iter].var);
     std::int64_t unit = axis.extent;
     if (d == fast) unit = std::min(unit, s.panel);
     else while (unit > longest || axis.extent % unit) --unit;
-    if (d == fast && axis.extent % unit) return refuse(Code::copy_form, s.name, via, fmt::format("{} elements of a row are no multiple of the panel of {}", axis.extent, unit));
+    if (d == fast && axis.extent % s.panel) return refuse(Code::copy_form, s.name, via, fmt::format("{} elements of a row are no multiple of the panel of {}", axis.extent, s.panel));
     if (unit != axis.extent) {
       parts[axis.loop].push_back({nest.size(), 1, 0, unit * axis.div});
       nest.push_back({p_.vars[b.iters[axis.iter].var].name + "p", axis.extent / unit});
     }
+    in_panels |= d == fast;
     inner[axis.iter] = unit;
   }
+  if (!in_panels) return refuse(Code::copy_form, s.name, via, fmt::format("one element of a row is no multiple of the panel of {}", s.panel));
   const std::size_t atom = nest.size();
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;

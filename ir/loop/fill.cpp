@@ -9,10 +9,10 @@ bool holds_surplus(const Program& p, const Block& b, TensorId t, const std::vect
   if (!storage) return false;
   for (std::size_t d = 0; d < index.size(); ++d) {
     const Storage::Dimension& place = storage->dims[d];
-    if (place.relative) continue;  // sized by the loops
     const auto affine = affine_of(index[d]);
     const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
-    if (!binding) return false;
+    if (place.relative) continue;  // sized by the loops
+    if (!binding || (b.ahead && b.ahead->by > 0 && depends_on(p, *binding, b.ahead->loop))) return false;  // further than ranges know
     const Interval reach = range_of(p, *binding);
     if (reach.low < place.origin || reach.high - place.origin >= place.extent()) return false;
   }

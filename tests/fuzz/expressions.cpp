@@ -133,6 +133,7 @@ class Stages {
       }
       case 5: case 6: {  // reduction of rows or columns
         const Tensor t = matrix();
+        if (one_in(r_, 4)) return done({t.shape[0]}, false, fmt::format("[i: {}] = {}[j: {} / 2 + 1]({})", t.shape[0], reducer, t.shape[1], function(t.name + "[i, j]")));  // of a part of them
         if (one_in(r_, 2)) return done({t.shape[0]}, false, fmt::format("[i: {}] = {}[j: {}]({})", t.shape[0], reducer, t.shape[1], function(t.name + "[i, j]")));
         return done({t.shape[1]}, false, fmt::format("[j: {}] = {}[i: {}]({})", t.shape[1], reducer, t.shape[0], function(t.name + "[i, j]")));
       }
@@ -141,7 +142,7 @@ class Stages {
         const std::string n = dim();
         const bool rows = one_in(r_, 2);
         const Tensor u = like(rows ? std::vector<std::string>{n, t.shape[1]} : std::vector<std::string>{t.shape[1], n});
-        return done({t.shape[0], n}, false, fmt::format("[i: {}, j: {}] = {}", t.shape[0], n, function(fmt::format("sum[k: {}]({}[i, k] * {}[{}])", t.shape[1], t.name, u.name, rows ? "j, k" : "k, j"))));
+        return done({t.shape[0], n}, false, fmt::format("[i: {}, j: {}] = {}", t.shape[0], n, function(fmt::format("sum[k: {}{}]({}[i, k] * {}[{}])", t.shape[1], one_in(r_, 4) ? " / 2 + 1" : "", t.name, u.name, rows ? "j, k" : "k, j"))));
       }
       case 9: {  // scan, inclusive or exclusive
         const Tensor t = matrix();

@@ -399,4 +399,42 @@ TEST_CASE("guards: zeros from beyond the tensor have no place where a buffer is 
 TEST_CASE("cross_thread_reduce: the values of several rows live as long as their positions") {
   const test::Subject places{"kernel p(X: f32[N, N]) -> (t) { s[i: N] = f32(argmax[j: N](X[i, j])) t[i: N] = s[i] }", "N=2"};
   test::check_simulated(places.with("a, b = split(t.i, 2)\nc, d = compute_at(s.argmax, a)\ncross_thread_reduce(s.argmax, a)\nbind(d, thread)"));
+
+TEST_CASE("a private copy of a thread's element is read from there on, where other threads' elements lie") {
+  const test::Subject row{"kernel r(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = max(X[i, j], 0) }", "M=1,N=3"};
+  const std::string copies = "j0, j1, j2 = split(Y.j, [2, 1])\nsplit(j2, 2)\na, l = cache_read(Y, X, local, Y.i)\nb, t = cache_read(Y, a, shared, j0)\n";
+  CHECK(test::lowering_refused(row.with(copies + "bind([t.1, l.1], thread)")) ==
+        "error E0401: 'X.local' lives in registers, but block 'X.local.shared' uses elements of other threads than block 'X.local' does; legal: shared memory, or the same loops bound to threads");
+  // What domains cut off no thread reads.
+  test::check_simulated({row.text, "M=1,N=5", "", "a, l = cache_read(Y, X, local, Y.i)\nb, t = cache_read(Y, a, shared, Y.i)\n_, u = split(l.1, 4)\n_, _, v = split(t.1, [3, 4])\nbind([u, v], thread)"});
+}
+
+TEST_CASE("copy_with(bulk_tensor): a box whose columns were reordered out of it moves single elements") {
+  const test::Subject copy{"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] + 1 }", "M=8,K=16"};
+  const std::string boxes = "i0, i1 = split(Y.i, 4)\ns, l = cache_read(Y, X, shared, i0)\ncopy_with(l, bulk_tensor)\npipeline(i0, s)\nspecialize([role([l]), role([Y])])\n";
+  test::check_simulated(copy.with(boxes));
+  CHECK(test::lowering_refused(copy.with(boxes + "reorder(l.1, l.0)")) == "error E0420: 'X.shared' cannot be copied by bulk_tensor: one element of a row is no multiple of the panel of 16");
+}
+
+TEST_CASE("guards: the copies behind the last iteration have no place in what outlives the loop") {
+  test::check_simulated({"kernel s(X: f32[M, K]) -> (Y) { Y[i: M] = sum[k: K](X[i, k]) }", "M=2,K=8", "",
+                         "k0, k1 = split(Y.k, 4)\ns, l = cache_read(Y, X, shared, k0)\nb, c = cache_read(l, X, local, k0)\npipeline(k0, s)\ncache_read(l, b, local, l.1)"});
+}
+
+TEST_CASE("pipeline: the copies behind the last iteration lie within the tensor and behind what their buffer was made for") {
+  test::check_simulated({"kernel m(X: f64[K, M]) -> (Y) { Y[p: K, q: M] = min[r: 3, s: 2]((X[p + r - 1, q + s] else 0)) }", "M=1,K=2", "",
+                         "a, l = cache_read(Y, X, shared, Y.r)\nb, c = cache_read(l, X, local, Y.r)\npipeline(Y.r, a)\ncache_read(l, b, local, l.1)"});
+}
+
+TEST_CASE("a private value outside of nests is made by every thread, of what fewer threads hold") {
+  const test::Subject chain{"kernel c(X: f32[N, K], V: f32[N, K]) -> (Y) { s[i: N, j: K] = X[i, j] * 2 Y[i: N, j: K] = s[i, j] + V[i, j] }", "N=2,K=2"};
+  const std::string held = "compute_at(s, Y.i)\n_, t, _ = split(s.j, [1, 2])\nset_scope(s, local)\ncache_write(Y, Y, local, Y.j)\nbind(t, thread)\n";
+  test::check_simulated(chain.with(held));
+  CHECK(test::lowering_refused(chain.with(held + "_, k = cache_read(Y, V, shared, Y.i)\nbind(k.1, thread)")) ==
+        "error E0401: 's' lives in registers, but block 'Y' uses elements of other threads than block 's' does; legal: shared memory, or the same loops bound to threads");
+}
+
+TEST_CASE("cp.async fills rows with zeros that a buffer as large as the tensor does not have") {
+  test::check_simulated({"kernel g(X0: f64[N], X1: f64[M, N]) -> (s1) {   s0[i: M, j: N] = (X1[i, j] * 0.5 + 1)   s1[i: M, j: M] = exp(0 - abs(sum[k: N / 2 + 1](s0[i, k] * s0[j, k]))) } ", "M=13,N=1", "",
+                         "r0_0, r0_1, r0_2, r0_3, r0_4 = split(s1.sum.i, [2, 1, 4, 2])\nr1_0, r1_1, r1_2, r1_3, r1_4 = split(s1.sum.j, [1, 1, 8, 1])\nr2_0, r2_1 = split(s1.sum.k, 1)\nreorder([r0_0, r1_0, r2_0, r0_1, r1_1, r0_3, r1_3, r2_1, r0_2, r0_4, r1_2, r1_4])\nbind([r0_0, r1_0], block)\nbind([r0_1, r1_1, r0_3, r1_3], thread)\nr6_0, r6_1 = reverse_compute_at(s1, r1_0)\nr7_0, r7_1, r7_2, r7_3, r7_4 = split(r6_0, [2, 1, 4, 2])\nr8_0, r8_1, r8_2, r8_3, r8_4 = split(r6_1, [1, 1, 8, 1])\nreorder([r7_1, r8_1, r7_3, r8_3, r7_2, r7_4, r8_2, r8_4])\nbind([r7_1, r8_1, r7_3, r8_3], thread)\nvectorize(r8_4)\nset_scope(s1.sum, local)\nr13_0, r13_1 = cache_read(s1.sum, s0, shared, r2_0)\nr14_0, r14_1, r14_2 = split(r13_1.0, [64, 1])\nbind(r14_1, thread)\nset_layout(r13_0, order=[1, 0], pad=8)\nr17_0, r17_1 = cache_read(s1.sum, r13_0, local, r2_1)\nr18_0, r18_1 = split(r17_1.0, 2)\nvectorize(r18_1)\ncopy_with(r13_1, cp_async)\nr21_0 = pipeline(r2_0, r13_0)\nr22_0 = fuse(s0.i, s0.j)\nr23_0, r23_1, r23_2 = split(r22_0, [512, 1])\nbind(r23_0, block)\nbind(r23_1, thread)\ncache_hint(s0, evict_first)\nparallel(r7_2)\ninline(r17_1)\n"});
 }

@@ -163,14 +163,48 @@ class Drawer {
     return out;
   }
 
-  /// A copy in shared memory of what a block reads or writes in one of its outer loops: most of its loops are left inside.
-  std::optional<Step> stage() {
+  /// A copy in shared memory of what a block reads or writes in one of its outer loops, mostly in a tile that is cut for it: several loops are left
+  /// inside, and threads may number what they hand over in one order and take it in another.
+  std::vector<Step> stage() {
     const Ref b = block();
     const auto around = path_to(b);
-    if (around.empty()) return std::nullopt;
-    const Ref at = around[static_cast<std::size_t>(below(r_, (around.size() + 1) / 2))];
-    if (one_in(r_, 2)) return CacheWrite{b, b, loop::Scope::shared, at};
-    return CacheRead{{b}, read_by(b), loop::Scope::shared, at};
+    if (around.empty()) return {};
+    std::vector<Step> out;
+    Ref at = around[static_cast<std::size_t>(below(r_, (around.size() + 1) / 2))];
+    if (!one_in(r_, 3)) {
+      out.push_back(Split{at, {2 + below(r_, 3)}});
+      at = made(0, 0);
+    }
+    if (one_in(r_, 2)) out.push_back(CacheWrite{b, b, loop::Scope::shared, at});
+    else out.push_back(CacheRead{{b}, read_by(b), loop::Scope::shared, at});
+    return out;
+  }
+
+  /// What a block reads or makes, held by threads in tiles that need not divide anything: guards, and zeros from beyond the tensor.
+  std::vector<Step> hold() {
+    const Ref b = block();
+    const auto around = path_to(b);
+    if (around.empty()) return {};
+    const Ref cut = one_of(r_, around), inner = made(0, 1);
+    const Ref at = one_in(r_, 2) ? made(0, static_cast<std::uint32_t>(below(r_, 2))) : one_of(r_, around);
+    std::vector<Step> out{Split{cut, {2 + below(r_, 4)}}, Bind{{one_in(r_, 3) ? made(0, 0) : inner}, loop::Group::thread}};
+    if (one_in(r_, 3)) out.push_back(CacheWrite{b, b, loop::Scope::local, at});
+    else out.push_back(CacheRead{{b}, read_by(b), loop::Scope::local, at});
+    const Ref copy = made(2, 1, static_cast<std::uint32_t>(below(r_, 2)));
+    out.push_back(Split{copy, {2 + below(r_, 4)}});
+    if (one_in(r_, 2)) out.push_back(one_in(r_, 2) ? Step{Vectorize{{made(3, 1)}}} : Step{Bind{{made(3, static_cast<std::uint32_t>(below(r_, 2)))}, loop::Group::thread}});
+    return out;
+  }
+
+  /// Copies that a pipeline runs ahead through registers of the threads, which copy once more what they hold.
+  std::vector<Step> run_ahead() {
+    const Ref b = block();
+    const auto around = path_to(b);
+    if (around.empty()) return {};
+    const Ref at = one_of(r_, around), from = read_by(b), store = made(0, 1);
+    std::vector<Step> out{CacheRead{{b}, from, loop::Scope::shared, at}, CacheRead{{store}, from, loop::Scope::local, at}, Pipeline{at, {made(0, 0)}, 2}};
+    if (one_in(r_, 2)) out.push_back(CacheRead{{store}, made(1, 0), loop::Scope::local, made(0, 1, static_cast<std::uint32_t>(below(r_, 2)))});
+    return out;
   }
 
   /// Threads for a statement that has none: the loops that hold nothing else are reordered, become one, and are bound. Statements of a kernel come to
@@ -221,6 +255,9 @@ class Drawer {
       return (!combined && loop::feeds(p_, l, p_.block(b), loop::IterKind::reduce)) || loop::feeds(p_, l, p_.block(b), loop::IterKind::scan);
     });
   }
+
+  /// A result of the step that will be taken `ahead` steps from now.
+  Ref made(std::size_t ahead, std::uint32_t result, std::optional<std::uint32_t> axis = {}) const { return {Ref::Base::step, static_cast<std::uint32_t>(s_.results.size() + ahead), result, axis}; }
 
   Ref loop() { return l_.loops.empty() ? Ref{} : one_of(r_, l_.loops).first; }
   Ref block() { return l_.blocks.empty() ? Ref{} : one_of(r_, l_.blocks).first; }
@@ -311,18 +348,27 @@ Step random_step(const State& s, const loop::Program& naive, Random& r) { return
 Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   Drawn out;
   State state{naive, {}};
+  const std::int64_t last = below(r, 4);
+  if (last > 1 && one_in(r, 2)) length = 2;  // what was done before often stands in the way of what follows
   for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
-  const std::int64_t last = below(r, 3);
   if (last == 0) return out;
   if (last == 1) {
     for (const Step& s : Drawer(state, naive, r).bindings())
       if (out.fault.empty()) take(state, out, s);
     return out;
   }
+  const auto all_of = [&](const std::vector<Step>& steps) {
+    return !steps.empty() && std::all_of(steps.begin(), steps.end(), [&](const Step& s) { return out.fault.empty() && take(state, out, s); });
+  };
+  if (last == 3) {
+    std::int64_t held = 1 + below(r, 2);
+    for (std::size_t tries = 0; tries < 8 && held > 0 && out.fault.empty(); ++tries) held -= all_of(one_in(r, 3) ? Drawer(state, naive, r).run_ahead() : Drawer(state, naive, r).hold());
+    for (std::int64_t more = below(r, 3); more-- > 0 && out.fault.empty();) take(state, out, random_step(state, naive, r));
+    return out;
+  }
   bool staged = false;
-  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries)
-    if (const auto step = Drawer(state, naive, r).stage()) staged = take(state, out, *step);
-  for (std::size_t tries = 0; tries < 6 * naive.stages.size() + 6 && out.fault.empty(); ++tries)
+  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries) staged = all_of(Drawer(state, naive, r).stage());
+  for (std::size_t tries = 0; tries < 8 * naive.stages.size() + 8 && out.fault.empty(); ++tries)
     if (const auto step = Drawer(state, naive, r).share_out()) take(state, out, *step);
   return out;
 }
