@@ -399,6 +399,7 @@ TEST_CASE("guards: zeros from beyond the tensor have no place where a buffer is 
 TEST_CASE("cross_thread_reduce: the values of several rows live as long as their positions") {
   const test::Subject places{"kernel p(X: f32[N, N]) -> (t) { s[i: N] = f32(argmax[j: N](X[i, j])) t[i: N] = s[i] }", "N=2"};
   test::check_simulated(places.with("a, b = split(t.i, 2)\nc, d = compute_at(s.argmax, a)\ncross_thread_reduce(s.argmax, a)\nbind(d, thread)"));
+}
 
 TEST_CASE("a private copy of a thread's element is read from there on, where other threads' elements lie") {
   const test::Subject row{"kernel r(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = max(X[i, j], 0) }", "M=1,N=3"};
