@@ -4,6 +4,7 @@
 
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/digits.h"
 
 namespace tecc::compiler {
 
@@ -200,17 +201,16 @@ std::optional<Holding> holding(const Program& p, TensorId buffer, std::vector<Te
   return least;
 }
 
-/// True if an iteration that the index names follows the loop.
+/// True if the index tells which iteration of the loop is running.
 bool names_loop(const Program& p, const Access& a, LoopId l) {
-  bool found = false;
+  std::vector<Digit> digits;
   for (const Expr& e : a.index)
     walk(e, [&](const Expr& x) {
       const auto* v = x.as<Var>();
-      const Iter* i = v ? iter_of(p.block(a.block), v->id) : nullptr;
-      found |= i && depends_on(p, i->binding, l);
+      if (const Iter* i = v ? iter_of(p.block(a.block), v->id) : nullptr) digits.insert(digits.end(), i->binding.digits.begin(), i->binding.digits.end());
       return true;
     });
-  return found;
+  return tell(p, digits, l);
 }
 
 /// A block that reads a private buffer, or adds to it, in threads that nobody wrote it in. Threads that the index names read elements that nobody wrote
