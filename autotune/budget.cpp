@@ -11,7 +11,7 @@ namespace {
 constexpr double never = std::numeric_limits<double>::infinity();
 
 /// Microseconds that the next batch should spare, a second that it takes.
-double gain(const Share& s) {
+double gain(const Standing& s) {
   const auto batches = static_cast<double>(s.best_us.size());
   const double best = s.best_us.back();
   if (best == never) return 0;  // batches that all failed: the others first
@@ -28,12 +28,12 @@ double gain(const Share& s) {
 
 }  // namespace
 
-std::optional<std::size_t> next_share(std::span<const Share> shares) {
+std::optional<std::size_t> next_search(std::span<const Standing> standings) {
   std::optional<std::size_t> out;
   double most = -1;
-  for (std::size_t n = 0; n < shares.size(); ++n) {
-    if (shares[n].done) continue;
-    const double here = shares[n].best_us.empty() ? never : gain(shares[n]);
+  for (std::size_t n = 0; n < standings.size(); ++n) {
+    if (standings[n].done) continue;
+    const double here = standings[n].best_us.empty() ? never : gain(standings[n]);
     if (here > most) most = here, out = n;
   }
   return out;
@@ -46,28 +46,26 @@ Result<std::vector<Tuned>> tune_all(std::span<const BudgetTask> tasks, const cod
   TuneOptions each = options;
   each.trials = total;  // one search may take what others leave
   std::vector<Tuning> searches;
-  std::vector<Share> shares(tasks.size());
+  std::vector<Standing> standings(tasks.size());
   int used = 0;
   for (std::size_t n = 0; n < tasks.size(); ++n) {
     searches.emplace_back(tasks[n].workload, target, tasks[n].measurer, records, each, [&progress, n](const Progress& p) { progress(n, p); }, stop);
     TECC_CHECK(searches[n].begin());
-    const Progress& p = searches[n].progress();
-    used += p.trials;
-    shares[n].bound_us = searches[n].bound_us();
-    if (p.best_us) shares[n].best_us = {*p.best_us};
+    used += searches[n].progress().trials;
+    standings[n].bound_us = searches[n].bound_us();
   }
   while (used < total) {
-    const auto n = next_share(shares);
+    const auto n = next_search(standings);
     if (!n) break;
     const Clock::time_point before = Clock::now();
     const int had = searches[*n].progress().trials;
     TECC_TRY(const bool more, searches[*n].step(total - used));
     const Progress& p = searches[*n].progress();
     used += p.trials - had;
-    shares[*n].done = !more;
+    standings[*n].done = !more;
     if (!more) continue;
-    shares[*n].seconds += std::chrono::duration<double>(Clock::now() - before).count();
-    shares[*n].best_us.push_back(p.best_us.value_or(never));
+    standings[*n].seconds += std::chrono::duration<double>(Clock::now() - before).count();
+    standings[*n].best_us.push_back(p.best_us.value_or(never));
   }
   std::vector<Tuned> out;
   for (Tuning& s : searches) {

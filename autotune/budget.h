@@ -6,9 +6,9 @@
 /// Several searches under one budget of trials and seconds.
 namespace tecc::autotune {
 
-/// What is known about one of them.
-struct Share {
-  std::vector<double> best_us;  // after each of its batches; infinity where nothing ran yet
+/// How one of them stands.
+struct Standing {
+  std::vector<double> best_us;  // after each of its batches of this run; infinity where nothing ran yet
   double bound_us = 0;          // nothing is faster
   double seconds = 0;           // its batches took
   bool done = false;            // nothing is left to try
@@ -18,7 +18,7 @@ struct Share {
 /// for: best / batches, less after batches that found nothing, and not below the bound (after Zheng et al., "Ansor", OSDI 2020, section 6.2,
 /// with seconds instead of trials).
 /// First each gets a batch. nullopt when all are done.
-std::optional<std::size_t> next_share(std::span<const Share> shares);
+std::optional<std::size_t> next_search(std::span<const Standing> standings);
 
 struct BudgetTask {
   const codegen::Workload& workload;

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <iostream>
 
 namespace tecc::cli {
 namespace {
@@ -13,10 +14,8 @@ void count_interrupt(int) {
   if (++interrupts > 1) ::_exit(130);
 }
 
-}  // namespace
-
+/// "60", "60s", "5m", "1h" in seconds; nothing for other text.
 std::optional<double> seconds_of(const std::string& text) {
-  if (text.empty()) return std::nullopt;
   std::size_t used = 0;
   double value = 0;
   try {
@@ -27,6 +26,15 @@ std::optional<double> seconds_of(const std::string& text) {
   const std::string unit = text.substr(used);
   const double factor = unit.empty() || unit == "s" ? 1 : unit == "m" ? 60 : unit == "h" ? 3600 : 0;
   return value > 0 && factor > 0 ? std::optional(value * factor) : std::nullopt;
+}
+
+}  // namespace
+
+bool read_time(const std::string& text, std::optional<double>& seconds) {
+  if (text.empty()) return true;
+  seconds = seconds_of(text);
+  if (!seconds) std::cerr << "--time: '" << text << "' is not a time; write for example 60s, 5m or 1h\n";
+  return seconds.has_value();
 }
 
 void watch_interrupts() {

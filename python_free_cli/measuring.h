@@ -5,8 +5,8 @@
 /// What commands that measure for minutes have in common.
 namespace tecc::cli {
 
-/// "60", "60s", "5m", "1h" in seconds; nothing for other text.
-std::optional<double> seconds_of(const std::string& text);
+/// --time: "60", "60s", "5m", "1h" in seconds; nothing where it is missing. Prints what is wrong with other text and returns false.
+bool read_time(const std::string& text, std::optional<double>& seconds);
 
 /// From now on Ctrl-C lets the candidate that is being measured end; a second one does not wait.
 void watch_interrupts();

@@ -4,7 +4,6 @@
 
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <nlohmann/json.hpp>
 
 #include "autotune/record/workload.h"
@@ -38,10 +37,7 @@ Result<std::vector<Record>> earlier(const std::string& path) {
 }
 
 int run(Options o) {
-  if (!o.time.empty() && !(o.survey.seconds = seconds_of(o.time))) {
-    std::cerr << "--time: '" << o.time << "' is not a time; write for example 60s, 5m or 1h\n";
-    return 2;
-  }
+  if (!read_time(o.time, o.survey.seconds)) return 2;
   const auto loaded = load(o);
   if (!loaded) return 1;
   const auto targets = targets_of(o);

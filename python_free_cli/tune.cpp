@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <iostream>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -163,10 +162,7 @@ void print(const Task& task, const codegen::Target& target, const Tuned& tuned) 
 
 int run(const Options& o) {
   std::optional<double> limit;
-  if (!o.time.empty() && !(limit = seconds_of(o.time))) {
-    std::cerr << "--time: '" << o.time << "' is not a time; write for example 60s, 5m or 1h\n";
-    return 2;
-  }
+  if (!read_time(o.time, limit)) return 2;
   const auto targets = targets_of(o);
   if (!targets) return 1;
   const codegen::Target& target = targets->front();

@@ -30,6 +30,12 @@ Result<std::vector<Ref>> Builder::add(schedule::Step step, std::vector<std::stri
   return out;
 }
 
+std::vector<Ref> Builder::axes(const Ref& block, std::size_t rank) {
+  std::vector<Ref> out;
+  for (std::size_t n = 0; n < rank; ++n) out.push_back(axis(block, n));
+  return out;
+}
+
 std::optional<Ref> Builder::fuse_all(const std::vector<Ref>& loops, const std::string& name) {
   std::optional<Ref> all;
   for (const Ref& l : loops) {

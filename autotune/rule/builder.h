@@ -32,6 +32,7 @@ class Builder {
     block.axis = static_cast<std::uint32_t>(n);
     return block;
   }
+  static std::vector<schedule::Ref> axes(const schedule::Ref& block, std::size_t rank);
   /// The handle of an input, of the buffer that a stage writes, or of a copy that a step made.
   std::optional<schedule::Ref> tensor(TensorId t) const;
   std::int64_t extent(const schedule::Ref& loop) const;  // the largest

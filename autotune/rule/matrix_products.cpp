@@ -245,9 +245,7 @@ Result<Loads> load_operands(Context& c, const Nest& n, const Shape& shape, const
 
 /// The threads of a warpgroup take the elements of a panel in order, so that neighbours store neighbours.
 Check store_by_threads(Context& c, const Ref& store, std::size_t rank) {
-  std::vector<Ref> axes;
-  for (std::size_t d = 0; d < rank; ++d) axes.push_back(Builder::axis(store, d));
-  const auto all = c.build.fuse_all(axes, "f");
+  const auto all = c.build.fuse_all(Builder::axes(store, rank), "f");
   if (!all) return Ok{};
   constexpr std::int64_t threads = 128;  // of a warpgroup
   TECC_TRY(const auto parts, c.build.add(Split{*all, {threads}}));

@@ -62,13 +62,8 @@ Check pad_operands(Context& c, std::uint32_t s) {
     if (!tensor) continue;
     auto copy = c.build.add(Pad{{Builder::stage(s)}, *tensor, most});
     if (!copy) continue;
-    std::optional<Ref> all;
-    for (std::size_t d = 0; d < b.shape.size(); ++d) {
-      const Ref axis = Builder::axis((*copy)[1], d);
-      if (!all) { all = axis; continue; }
-      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
-      all = fused[0];
-    }
+    const auto all = c.build.fuse_all(Builder::axes((*copy)[1], b.shape.size()), "all");
+    if (!all) continue;
     const std::int64_t width = c.choose.choose(product_block.name + " pad vector " + b.name, those({1, 2, 4, 8}, [&](std::int64_t w) { return w <= most; }), most);
     TECC_TRY(const auto parts, c.build.add(Split{*all, {256, width}}));
     TECC_CHECK(c.build.add(Bind{{parts[0]}, Group::block}));

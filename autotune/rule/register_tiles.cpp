@@ -169,9 +169,7 @@ Check stage_operand(Context& c, const Ref& stage, const Nest& n, const Sides& si
     if (auto loaded = c.build.add(CacheRead{{(*copy)[1]}, *handle, Scope::local, n.step})) ahead = (*loaded)[1];
   for (const std::optional<Ref>& one : {ahead, std::optional((*copy)[1])}) {
     if (!one) continue;
-    std::vector<Ref> loops;
-    for (std::size_t d = 0; d < rank; ++d) loops.push_back(Builder::axis(*one, d));
-    const auto all = c.build.fuse_all(loops, "f");
+    const auto all = c.build.fuse_all(Builder::axes(*one, rank), "f");
     if (!all) continue;
     std::int64_t width = 1;
     while (2 * width * bytes <= c.target.vector_bytes && c.build.extent(*all) % (2 * width * n.threads) == 0) width *= 2;

@@ -172,16 +172,7 @@ Check schedule_group(Context& c, const RowGroup& g) {
     auto copy = c.build.add(CacheRead{readers, *c.build.tensor(tensor), Scope::local, row_loop});
     if (!copy) continue;
     once.push_back((*copy)[1]);
-    std::optional<Ref> all;
-    const std::size_t rank = c.program()[tensor].shape.size();
-    for (std::size_t a = 0; a < rank; ++a) {
-      const Ref axis = Builder::axis((*copy)[1], a);
-      if (!c.build.present(axis)) continue;
-      if (!all) { all = axis; continue; }
-      TECC_TRY(const auto fused, c.build.add(Fuse{*all, axis}));
-      all = fused[0];
-    }
-    if (all) members.push_back({(*copy)[1], *all, false, c.build.extent(*all)});
+    if (const auto all = c.build.fuse_all(Builder::axes((*copy)[1], c.program()[tensor].shape.size()), "along")) members.push_back({(*copy)[1], *all, false, c.build.extent(*all)});
   }
 
   std::vector<Ref> reduced, bound;

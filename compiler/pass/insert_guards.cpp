@@ -11,7 +11,7 @@ using namespace loop;
 namespace {
 
 /// True if zeros are written where the source ends: by the copy itself, or by the thread that leaves the load out.
-bool fills(const Program& p, const Block& b) { return (b.tile && (b.tile->via == Via::bulk_tensor || b.tile->via == Via::cp_async)) || fills_with_zero(p, b); }
+bool fills(const Program& p, const Block& b) { return copies_zeros(b) || fills_with_zero(p, b); }
 bool is_of_threads(const Program& p, TensorId t) { return p[t].scope == Scope::local || p[t].scope == Scope::reg; }
 
 bool same_values(const std::vector<Expr>& a, const std::vector<Expr>& b) { return std::equal(a.begin(), a.end(), b.begin(), b.end(), same_value); }
@@ -66,13 +66,6 @@ bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) 
   return all;
 }
 
-/// What an index reaches, also beyond the domains of the block's iterations.
-std::optional<Interval> reach_of(const Program& p, const Block& b, const Expr& index) {
-  const auto affine = affine_of(index);
-  const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
-  return binding ? std::optional(range_of(p, *binding)) : std::nullopt;
-}
-
 /// True if the writer's index reaches as far as the read.
 bool covers(const Program& p, const Block& made, const Block& b, const Read& r) {
   return std::any_of(made.writes.begin(), made.writes.end(), [&](const Write& to) {
@@ -105,6 +98,19 @@ bool reads_surplus(const Program& p, BlockId id) {
   return all;
 }
 
+/// The buffer in shared memory of which an instruction reads more than anybody writes, as where its loops were split again after the copy was made.
+std::optional<TensorId> read_beyond(const Program& p, const Block& b) {
+  std::optional<TensorId> found;
+  walk(b.writes[0].value, [&](const Expr& e) {
+    const auto* r = e.as<Read>();
+    if (!r || p[r->tensor].scope != Scope::shared) return true;
+    const std::vector<BlockId> writers = writers_of(p, r->tensor);
+    if (std::none_of(writers.begin(), writers.end(), [&](BlockId w) { return covers(p, p.block(w), b, *r); })) found = r->tensor;
+    return true;
+  });
+  return found;
+}
+
 /// True if what a thread, or a tile, makes beyond the domains stays with it, and all of what it is made of is there. A tile in shared memory
 /// may take over zeros.
 bool keeps_surplus(const Program& p, BlockId id) {
@@ -128,8 +134,8 @@ bool adds_zeros(const Program& p, const Block& b, const Expr& condition) {
   return b.combiner == Reducer::sum && vanishes(b.writes[0].value) && left_out_by_zeros(p, b, condition);
 }
 
-/// The guards that the statement needs where it runs; those of the statements before it are known. A tile instruction cannot leave out elements; it need not where the surplus does no
-/// harm: bulk copies clip and fill by themselves, sums of products add zeros, and what a tile makes beyond its tensor stays in the tile.
+/// The guards that the statement has by its domain; those of the statements before it are known. A tile instruction cannot leave out elements; it
+/// need not where the surplus does no harm: bulk copies clip and fill by themselves, and sums of products add zeros.
 Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const Block& b = p.block(id);
   std::vector<Expr> guards = guards_of(p, b);
@@ -139,7 +145,8 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
   const bool product = via == Via::wgmma || via == Via::mma_sync;
   if (whole && !std::all_of(b.predicate.begin(), b.predicate.end(), [&](const Expr& e) { return product && left_out_by_zeros(p, b, e); })) return refuse(Code::tile_form, b.name, "a condition leaves out some of its elements");
   if (via == Via::bulk || via == Via::bulk_tensor) return std::vector<Expr>{};
-  if (via == Via::wgmma || via == Via::mma_sync) {
+  if (product) {
+    if (const auto t = read_beyond(p, b)) return refuse(Code::tile_form, b.name, "some of its tiles lie beyond all that is copied to '" + p[*t].name + "'; legal: split by what divides the tile");
     for (const Iter& i : b.iters) {
       if (i.kind == IterKind::spatial || stays_below(p, b, i)) continue;
       for (TensorId t : read_buffers(b))

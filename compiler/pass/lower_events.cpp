@@ -29,6 +29,19 @@ bool is_bulk(const Program& p, const Channel& c) {
   const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
   return tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor);
 }
+/// What bulk copies under the statement bring to a slot. The slot may be larger: products read beyond the tensor where nobody misses the result.
+std::int64_t bytes_brought(const Program& p, const Channel& c, StmtId under) {
+  std::int64_t sum = 0;
+  for (TensorId t : c.buffers)
+    for (BlockId w : writers_of(p, t)) {
+      if (!is_inside(p, w, under)) continue;
+      std::int64_t bytes = bytes_of(p[t].type);
+      for (LoopId l : loops_around(p, w))
+        if (is_inside(p, l, under) && under != StmtId(l)) bytes *= range_of(p, l).high + 1;
+      sum += bytes;
+    }
+  return sum;
+}
 
 }  // namespace
 
@@ -49,11 +62,6 @@ bool runs_once(const Program& p, StmtId s) {
 
 Result<Program> lower_events(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
-  const auto bytes_of_slot = [&](const Channel& c) {
-    std::int64_t bytes = 0;
-    for (TensorId t : c.buffers) bytes += p[t].storage->elements * bytes_of(p[t].type);
-    return bytes;
-  };
   const std::function<void(StmtId)> visit = [&](StmtId parent) {
     for (std::size_t n = 0; n < p[parent].children.size(); ++n) {
       const StmtId s = p[parent].children[n];
@@ -67,7 +75,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
       using Op = Sync::Op;
       const auto sync = [&](Op op, Group group, std::int64_t count = 0) { into.push_back(Sync{op, e.channel, e.lag, count, group, e.not_first}); };
       if (c.how == Channel::How::ahead) {
-        if (e.kind == Event::Kind::acquire) sync(Op::expect, c.owner, bytes_of_slot(c));
+        if (e.kind == Event::Kind::acquire) sync(Op::expect, c.owner, bytes_brought(p, c, parent));
         if (e.kind == Event::Kind::wait) sync(Op::wait_full, c.owner);
       } else if (c.how == Channel::How::mbarrier) {
         const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
@@ -75,7 +83,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
         switch (e.kind) {
           case Event::Kind::acquire:
             sync(Op::wait_empty, c.owner);
-            if (bulk) sync(Op::expect, c.owner, bytes_of_slot(c));
+            if (bulk) sync(Op::expect, c.owner, bytes_brought(p, c, parent));
             break;
           case Event::Kind::commit:
             if (bulk) break;  // the copies themselves arrive

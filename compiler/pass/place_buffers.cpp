@@ -5,6 +5,7 @@
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
 #include "ir/loop/digits.h"
+#include "ir/loop/fill.h"
 
 namespace tecc::compiler {
 
@@ -418,11 +419,8 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
       std::int64_t low = 0, high = largest(p, b.shape[d]) - 1;
       for (const Access& a : accesses) {
         const Block& user = p.block(a.block);
-        const auto affine = affine_of(a.index[d]);
-        const auto binding = affine ? binding_of(user, *affine) : std::nullopt;
-        // Copies that fill with zeros leave nothing out.
-        const bool fills = binding && a.kind == Access::Kind::write && user.tile && (user.tile->via == Via::cp_async || user.tile->via == Via::bulk_tensor);
-        if (const auto r = fills ? std::optional(range_of(p, *binding)) : range_of(p, &user, a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
+        const bool fills = a.kind == Access::Kind::write && copies_zeros(user);  // and leaves nothing out
+        if (const auto r = fills ? reach_of(p, user, a.index[d]) : range_of(p, &user, a.index[d])) low = std::min(low, r->low), high = std::max(high, r->high);
       }
       st.dims.push_back({false, low, {{1, high - low + 1, 1}}});
       continue;

@@ -1,8 +1,14 @@
 #pragma once
-#include "ir/loop/program.h"
+#include "ir/loop/affine.h"
 
 /// What lies beyond the domains of statements, where tiles are partial (after the pass `place_buffers`).
 namespace tecc::loop {
+
+/// What an index reaches, also beyond the domains of the block's iterations; nullopt where it is no sum of them.
+std::optional<Interval> reach_of(const Program& p, const Block& b, const Expr& index);
+
+/// True for copies that write zeros themselves where their source ends (cp.async, bulk copies by tensor maps).
+bool copies_zeros(const Block& b);
 
 /// True if the storage of `t` has a place for all that the loops make of the index, also beyond the domains of the block.
 bool holds_surplus(const Program& p, const Block& b, TensorId t, const std::vector<Expr>& index);

@@ -2,11 +2,12 @@
 
 #include <limits>
 
-#include "tests/support/te.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 using namespace tecc::autotune;
+using test::gemm;
 using test::require;
 
 namespace {
@@ -33,35 +34,30 @@ class Steady final : public Measurer {
   double next_, factor_;
 };
 
-codegen::Workload gemm(const std::string& dims) {
-  te::Bindings b;
-  b.dims = require(te::parse_dims(dims));
-  return require(codegen::make_workload(test::kernel("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }"), b));
-}
 
 }  // namespace
 
 TEST_CASE("budget: each search gets a batch, then the one that should spare the most time a second") {
-  const Share fresh{{}, 10, 0, false}, done{{50, 40}, 10, 1, true};
-  CHECK(next_share({}) == std::nullopt);
-  CHECK(next_share(std::vector{done, done}) == std::nullopt);
-  CHECK(next_share(std::vector{Share{{50, 20, 15}, 10, 3, false}, fresh}) == 1);
-  const Share falling{{100, 80, 60}, 10, 3, false}, flat{{100, 100, 100}, 10, 3, false}, at_bound{{100, 10, 10, 10}, 10, 4, false};
-  CHECK(next_share(std::vector{flat, falling}) == 1);
-  CHECK(next_share(std::vector{at_bound, flat}) == 1);
-  CHECK(next_share(std::vector{done, at_bound}) == 1);
-  const Share quick{{100, 80, 60}, 10, 1, false};
-  CHECK(next_share(std::vector{falling, quick}) == 1);  // the same in a third of the time
-  const Share failing{{never, never}, 10, 1, false};
-  CHECK(next_share(std::vector{failing, flat}) == 1);
-  CHECK(next_share(std::vector{failing, done}) == 0);
+  const Standing fresh{{}, 10, 0, false}, done{{50, 40}, 10, 1, true};
+  CHECK(next_search({}) == std::nullopt);
+  CHECK(next_search(std::vector{done, done}) == std::nullopt);
+  CHECK(next_search(std::vector{Standing{{50, 20, 15}, 10, 3, false}, fresh}) == 1);
+  const Standing falling{{100, 80, 60}, 10, 3, false}, flat{{100, 100, 100}, 10, 3, false}, at_bound{{100, 10, 10, 10}, 10, 4, false};
+  CHECK(next_search(std::vector{flat, falling}) == 1);
+  CHECK(next_search(std::vector{at_bound, flat}) == 1);
+  CHECK(next_search(std::vector{done, at_bound}) == 1);
+  const Standing quick{{100, 80, 60}, 10, 1, false};
+  CHECK(next_search(std::vector{falling, quick}) == 1);  // the same in a third of the time
+  const Standing failing{{never, never}, 10, 1, false};
+  CHECK(next_search(std::vector{failing, flat}) == 1);
+  CHECK(next_search(std::vector{failing, done}) == 0);
 }
 
 TEST_CASE("budget: trials go where times still fall; all verdicts are recorded") {
   const TemporaryFolder folder;
   Database db = require(Database::open(folder.path + "/r.db"));
   const codegen::Target target = require(codegen::find_target("sm_90a"));
-  const codegen::Workload a = gemm("M=256,N=256,K=256"), b = gemm("M=512,N=256,K=256");
+  const codegen::Workload a = gemm(256, 256, 256), b = gemm(512, 256, 256);
   Steady flat(1000, 1), falling(1000, 0.98);
   TuneOptions o;
   o.trials = 48;
@@ -95,7 +91,7 @@ TEST_CASE("budget: an error of one search ends all, and says which") {
   } broken;
   const TemporaryFolder folder;
   Database db = require(Database::open(folder.path + "/r.db"));
-  const codegen::Workload a = gemm("M=64,N=64,K=64");
+  const codegen::Workload a = gemm(64);
   TuneOptions o;
   o.trials = o.batch = 4;
   const auto tuned = tune_all(std::vector<BudgetTask>{{a, broken}}, require(codegen::find_target("sm_90a")), db, o, [](std::size_t, const Progress&) {}, [] { return false; });

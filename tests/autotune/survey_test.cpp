@@ -5,22 +5,16 @@
 #include <set>
 
 #include "autotune/record/workload.h"
-#include "tests/support/te.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 using namespace tecc::autotune;
+using test::gemm;
 using test::require;
+using test::workload;
 
 namespace {
 
-codegen::Workload workload(const std::string& text, const std::string& dims) {
-  te::Bindings b;
-  b.dims = require(te::parse_dims(dims));
-  return require(codegen::make_workload(test::kernel(text), b));
-}
-codegen::Workload gemm() {
-  return workload("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }", "M=256,N=256,K=256");
-}
 codegen::Target h100() { return require(codegen::find_target("sm_90a")); }
 
 /// Times that follow from the schedule's hash; some candidates fail.

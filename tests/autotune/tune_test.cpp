@@ -2,21 +2,16 @@
 
 #include "autotune/model/roofline.h"
 #include "autotune/record/neighbours.h"
-#include "tests/support/te.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 using namespace tecc::autotune;
+using test::gemm;
 using test::require;
 
 namespace {
 
-codegen::Workload gemm(int size = 256) {
-  te::Bindings b;
-  const std::string n = std::to_string(size);
-  b.dims = require(te::parse_dims("M=" + n + ",N=" + n + ",K=" + n));
-  return require(codegen::make_workload(test::kernel("kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }"), b));
-}
 codegen::Target h100() { return require(codegen::find_target("sm_90a")); }
 
 /// Times that follow from the schedule's hash; some candidates fail.

@@ -5,15 +5,13 @@
 #include "codegen/cuda/emit.h"
 #include "codegen/cuda/nvrtc.h"
 #include "tests/support/lowered.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
+using test::workload;
 
 namespace {
 
-codegen::Workload workload(const std::string& text, const std::string& dims, const std::string& align, const std::string& types = "") {
-  te::Bindings b{test::require(te::parse_dims(dims)), test::require(te::parse_type_bindings(types)), test::require(te::parse_alignments(align))};
-  return test::require(codegen::make_workload(test::kernel(text), b));
-}
 
 const char* const doubled = "kernel f(X: f32[N]) -> (Y) { Y[i: N] = X[i] * 2 }";
 const char* const by_vectors = "i0, i1, i2 = split(Y.i, [128, 4]); bind(i0, block); bind(i1, thread); vectorize(i2)";
@@ -38,7 +36,7 @@ bool has(const std::string& text, const std::string& piece) { return text.find(p
 }  // namespace
 
 TEST_CASE("alignment: accesses are no wider than the pointers allow") {
-  const auto text = [&](const std::string& align) { return kernel_text(workload(doubled, "N=4096", align), by_vectors); };
+  const auto text = [&](const std::string& align) { return kernel_text(workload(doubled, "N=4096", "", align), by_vectors); };
   CHECK(has(text(""), "tecc_load<float, 4>("));
   CHECK(has(text(""), "tecc_store(&"));
   CHECK(text("X=16,Y=64") == text(""));
@@ -52,7 +50,7 @@ TEST_CASE("alignment: accesses are no wider than the pointers allow") {
 }
 
 TEST_CASE("alignment: two-byte elements go by pairs where the pointer allows four bytes") {
-  const std::string text = kernel_text(workload("kernel f(X: bf16[N]) -> (Y) { Y[i: N] = X[i] }", "N=4096", "X=4,Y=2"), "i0, i1, i2 = split(Y.i, [128, 8]); bind(i0, block); bind(i1, thread); vectorize(i2)");
+  const std::string text = kernel_text(workload("kernel f(X: bf16[N]) -> (Y) { Y[i: N] = X[i] }", "N=4096", "", "X=4,Y=2"), "i0, i1, i2 = split(Y.i, [128, 8]); bind(i0, block); bind(i1, thread); vectorize(i2)");
   CHECK(has(text, "tecc_load_words<tecc_bf16, 8, 4>("));
   CHECK_FALSE(has(text, "tecc_store"));
 }
@@ -60,7 +58,7 @@ TEST_CASE("alignment: two-byte elements go by pairs where the pointer allows fou
 TEST_CASE("alignment: bulk copies need 16 bytes") {
   const std::string gemm = test::cases().at("gemm.te"), schedule = test::read_file(TECC_SOURCE_DIR "/examples/schedules/gemm_sm90a.schedule");
   const auto why = [&](const std::string& align) {
-    const auto p = lowered(workload(gemm, "M=512,N=512,K=256", align, "T=bf16"), schedule);
+    const auto p = lowered(workload(gemm, "M=512,N=512,K=256", "T=bf16", align), schedule);
     return p ? "" : render(p.error());
   };
   CHECK(why("A=16,B=256,C=32") == "");
@@ -69,7 +67,7 @@ TEST_CASE("alignment: bulk copies need 16 bytes") {
 }
 
 TEST_CASE("alignment: stated by the program, the contract and the C header") {
-  const codegen::Workload w = workload(doubled, "N=64", "X=4,Y=128");
+  const codegen::Workload w = workload(doubled, "N=64", "", "X=4,Y=128");
   CHECK(has(loop::print(w.naive), "X: f32[64] align 4"));
   CHECK(has(loop::print(w.naive), "Y: f32[64] align 128"));
   const codegen::Target cpu = test::require(codegen::find_target("cpu"));
@@ -79,16 +77,16 @@ TEST_CASE("alignment: stated by the program, the contract and the C header") {
   CHECK(has(built.files.at("f.json"), "\"align\": 4"));
   CHECK(has(built.files.at("f.h"), "X must be 4-byte aligned"));
   CHECK(has(built.files.at("f.h"), "Y must be 128-byte aligned"));
-  const codegen::Built usual = test::require(codegen::build(workload(doubled, "N=64", ""), {{cpu, {}}}, {}));
+  const codegen::Built usual = test::require(codegen::build(workload(doubled, "N=64"), {{cpu, {}}}, {}));
   CHECK(usual.contract.find_buffer("X")->align == 16);
 }
 
 TEST_CASE("alignment: another workload, unless it is the usual one") {
-  const std::string usual = workload(doubled, "N=64", "").hash;
-  CHECK(workload(doubled, "N=64", "X=16").hash == usual);
-  CHECK(workload(doubled, "N=64", "X=4").hash != usual);
-  CHECK(workload(doubled, "N=64", "Y=4").hash != usual);
-  CHECK(workload(doubled, "N=64", "Y=4").hash != workload(doubled, "N=64", "X=4").hash);
+  const std::string usual = workload(doubled, "N=64").hash;
+  CHECK(workload(doubled, "N=64", "", "X=16").hash == usual);
+  CHECK(workload(doubled, "N=64", "", "X=4").hash != usual);
+  CHECK(workload(doubled, "N=64", "", "Y=4").hash != usual);
+  CHECK(workload(doubled, "N=64", "", "Y=4").hash != workload(doubled, "N=64", "", "X=4").hash);
 }
 
 TEST_CASE("alignment: wrong ones") {

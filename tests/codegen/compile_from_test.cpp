@@ -5,6 +5,7 @@
 #include "codegen/build.h"
 #include "tests/support/lowered.h"
 #include "tests/support/temporary_folder.h"
+#include "tests/support/workload.h"
 
 /// Every stage that --dump-ir writes can be gone on from.
 using namespace tecc;
@@ -12,10 +13,7 @@ using namespace tecc;
 namespace {
 
 codegen::Workload workload(const std::string& file, const std::string& dims, const std::string& types) {
-  te::Bindings b;
-  b.dims = test::require(te::parse_dims(dims));
-  b.types = test::require(te::parse_type_bindings(types));
-  return test::require(codegen::make_workload(test::kernel(test::read_file(TECC_SOURCE_DIR "/examples/cases/" + file + ".te")), b));
+  return test::workload(test::cases().at(file + ".te"), dims, types);
 }
 codegen::Emit text_only() { return {false, false, true, false, true, false, true}; }
 

@@ -444,3 +444,13 @@ TEST_CASE("a private copy is read by threads of which the element says only the 
   const test::Subject sums{"kernel s(X: f64[M, N], Y: f64[N]) -> (Z) { Z[i: M, j: N] = X[i, j] + Y[j] }", "M=2,N=2"};
   CHECK(test::lowering_refused(sums.with("a, b = split(Z.i, 5)\n_, l = cache_read(Z, Y, local, a)\nbind(l.0, thread)\nf = fuse(b, Z.j)\nbind(f, thread)")).starts_with("error E0401: 'Y.local' lives in registers"));
 }
+
+TEST_CASE("an instruction's tiles lie beyond what is copied, where their loop was split again") {
+  const test::Subject product{"kernel p(A: i8[M, K], B: i8[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](i32(A[i, k]) * i32(B[j, k])) }", "M=1,N=4,K=32"};
+  const std::string tiles = "k0, k1 = split(C.k, 128)\ni0, i1, i2 = split(C.i, [1, 128])\nj0, j1 = split(C.j, 16)\nreorder([i0, j0, k0, i1, i2, j1, k1])\nr, s = cache_write(C, C, register, j0)\n"
+                            "a, al = cache_read(C, A, shared, k0)\nb, bl = cache_read(C, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\ncopy_with([al, bl], bulk_tensor)\npipeline(k0, [a, b], slots=2)\n"
+                            "specialize([role([al, bl]), role([t, s])])\n";
+  test::check_simulated(product.with(tiles));
+  CHECK(test::lowering_refused(product.with(tiles + "split(i1, 4)")) ==
+        "error E0419: the tile of 'C' cannot be cut into threads: some of its tiles lie beyond all that is copied to 'A.shared'; legal: split by what divides the tile");
+}

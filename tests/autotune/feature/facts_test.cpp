@@ -5,20 +5,15 @@
 
 #include "autotune/model/prior.h"
 #include "autotune/pick.h"
-#include "tests/support/te.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 using namespace tecc::autotune;
 using test::require;
+using test::workload;
 
 namespace {
 
-codegen::Workload workload(const std::string& text, const std::string& dims, const std::string& types = "") {
-  te::Bindings b;
-  b.dims = require(te::parse_dims(dims));
-  b.types = require(te::parse_type_bindings(types));
-  return require(codegen::make_workload(test::kernel(text), b));
-}
 codegen::Target h100() { return require(codegen::find_target("sm_90a")); }
 
 std::vector<KernelFacts> facts(const codegen::Workload& w, const std::string& schedule) {

@@ -1,20 +1,15 @@
 #include "autotune/record/workload.h"
 
 #include "autotune/record/task.h"
-#include "tests/support/te.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 using namespace tecc::autotune;
 using test::require;
+using test::workload;
 
 namespace {
 
-codegen::Workload workload(const std::string& text, const std::string& dims, const std::string& types = "") {
-  te::Bindings b;
-  b.dims = require(te::parse_dims(dims));
-  b.types = require(te::parse_type_bindings(types));
-  return require(codegen::make_workload(test::kernel(text), b));
-}
 const std::string mm = "kernel mm<T>(A: T[M, K], B: T[K, N]) -> (C) { C[i: M, j: N] = T(sum[k: K](f32(A[i, k]) * f32(B[k, j]))) }";
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include "codegen/build.h"
 #include "tests/support/simulated.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 using namespace tecc::autotune;
@@ -20,10 +21,7 @@ struct Case {
 codegen::Target hopper() { return test::require(codegen::find_target("sm_90a")); }
 
 codegen::Workload workload_of(const Case& c) {
-  te::Bindings b;
-  b.dims = test::require(te::parse_dims(c.dims));
-  b.types = test::require(te::parse_type_bindings(c.types));
-  return test::require(codegen::make_workload(test::kernel(test::cases().at(c.file)), b));
+  return test::workload(test::cases().at(c.file), c.dims, c.types);
 }
 
 /// Simulates `count` points; returns how many of `drawn` the space refused.

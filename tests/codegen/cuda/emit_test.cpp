@@ -11,17 +11,13 @@
 #include "codegen/build.h"
 #include "codegen/cuda/nvrtc.h"
 #include "tests/support/lowered.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
+using test::workload;
 
 namespace {
 
-codegen::Workload workload(const std::string& text, const std::string& dims, const std::string& types = "") {
-  te::Bindings b;
-  b.dims = test::require(te::parse_dims(dims));
-  b.types = test::require(te::parse_type_bindings(types));
-  return test::require(codegen::make_workload(test::kernel(text), b));
-}
 
 /// Dims that are small, odd and legal for every case.
 std::string small_dims(const te::Kernel& k) {

@@ -1,5 +1,6 @@
 #include "autotune/search/space.h"
 #include "tests/support/mutants.h"
+#include "tests/support/workload.h"
 
 using namespace tecc;
 
@@ -44,10 +45,7 @@ void check_needed(const std::string& text, const std::string& dims, const std::s
 
 /// The first candidates of the rules; returns how many barriers they have in all.
 std::size_t check_rules(const std::string& file, const std::string& dims, const std::string& types, int candidates) {
-  te::Bindings b;
-  b.dims = test::require(te::parse_dims(dims));
-  b.types = test::require(te::parse_type_bindings(types));
-  const codegen::Workload w = test::require(codegen::make_workload(test::kernel(test::cases().at(file)), b));
+  const codegen::Workload w = test::workload(test::cases().at(file), dims, types);
   const codegen::Target target = test::require(codegen::find_target("sm_90a"));
   const autotune::ScheduleSpace space(w, target);
   const std::vector<Array> inputs = test::random_inputs(test::Prepared{w.lifted, w.naive, w.naive, w.naive, {}});
