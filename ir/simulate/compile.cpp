@@ -239,8 +239,8 @@ class Compiler {
         copies *= info.owner_extents.back();
         if (copies < 1 || copies > most_threads) return wrong(k_.root, fmt::format("'{}' has too many copies", b.name));
       }
-      const std::int64_t end = st.offset_bytes + st.elements * b.slots * copies * info.bytes;
       if (st.offset_bytes < 0 || st.offset_bytes > most_elements || st.offset_bytes % info.bytes) return wrong(k_.root, fmt::format("'{}' lies at byte {} of shared memory, which is no multiple of {}", b.name, st.offset_bytes, info.bytes));
+      const std::int64_t end = st.offset_bytes + st.elements * b.slots * copies * info.bytes;
       k_.shared_bytes = std::max(k_.shared_bytes, end);
       k_.granule = std::gcd(k_.granule, info.bytes);
       // Slots of a channel are in use all the time. What else shares memory is seen when it is used.
