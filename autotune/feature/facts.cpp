@@ -402,7 +402,7 @@ class Kernel {
     double values = 0;
     for (TensorId t : private_)
       if (const auto& s = p_[t].storage) values += std::ceil(static_cast<double>(s->elements * p_[t].slots * bytes_of(p_[t].type)) / 4);  // narrow ones are packed
-    const double addresses = f_.tensor_operations > 0 ? 8 : 24;  // what kernels use besides the data they keep; matrix instructions address tiles by descriptors
+    constexpr double addresses = 24;  // what kernels use besides the data they keep
     f_.values = values;
     const double most = gpu_ ? std::min(255.0, static_cast<double>(target_.registers_per_sm) / std::max(f_.threads, 1.0)) : 255.0;
     f_.registers = std::min(most, values + addresses);
