@@ -402,7 +402,8 @@ class Kernel {
     double values = 0;
     for (TensorId t : private_)
       if (const auto& s = p_[t].storage) values += std::ceil(static_cast<double>(s->elements * p_[t].slots * bytes_of(p_[t].type)) / 4);  // narrow ones are packed
-    constexpr double addresses = 24;  // what kernels use besides the data they keep
+    // What kernels use besides the data they keep. Matrix instructions find tiles by descriptors: 232 values a thread fit into 240 registers.
+    const double addresses = f_.tensor_operations > 0 ? 8 : 24;
     f_.values = values;
     const double most = gpu_ ? std::min(255.0, static_cast<double>(target_.registers_per_sm) / std::max(f_.threads, 1.0)) : 255.0;
     f_.registers = std::min(most, values + addresses);
