@@ -16,38 +16,13 @@ using Json = nlohmann::ordered_json;
 
 std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
-/// Why nobody measured the winner with another option: the rules or a limit of the device refuse it, or it makes no difference.
-std::string why_untried(const autotune::Space& space, const Record& winner, const std::string& decision, std::int64_t option) {
-  autotune::Genome wanted = winner.genome;
-  for (autotune::Choice& c : wanted)
-    if (c.name == decision) c.value = option;
-  const auto point = space.make(autotune::Chooser(wanted));
-  if (!point) return fmt::format("refused: {} {}", number(point.error().code), first_line(message(point.error())));
-  return point->program_hash == winner.program_hash ? "the same program" : "";
-}
-
-std::vector<TaskReport::Row> rows_of(const Record& winner, std::vector<autotune::Alternative> decisions) {
-  const auto workload = autotune::workload_of(winner);
-  const auto target = autotune::target_of(winner.target);
-  std::optional<autotune::ScheduleSpace> space;
-  if (workload && target) space.emplace(*workload, *target);
-  std::vector<TaskReport::Row> out;
-  for (autotune::Alternative& a : decisions) {
-    TaskReport::Row row{std::move(a), {}};
-    if (!row.decision.other)
-      for (const std::int64_t option : row.decision.untried)
-        row.untried.push_back({option, space ? why_untried(*space, winner, row.decision.decision, option) : ""});
-    out.push_back(std::move(row));
-  }
-  return out;
-}
-
-/// "2, 4 were not measured; 8 is refused: E0405 ...", options with one reason together.
-std::string text_of(const std::vector<TaskReport::Row::Untried>& untried) {
+/// "2, 4: not measured; 8: refused: E0405 ...", options with one reason together.
+std::string text_of(const std::vector<autotune::Alternative::Untried>& untried) {
   std::vector<std::pair<std::string, std::string>> by_reason;  // options, reason
   for (const auto& u : untried) {
-    const auto found = std::find_if(by_reason.begin(), by_reason.end(), [&](const auto& r) { return r.second == u.why; });
-    if (found == by_reason.end()) by_reason.emplace_back(std::to_string(u.option), u.why);
+    const std::string why = first_line(u.why);
+    const auto found = std::find_if(by_reason.begin(), by_reason.end(), [&](const auto& r) { return r.second == why; });
+    if (found == by_reason.end()) by_reason.emplace_back(std::to_string(u.option), why);
     else found->first += fmt::format(", {}", u.option);
   }
   std::string out;
@@ -71,7 +46,11 @@ Result<TaskReport> report_of(const Database& records, const Database::Task& task
   std::erase_if(failed, [](const Record& r) { return std::holds_alternative<autotune::Measured>(r.outcome); });
   const autotune::Genome& genome = out.winner->record.genome;
   out.forced = std::count_if(genome.begin(), genome.end(), [](const autotune::Choice& c) { return c.options.size() < 2; });
-  out.rows = rows_of(out.winner->record, autotune::alternatives(genome, ranked, failed));
+  const auto workload = autotune::workload_of(out.winner->record);
+  const auto target = autotune::target_of(task.target);
+  std::optional<autotune::ScheduleSpace> space;  // none where this version does not know the workload or the device any more
+  if (workload && target) space.emplace(*workload, *target);
+  out.decisions = autotune::alternatives(out.winner->record, ranked, failed, space ? &*space : nullptr);
   return out;
 }
 
@@ -82,10 +61,9 @@ std::string text_of(const TaskReport& r) {
     const std::string ran = chip ? autotune::text(*chip) : "";
     out += fmt::format("  {} {}{}\n", r.chosen ? "this candidate" : "the best candidate", time_text(r.winner->us), ran.empty() ? "" : " at " + ran);
     std::size_t width = 8;
-    for (const auto& row : r.rows) width = std::max(width, row.decision.decision.size());
-    if (!r.rows.empty()) out += fmt::format("  {:<{}}  {:>6}  {:>6}  {}\n", "decision", width, "taken", "other", "time of the nearest candidate with another option");
-    for (const auto& row : r.rows) {
-      const autotune::Alternative& a = row.decision;
+    for (const autotune::Alternative& a : r.decisions) width = std::max(width, a.decision.size());
+    if (!r.decisions.empty()) out += fmt::format("  {:<{}}  {:>6}  {:>6}  {}\n", "decision", width, "taken", "other", "time of the nearest candidate with another option");
+    for (const autotune::Alternative& a : r.decisions) {
       const auto line = [&](const std::string& option, const std::string& rest) {
         out += fmt::format("  {:<{}}  {:>6}  {:>6}  {}\n", a.decision, width, a.taken, option, rest);
       };
@@ -95,7 +73,7 @@ std::string text_of(const TaskReport& r) {
         continue;
       }
       std::string rest = a.failed ? fmt::format("failed: {} {}", a.failed->code, first_line(a.failed->message)) : "";
-      if (!row.untried.empty()) rest += (rest.empty() ? "" : "; ") + text_of(row.untried);
+      if (!a.untried.empty()) rest += (rest.empty() ? "" : "; ") + text_of(a.untried);
       line("-", rest);
     }
     if (r.forced) out += fmt::format("  {} more decision{} had one option\n", r.forced, r.forced == 1 ? "" : "s");
@@ -113,15 +91,16 @@ Json json_of(const TaskReport& r) {
     if (on.chip) winner["chip"] = autotune::to_json(*on.chip);
     j["winner"] = winner;
     j["decisions"] = Json::array();
-    for (const auto& row : r.rows) {
-      const autotune::Alternative& a = row.decision;
+    for (const autotune::Alternative& a : r.decisions) {
       Json one{{"decision", a.decision}, {"taken", a.taken}};
       if (a.other)
         one["other"] = {{"option", a.other->option}, {"us", a.other->us}, {"ratio", a.other->us / r.winner->us}, {"further_differences", a.other->further}, {"finalist", a.other->finalist}};
       if (a.failed) one["failed"] = {{"code", a.failed->code}, {"message", a.failed->message}};
-      one["not_measured"] = a.untried;
-      for (const auto& u : row.untried)
-        if (!u.why.empty()) one["why"][std::to_string(u.option)] = u.why;
+      one["not_measured"] = Json::array();
+      for (const auto& u : a.untried) {
+        one["not_measured"].push_back({{"option", u.option}});
+        if (!u.why.empty()) one["not_measured"].back()["why"] = u.why;
+      }
       j["decisions"].push_back(one);
     }
   }

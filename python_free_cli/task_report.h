@@ -14,21 +14,13 @@ struct TaskReport {
   std::string file;
   std::optional<autotune::Database::Best> winner;  // none: nothing was measured
   bool chosen = false;    // the winner is the candidate that was asked about; else the best one
-  struct Row {
-    autotune::Alternative decision;
-    struct Untried {
-      std::int64_t option;
-      std::string why;  // "refused: E0405 ...", "the same program"; empty: nobody tried
-    };
-    std::vector<Untried> untried;  // filled where no other option was measured
-  };
-  std::vector<Row> rows;
+  std::vector<autotune::Alternative> decisions;
   std::int64_t forced = 0;               // decisions with one option
   std::vector<autotune::Cause> failures;
 };
 
 /// The task of these records, about the candidate with this hash of its schedule where that was measured, else about the best one. Options
-/// that nobody measured are tried on the winner without running them: what refuses them is the answer. E05xx.
+/// that nobody measured are asked of the space. E05xx.
 Result<TaskReport> report_of(const autotune::Database& records, const autotune::Database::Task& task, const std::string& trace_hash = {});
 /// With a newline at the end.
 std::string text_of(const TaskReport& report);

@@ -1,5 +1,7 @@
 #include "autotune/record/alternatives.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
@@ -14,9 +16,20 @@ const Choice* answer(const Genome& genome, const std::string& decision) {
   return found == genome.end() ? nullptr : &*found;
 }
 
+/// Why nobody measured the winner with another option: the rules or a limit of the device refuse it, or it makes no difference.
+std::string why_untried(const Space& space, const Record& winner, const std::string& decision, std::int64_t option) {
+  Genome wanted = winner.genome;
+  for (Choice& c : wanted)
+    if (c.name == decision) c.value = option;
+  const auto point = space.make(Chooser(wanted));
+  if (!point) return fmt::format("refused: {} {}", number(point.error().code), message(point.error()));
+  return point->program_hash == winner.program_hash ? "the same program" : "";
+}
+
 }  // namespace
 
-std::vector<Alternative> alternatives(const Genome& genome, const std::vector<Database::Best>& ranked, const std::vector<Record>& failures) {
+std::vector<Alternative> alternatives(const Record& winner, const std::vector<Database::Best>& ranked, const std::vector<Record>& failures, const Space* space) {
+  const Genome& genome = winner.genome;
   std::vector<Alternative> out;
   for (const Choice& own : genome) {
     if (own.options.size() < 2) continue;
@@ -39,7 +52,8 @@ std::vector<Alternative> alternatives(const Genome& genome, const std::vector<Da
       a.failed = std::get<Failed>(r.outcome);
       nearest = further;
     }
-    std::copy_if(own.options.begin(), own.options.end(), std::back_inserter(a.untried), [&](std::int64_t option) { return !tried.count(option); });
+    for (const std::int64_t option : own.options)
+      if (!tried.count(option)) a.untried.push_back({option, space && !a.other ? why_untried(*space, winner, own.name, option) : ""});
     out.push_back(std::move(a));
   }
   return out;

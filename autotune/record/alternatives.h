@@ -1,5 +1,6 @@
 #pragma once
 #include "autotune/record/database.h"
+#include "autotune/search/space.h"
 
 namespace tecc::autotune {
 
@@ -16,11 +17,17 @@ struct Alternative {
   };
   std::optional<Other> other;            // none: no such candidate was measured
   std::optional<Failed> failed;          // then: the nearest that was tried and failed
-  std::vector<std::int64_t> untried;     // options that no record has, in the rule's order
+  /// Options that no record has, in the rule's order.
+  struct Untried {
+    std::int64_t option = 0;
+    std::string why;  // "refused: E0405 ...", "the same program"; empty: nobody tried, or there is an `other` that says more
+  };
+  std::vector<Untried> untried;
 };
 
-/// One for each decision of `genome` that had more than one option, in its order. `ranked`: the candidates of the task
-/// (Database::ranking); `failures`: records of those that failed.
-std::vector<Alternative> alternatives(const Genome& genome, const std::vector<Database::Best>& ranked, const std::vector<Record>& failures);
+/// One for each decision of the winner that had more than one option, in its order. `ranked`: the candidates of the task
+/// (Database::ranking); `failures`: records of those that failed. Where no other option was measured, the untried ones are asked of `space`,
+/// with the winner's other choices: what refuses them is why; null where the space cannot be made again.
+std::vector<Alternative> alternatives(const Record& winner, const std::vector<Database::Best>& ranked, const std::vector<Record>& failures, const Space* space);
 
 }  // namespace tecc::autotune
