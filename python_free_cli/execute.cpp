@@ -247,6 +247,9 @@ Result<codegen::Workload> expression_of(const Contract& c, const std::string& fo
   TECC_TRY(const std::string text, read_file(path));
   TECC_TRY(const std::vector<te::Kernel> kernels, te::parse({intern(path.c_str()), text}));
   te::Bindings bindings{given, {c.types.begin(), c.types.end()}};
+  constexpr std::int64_t usual_align = 16;
+  for (const ContractBuffer& b : c.buffers)
+    if ((b.role == Role::input || b.role == Role::output) && b.align != usual_align) bindings.align[b.name] = b.align;
   for (const ContractDim& d : c.dims) bindings.dims[d.name] = {d.value.value_or(d.min), d.value.value_or(d.max), d.multiple_of};
   for (const te::Kernel& k : kernels)
     if (k.name == c.name) return codegen::make_workload(k, bindings);

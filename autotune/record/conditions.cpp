@@ -31,10 +31,11 @@ Json to_json(const ChipState& chip) {
 
 ChipState chip_from(const Json& j) {
   ChipState out;
+  (void)j.get_ref<const Json::object_t&>();
   for (const auto& n : numbers)
     if (const auto found = j.find(n.name); found != j.end()) out.*n.field = found->get<double>();
   if (const auto held = j.find("caps"); held != j.end())
-    for (const Json& word : *held)
+    for (const Json& word : held->get_ref<const Json::array_t&>())
       for (const auto& c : caps)  // a word that a later version has is none of ours
         if (word.get_ref<const std::string&>() == c.name) out.caps |= c.cap;
   return out;

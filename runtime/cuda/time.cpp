@@ -15,6 +15,7 @@ std::int64_t flush_bytes(const DeviceFacts& f) {
 Result<Timed> time_us(const Device& device, const std::function<Check(const Stream&)>& work, const TimeOptions& options) {
   TECC_CHECK(device.use());
   TECC_TRY(const Stream stream, Stream::create());
+  const auto monitor = ChipMonitor::of(device.facts().pci_bus_id);  // opens NVML once a process, before anything warms up
   Memory trash;
   if (options.flush) {
     TECC_TRY(trash, Memory::allocate(flush_bytes(device.facts()), "the L2 flush"));
@@ -27,7 +28,6 @@ Result<Timed> time_us(const Device& device, const std::function<Check(const Stre
   };
   constexpr int most_in_flight =
       64;  // the queue of a stream is long but not endless; a full one would stall the host inside a run
-  const auto monitor = ChipMonitor::of(device.facts().pci_bus_id);
   std::vector<ChipState> moments;
   Timed out;
   for (int done = 0; done < options.runs;) {

@@ -48,6 +48,16 @@ TEST_CASE("explain: what was measured beside the best candidate, of an artifact,
                {"explain", 2, "what is to be explained?"}});
 }
 
+TEST_CASE("explain: an artifact with less alignment finds its own task") {
+  const TemporaryFolder f;
+  const std::string db = "--records " + f.path + "/r.db ", cpu = "--target=llvm --align A=4 ";
+  REQUIRE(tool("tune " + mm + cpu + db + "--trials 1").code == 0);
+  REQUIRE(tool("build " + mm + cpu + db + "-o " + f.path + "/a").code == 0);
+  const Ran r = tool("explain " + f.path + "/a " + db);
+  INFO(r.out << r.err);
+  CHECK(r.out.find("\n  this candidate ") != std::string::npos);
+}
+
 TEST_CASE("explain: options that nobody measured say why, failures stand by cause") {
   const TemporaryFolder f;
   const std::string db = "--records " + f.path + "/r.db ";

@@ -80,9 +80,12 @@ TEST_CASE("records: where and how a candidate was timed is kept, and is no part 
   CHECK_FALSE(require(db.add(plain)));
   CHECK(require(db.all()) == std::vector<Record>{timed, lost});
   CHECK(require(db.tasks())[0].best_chip->sm_mhz == 1755);
-  const auto bad = parse_record(std::regex_replace(json_line(timed), std::regex("1755.0"), "\"fast\""), "f", 7);
-  REQUIRE_FALSE(bad);
-  CHECK(render(bad.error()).starts_with("error E0506: line 7 of 'f' is not a record: "));
+  for (const char* wrong : {"\"chip\":5", "\"chip\":{\"sm_mhz\":\"fast\"}", "\"chip\":{\"caps\":\"power\"}", "\"chip\":{\"caps\":[1]}"}) {
+    const auto bad = parse_record(std::regex_replace(json_line(timed), std::regex("\"chip\":.*?\\}"), wrong), "f", 7);
+    INFO(wrong);
+    REQUIRE_FALSE(bad);
+    CHECK(render(bad.error()).starts_with("error E0506: line 7 of 'f' is not a record: "));
+  }
 }
 
 TEST_CASE("records: the best is decided by the finals where there were any, ties by the trace") {
