@@ -17,6 +17,9 @@ namespace {
 namespace fs = std::filesystem;
 using autotune::Database;
 
+/// Of --records, which must be there, or the default ones; none where nobody made those.
+using Records = Result<std::optional<Database>>;
+
 /// One document: kernels, and what bounds the work.
 struct Report {
   std::string title;
@@ -107,18 +110,20 @@ Result<loop::Program> program_of(const Contract& c, const std::string& folder, c
 
 /// What is recorded of an artifact's task on chips of a family ("cuda/sm_90a/"; a CPU's contract does not say what --mcpu was: "cpu/"); says
 /// what is missing otherwise. E05xx.
-Check add_task(Report& r, const Database* records, const std::string& family, const Contract& c, const std::string& folder, const Result<codegen::Workload>& w, const std::string& arch) {
+Check add_task(Report& r, const Records& records, const std::string& family, const Contract& c, const std::string& folder, const Result<codegen::Workload>& w, const std::string& arch) {
   if (!w) return Ok{};  // nobody knows whose records to look for; that is said already
-  if (!records) return r.miss(fmt::format("no neighbours: there are no records in {}", Database::default_path())), Ok{};
-  TECC_TRY(const auto tasks, records->tasks());
+  if (!records) return r.miss(fmt::format("no neighbours: {}", message(records.error()))), Ok{};
+  if (!*records) return r.miss(fmt::format("no neighbours: there are no records in {}", Database::default_path())), Ok{};
+  const Database& db = **records;
+  TECC_TRY(const auto tasks, db.tasks());
   const auto found = std::find_if(tasks.rbegin(), tasks.rend(), [&](const Database::Task& t) { return t.workload == w->hash && t.target.starts_with(family); });
-  if (found == tasks.rend()) return r.miss(fmt::format("no neighbours: nothing is recorded of it in {}", records->path())), Ok{};
+  if (found == tasks.rend()) return r.miss(fmt::format("no neighbours: nothing is recorded of it in {}", db.path())), Ok{};
   const auto trace = trace_of(c, folder, *w, arch);
-  TECC_TRY(r.task, report_of(*records, *found, trace ? fmt::format("{:016x}", schedule::hash(*trace)) : ""));
+  TECC_TRY(r.task, report_of(db, *found, trace ? fmt::format("{:016x}", schedule::hash(*trace)) : ""));
   return Ok{};
 }
 
-Result<Report> of_contract(const std::string& path, const Input& in, const Database* records) {
+Result<Report> of_contract(const std::string& path, const Input& in, const Records& records) {
   TECC_TRY(const Contract c, read_contract(path));
   const std::string folder = fs::path(path).parent_path().empty() ? "." : fs::path(path).parent_path().string();
   TECC_TRY(const auto given, te::parse_dims(in.dims));
@@ -259,10 +264,10 @@ Result<std::string> contract_in(const std::string& folder) {
   return refuse(Code::nothing_to_explain, folder, found.empty() ? "the folder holds no contract (NAME.json)" : fmt::format("the folder holds {} contracts; legal: the path of one, as {}", found.size(), found[0]));
 }
 
-/// The records of --records, which must be there, or the default ones; none where nobody made those. E05xx.
-Result<std::optional<Database>> open_records(const std::string& given) {
+/// E05xx.
+Records open_records(const std::string& given) {
   const std::string path = given.empty() ? Database::default_path() : given;
-  if (!fs::exists(path)) return given.empty() ? Result<std::optional<Database>>(std::nullopt) : refuse(Code::records_unusable, path, "no such file");
+  if (!fs::exists(path)) return given.empty() ? Records(std::nullopt) : refuse(Code::records_unusable, path, "no such file");
   TECC_TRY(Database db, Database::open(path));
   return std::optional<Database>(std::move(db));
 }
@@ -278,7 +283,7 @@ Result<Database::Task> task_of(const Database& records, const std::string& begin
     if (t.workload.starts_with(begin)) found.push_back(&t);
   const bool one = !found.empty() && (begin.empty() || std::all_of(found.begin(), found.end(), [&](const auto* t) { return t->workload == found[0]->workload; }));
   if (one) return *found.back();
-  return refuse(Code::which_task, begin, found.empty() ? "none" : std::to_string(found.size()), records.path());
+  return refuse(Code::which_task, begin.empty() ? "(the newest)" : begin, found.empty() ? "none" : std::to_string(found.size()), records.path());
 }
 
 int run_task(const std::string& begin, const std::string& path, const Input& in) {
@@ -314,9 +319,9 @@ int run(const std::string& what, const std::string& records_path, const Input& i
   if (!path) return fail(path.error(), in);
   const bool cubin = path->ends_with(".cubin");
   if (cubin && !records_path.empty()) return fail(refuse(Code::nothing_to_explain, what, "a cubin does not say which task it is; with --records give the artifact's NAME.json"), in);
-  const auto records = cubin ? Result<std::optional<Database>>(std::nullopt) : open_records(records_path);
-  if (!records) return fail(records.error(), in);
-  const auto report = cubin ? of_cubin(*path) : of_contract(*path, in, *records ? &**records : nullptr);
+  const Records records = cubin ? Records(std::nullopt) : open_records(records_path);
+  if (!records && !records_path.empty()) return fail(records.error(), in);  // default ones that cannot be read are no reason to say nothing
+  const auto report = cubin ? of_cubin(*path) : of_contract(*path, in, records);
   if (!report) return fail(report.error(), in);
   if (in.json) fmt::print("{}\n", json(*report).dump(2));
   else fmt::print("{}", text(*report));

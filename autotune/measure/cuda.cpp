@@ -161,7 +161,7 @@ class CudaMeasurer final : public Measurer {
   int threads_;
 };
 
-/// Devices of one kind, each once. E0604 E0533 E0534.
+/// Devices of one kind. E0604 E0534.
 Check alike(const std::vector<int>& devices) {
   std::optional<cuda::DeviceFacts> first;
   const auto said = [](const cuda::DeviceFacts& f) { return fmt::format("device {} is {} with {} SMs", f.ordinal, f.name, f.sm_count); };

@@ -94,5 +94,7 @@ TEST_CASE("cli: run --bench says at which clock", "[slow]") {
   const Ran r = on_gpus(f.path, "132", "run " + mm + "--bench --schedule naive");
   INFO(r.out << r.err);
   CHECK(r.out.find(" on Fake 40 (2040 MHz, 612 W, 61 °C)\n") != std::string::npos);
-  CHECK(parsed(on_gpus(f.path, "132", "run " + mm + "--bench --schedule naive --json"))["chip"]["sm_mhz"] == 2040);
+  const auto j = parsed(on_gpus(f.path, "132,132", "run " + mm + "--device 1 --bench --schedule naive --json"));
+  CHECK(j["chip"]["sm_mhz"] == 2041);  // the chip on the bus of that device
+  CHECK(j["chip"]["memory_mhz"] == 2619);
 }

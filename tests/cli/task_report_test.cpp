@@ -85,4 +85,27 @@ TEST_CASE("explain: options that nobody measured say why, failures stand by caus
   const auto j = parsed(tool("explain --json " + db));
   CHECK(j["failures"][0]["count"] == 2);
   CHECK(j["failures"][0]["text"] == "kernel 'mm' needs 300..400 KiB > 227 KiB");
+  // Two tasks that begin alike.
+  std::string tasks;
+  for (const char* workload : {"abcdef01", "abcdef02"}) {
+    auto record = nlohmann::ordered_json::parse(line.substr(0, line.find('\n')));
+    record["workload"] = workload;
+    tasks += record.dump() + "\n";
+  }
+  std::ofstream(f.path + "/tasks.jsonl") << tasks;
+  REQUIRE(tool("records import " + db + f.path + "/tasks.jsonl").code == 0);
+  CHECK(tool("explain abcdef02 " + db).code == 0);  // an expression that is not this workload's: nothing is asked of a space
+  check_wrong({{"explain abcdef " + db, 1, "error E0536: 'abcdef' names 2 of the tasks recorded in '" + f.path + "/r.db'"}});
+}
+
+TEST_CASE("explain: records that cannot be read are said, and the rest as well") {
+  const TemporaryFolder f;
+  REQUIRE(tool("build " + mm + "--arch=sm_90a --emit=json -o " + f.path + "/a").code == 0);
+  std::ofstream(f.path + "/r.db") << "this is no database, but long enough to be looked at as one; and then some more text to fill it up";
+  const Ran r = test::shell("TECC_RECORDS=" + f.path + "/r.db " TECC_BINARY_DIR "/tecc explain " + f.path + "/a");
+  INFO(r.out << r.err);
+  CHECK(r.code == 0);
+  CHECK(r.out.find("(no neighbours: '" + f.path + "/r.db' is not a database of tuning records: ") != std::string::npos);
+  check_wrong({{"explain " + f.path + "/a --records " + f.path + "/r.db", 1, "error E0502: '" + f.path + "/r.db' is not a database of tuning records: "}});
+  CHECK(test::shell("TECC_RECORDS=" + f.path + "/none.db " TECC_BINARY_DIR "/tecc explain " + f.path + "/a").out.find("(no neighbours: there are no records in " + f.path + "/none.db)\n") != std::string::npos);
 }
