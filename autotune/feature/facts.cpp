@@ -10,6 +10,7 @@
 #include "codegen/access.h"
 #include "ir/instruction/instruction.h"
 #include "ir/loop/affine.h"
+#include "ir/number.h"
 
 namespace tecc::autotune {
 
@@ -279,15 +280,16 @@ class Kernel {
     if (b.combiner) f_.float_operations += all * static_cast<double>(b.writes.size());
     for (const Write& w : b.writes)
       walk(w.value, [&](const Expr& e) {
-        if (e.as<Read>()) return false;
+        if (e.as<Read>() || number_of(e)) return false;
         const bool real = is_float(e->type) || e->type == DType::tf32;
         if (const auto* u = e.as<Unary>()) {
           const bool cheap = u->op == UnOp::neg || u->op == UnOp::abs || u->op == UnOp::square || u->op == UnOp::logical_not;
           (cheap ? (real ? f_.float_operations : f_.integer_operations) : f_.functions) += all;
         } else if (const auto* x = e.as<Binary>()) {
-          if (x->op == BinOp::pow || (x->op == BinOp::div && real)) f_.functions += all;
+          const bool divides = x->op == BinOp::div && real, by_number = divides && number_of(x->b);  // by a number: a product
+          if (x->op == BinOp::pow || (divides && !by_number)) f_.functions += all;
           else (real ? f_.float_operations : f_.integer_operations) += all;
-          if (x->op == BinOp::mul && real) f_.products += all;
+          if ((x->op == BinOp::mul && real) || by_number) f_.products += all;
         } else if (e.as<Cast>()) {
           f_.casts += all;
         } else if (e.as<Select>()) {
@@ -406,7 +408,7 @@ class Kernel {
     f_.registers = std::min(most, values + addresses);
     f_.roles = static_cast<double>(p_.roles.size());
     constexpr double warpgroup = 128;
-    if (f_.tensor_operations > 0) f_.consumers = std::max(1.0, f_.threads / warpgroup - (p_.roles.empty() ? 0 : 1));
+    if (f_.tensor_operations > 0) f_.consumers = std::max(1.0, f_.threads / warpgroup);
     for (const Channel& c : p_.channels)
       if (root_of(p_, c.loop) == root_) f_.slots = std::max(f_.slots, static_cast<double>(c.slots));
     for (std::uint32_t n = 0; n < p_.buffers.size(); ++n) {

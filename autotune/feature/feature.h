@@ -7,7 +7,7 @@
 namespace tecc::autotune {
 
 /// Raised whenever a row is added, removed or computed in another way: models and records name it.
-constexpr int features_version = 4;
+constexpr int features_version = 5;
 
 /// How a number of each kernel becomes one of the candidate.
 enum class Fold : std::uint8_t { sum, largest };

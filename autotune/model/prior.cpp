@@ -36,7 +36,10 @@ Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const double barriers = k.barriers * barrier_clocks * std::ceil(k.blocks / (sms * k.blocks_per_sm));
   const double hidden = std::min(1.0, k.warps_per_sm * std::min(std::sqrt(std::max(k.independent, 1.0)), most_apart) / enough_warps);
   const double spills = 1 + spill_cost * std::min(1.0, k.spilled / std::max(k.registers, 1.0));
-  const double waiting_us = k.rounds * latency_clocks * k.waves / clocks_a_us;  // of one thread; blocks of other waves come after
+  // One thread waits for each round of loads and issues an instruction a clock at best, in between unless the loads run ahead. Blocks of other
+  // waves come after.
+  const double fetching = k.rounds * latency_clocks, issuing = instructions * 32 / std::max(k.blocks * k.threads, 1.0);
+  const double waiting_us = (k.slots >= 2 ? std::max(fetching, issuing) : fetching + issuing) * k.waves / clocks_a_us;
   // Matrix instructions: the slower of products and operands out of shared memory, and what a tile costs before and after them.
   const double tensor_rate = t.tensor_tflops * 1e6 / sms * 2 / std::max(k.element_bytes, 1.0) / clocks_a_us;  // operations a clock
   double tensor = 0;

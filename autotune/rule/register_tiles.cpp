@@ -154,8 +154,17 @@ struct Nest {
   std::int64_t threads = 1;
 };
 
+/// What is staged in shared memory so far.
+struct Staged {
+  Way way;
+  std::vector<Ref> channel, copies;  // buffers that come ahead, and the statements that bring them
+};
+
 /// A tile of the operand in shared memory for each step of the depth, and out of it what a thread multiplies.
-Check stage_operand(Context& c, const Ref& stage, const Nest& n, const Sides& sides, const Block& b, const tecc::Read& r, Way way, std::vector<Ref>& channel, std::vector<Ref>& copies) {
+Check stage_operand(Context& c, std::uint32_t s, const Nest& n, const Sides& sides, const tecc::Read& r, Staged& staged) {
+  const Block b = c.block(s);
+  const Ref stage = Builder::stage(s);
+  const Way way = staged.way;
   const std::size_t rank = r.index.size();
   const std::int64_t bytes = bytes_of(c.program()[r.tensor].type);
   const std::string& name = c.program()[r.tensor].name;
@@ -177,8 +186,8 @@ Check stage_operand(Context& c, const Ref& stage, const Nest& n, const Sides& si
     TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
     if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
   }
-  if (way != Way::direct) channel.push_back(shared);
-  if (way == Way::asynchronous) copies.push_back((*copy)[1]);
+  if (way != Way::direct) staged.channel.push_back(shared);
+  if (way == Way::asynchronous) staged.copies.push_back((*copy)[1]);
   for (const Side* side : {&sides.rows, &sides.columns}) {
     const auto dim = dimension_of(b, r, side->axis);
     if (!dim) continue;
@@ -208,7 +217,6 @@ Check register_tiles(Context& c, std::uint32_t s, const Form& form) {
   if (!found) return Ok{};
   Sides& sides = *found;
   const Block b = c.block(s);
-  const Ref stage = Builder::stage(s);
   c.done[s] = 1;
 
   const Preferred like = preferred(c, sides);
@@ -260,17 +268,17 @@ Check register_tiles(Context& c, std::uint32_t s, const Form& form) {
 
   TECC_CHECK(take_sum(c, s, sides, b));
 
-  std::vector<Ref> channel, copies;
+  Staged staged{way, {}, {}};
   std::vector<TensorId> seen;
   for (const tecc::Read& r : form.reads) {
     if (std::find(seen.begin(), seen.end(), r.tensor) != seen.end()) continue;
     seen.push_back(r.tensor);
     const bool along_depth = std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, b.iters.back().var); });
     if (!along_depth || !c.build.tensor(r.tensor) || decide("stage " + c.program()[r.tensor].name, {0, 1}, 1) == 0) continue;
-    TECC_CHECK(stage_operand(c, stage, n, sides, b, r, way, channel, copies));
+    TECC_CHECK(stage_operand(c, s, n, sides, r, staged));
   }
-  if (!copies.empty()) TECC_CHECK(c.build.add(CopyWith{copies, Via::cp_async}));
-  if (!channel.empty()) (void)c.build.try_add(Pipeline{n.step, channel, way == Way::asynchronous ? decide("slots", {2, 3, 4}, 3) : 2});
+  if (!staged.copies.empty()) TECC_CHECK(c.build.add(CopyWith{staged.copies, Via::cp_async}));
+  if (!staged.channel.empty()) (void)c.build.try_add(Pipeline{n.step, staged.channel, way == Way::asynchronous ? decide("slots", {2, 3, 4}, 3) : 2});
   return Ok{};
 }
 

@@ -9,6 +9,7 @@
 #include "codegen/cuda/words.h"
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
+#include "ir/number.h"
 #include "ir/numeric.h"
 
 namespace tecc::codegen::cuda {
@@ -111,18 +112,6 @@ std::string KernelEmitter::literal_value(const Literal& l, DType type) {
   const double v = l.decimal ? l.real : l.real != 0 ? l.real : static_cast<double>(l.integer);
   if (is_narrow_float(type)) return fmt::format("{}{{{:#x}}}", memory_type(type), encode(v, type));
   return float_text(v, type);
-}
-
-/// The f32 number that an expression of constants is.
-static std::optional<double> number_of(const Expr& e) {
-  if (e->type != DType::f32 && e->type != DType::i64) return std::nullopt;
-  if (const auto* l = e.as<Literal>()) return l->decimal || l->real != 0 ? l->real : static_cast<double>(l->integer);
-  if (const auto* c = e.as<Cast>()) return number_of(c->a);
-  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::sqrt)
-    if (const auto a = number_of(u->a)) return std::sqrt(*a);
-  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::rsqrt)
-    if (const auto a = number_of(u->a)) return 1 / std::sqrt(*a);
-  return std::nullopt;
 }
 
 /// e * by in f32, the number joined with those that e is multiplied by: so that exp(a / c - b) is one fma and ex2.

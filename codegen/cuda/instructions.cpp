@@ -145,31 +145,36 @@ struct Needs { std::string_view name, needs; };
 constexpr Needs needs[] = {{"tecc_prefetch_map", "tecc_tensor_map"}, {"tecc_stmatrix", "tecc_smem"}, {"tecc_stmatrix_transposed", "tecc_smem"}, {"tecc_barrier_init", "tecc_smem"}, {"tecc_descriptor", "tecc_smem"}};
 // clang-format on
 
-std::string list(std::int64_t first, std::int64_t count) {
+std::string list(std::size_t first, std::size_t count) {
   std::string out;
-  for (std::int64_t n = 0; n < count; ++n) out += fmt::format("{}%{}", n ? ", " : "", first + n);
+  for (std::size_t n = 0; n < count; ++n) out += fmt::format("{}%{}", n ? ", " : "", first + n);
   return out;
 }
 
-bool is_tensor_copy(const std::string& name) { return name.starts_with("tecc_bulk_load_") || name.starts_with("tecc_bulk_share_") || name.starts_with("tecc_bulk_store_"); }
-
-/// tecc_bulk_load_2d, tecc_bulk_share_2d (a load for several blocks of a cluster) and tecc_bulk_store_2d, for 1 to 5 dimensions; with `_hint`
-/// behind them they take a cache policy.
-std::string bulk_function(const std::string& name) {
-  const bool hint = name.ends_with("_hint"), load = name.starts_with("tecc_bulk_load"), share = name.starts_with("tecc_bulk_share");
-  const int rank = name[name.size() - (hint ? sizeof("d_hint") : sizeof("d"))] - '0';
+std::string text_of(const std::string& name, TensorCopy copy, std::size_t rank, bool hint) {
+  const bool share = copy == TensorCopy::share;
   std::string parameters, operands;
-  for (int d = 0; d < rank; ++d) parameters += fmt::format(", int c{}", d), operands += fmt::format(", \"r\"(c{})", d);
-  const std::int64_t first = load ? 3 : share ? 4 : 2;
+  for (std::size_t d = 0; d < rank; ++d) parameters += fmt::format(", int c{}", d), operands += fmt::format(", \"r\"(c{})", d);
+  const std::size_t first = copy == TensorCopy::load ? 3 : share ? 4 : 2;
   if (hint) parameters += ", unsigned long long policy", operands += ", \"l\"(policy)";
   const std::string suffix = hint ? ".L2::cache_hint" : "", policy = hint ? fmt::format(", %{}", first + rank) : "";
-  if (load || share)
+  if (copy != TensorCopy::store)
     return fmt::format("__device__ __forceinline__ void {}(unsigned to, const tecc_tensor_map* map, unsigned barrier{}{}) {{\n"
                        "  asm volatile(\"cp.async.bulk.tensor.{}d.shared::cluster.global.mbarrier::complete_tx::bytes{}{} [%0], [%1, {{{}}}], [%2]{}{};\" :: \"r\"(to), \"l\"(map), \"r\"(barrier){}{} : \"memory\"); }}\n",
                        name, share ? ", unsigned short blocks" : "", parameters, rank, share ? ".multicast::cluster" : "", suffix, list(first, rank), share ? ", %3" : "", policy, share ? ", \"h\"(blocks)" : "", operands);
   return fmt::format("__device__ __forceinline__ void {}(const tecc_tensor_map* map, unsigned from{}) {{\n"
                      "  asm volatile(\"cp.async.bulk.tensor.{}d.global.shared::cta.bulk_group{} [%0, {{{}}}], [%1]{};\" :: \"l\"(map), \"r\"(from){} : \"memory\"); }}\n",
                      name, parameters, rank, suffix, list(first, rank), policy, operands);
+}
+
+/// The bulk copy of that name; empty for other names.
+std::string tensor_copy(const std::string& name) {
+  if (!name.starts_with("tecc_bulk_")) return {};
+  for (const TensorCopy copy : {TensorCopy::load, TensorCopy::share, TensorCopy::store})
+    for (std::size_t rank = 1; rank <= 5; ++rank)
+      for (const bool hint : {false, true})
+        if (name == tensor_copy_function(copy, rank, hint)) return text_of(name, copy, rank, hint);
+  return {};
 }
 
 struct TypeWord { DType type; std::string_view word; };
@@ -234,16 +239,22 @@ std::string product_function(const Instruction& i, std::int64_t n, bool a_regist
   return fmt::format("tecc_wgmma_m64n{}k{}_{}_{}_{}_{}s_{}{}", n, i.k, word(i.d), word(i.a), word(i.b), a_registers ? 'r' : 's', static_cast<int>(a_transposed), static_cast<int>(b_transposed));
 }
 
+std::string tensor_copy_function(TensorCopy copy, std::size_t rank, bool hint) {
+  return fmt::format("tecc_bulk_{}_{}d{}", copy == TensorCopy::load ? "load" : copy == TensorCopy::share ? "share" : "store", rank, hint ? "_hint" : "");
+}
+
 std::string instruction_functions(const std::set<std::string>& names) {
   std::set<std::string> all = names;
   for (const Needs& n : needs)
     if (all.count(std::string(n.name))) all.insert(std::string(n.needs));
-  if (std::any_of(all.begin(), all.end(), is_tensor_copy)) all.insert("tecc_tensor_map");
+  std::string copies;
+  for (const std::string& n : all) copies += tensor_copy(n);
+  if (!copies.empty()) all.insert("tecc_tensor_map");
   std::string out;
   for (const FunctionRow& f : functions)
     if (all.count(std::string(f.name))) out += std::string(f.text) + "\n";
+  out += copies;
   for (const std::string& n : all) {
-    if (is_tensor_copy(n)) out += bulk_function(n);
     if (n.starts_with("tecc_wgmma_m")) out += wgmma_function(n);
     if (n.starts_with("tecc_mma_m")) out += mma_function(n);
   }

@@ -266,17 +266,17 @@ void KernelEmitter::bulk_copy(BlockId id) {
     }
   }
   const std::string map = map_of(id, global, shared);
-  const std::string suffix = b.hint == Hint::none ? "d" : "d_hint";
+  const auto function = [&](TensorCopy copy) { return call(tensor_copy_function(copy, index.size(), b.hint != Hint::none)); };
   if (b.hint != Hint::none) coordinates += fmt::format(", {}", b.hint == Hint::evict_first ? evict_first : evict_last);
   if (!load) {
-    line(fmt::format("{}{}(&{}, {}{});", alone, call(fmt::format("tecc_bulk_store_{}{}", index.size(), suffix)), map, place, coordinates));
+    line(fmt::format("{}{}(&{}, {}{});", alone, function(TensorCopy::store), map, place, coordinates));
     return;
   }
   if (multicast) {
-    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, call(fmt::format("tecc_bulk_share_{}{}", index.size(), suffix)), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
+    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, function(TensorCopy::share), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
     return;
   }
-  line(fmt::format("{}{}({}, &{}, {}{});", alone, call(fmt::format("tecc_bulk_load_{}{}", index.size(), suffix)), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
+  line(fmt::format("{}{}({}, &{}, {}{});", alone, function(TensorCopy::load), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
 }
 
 // ---- order --------------------------------------------------------------------------------------------------------------

@@ -45,6 +45,21 @@ TEST_CASE("facts: an elementwise kernel, worked by hand") {
   CHECK(k[0].waves == 1);
 }
 
+TEST_CASE("facts: a function of constants costs nothing, a division by one is a product") {
+  const auto k = facts(workload("kernel scale(X: f32[M]) -> (Y) { Y[i: M] = exp(X[i] / sqrt(f32(M))) / X[i] }", "M=1024"), "bind(Y.i, block)\n");
+  CHECK(k[0].functions == 2 * 1024);  // exp and the second division
+  CHECK(k[0].float_operations == 1024);
+  CHECK(k[0].products == 1024);
+  CHECK(k[0].casts == 0);
+}
+
+TEST_CASE("facts: the warpgroups that multiply, beside one that copies") {
+  const auto w = workload(test::cases().at("gemm.te"), "M=512,N=512,K=256", "T=bf16");
+  const auto k = facts(w, test::read_file(TECC_SOURCE_DIR "/examples/schedules/gemm_sm90a.schedule"));
+  CHECK(k[0].roles == 2);
+  CHECK(k[0].consumers == 2);
+}
+
 TEST_CASE("facts: half a warp, reads in a row and one after the other, hints") {
   const auto w = workload("kernel sums(X: f32[M, N]) -> (Y) { Y[i: M] = sum[j: N](X[i, j]) }", "M=64,N=1024");
   const std::string threads = "i0, i1 = split(Y.i, 16)\nbind(i0, block)\nbind(i1, thread)\nj0, j1 = split(Y.j, 8)\n";
