@@ -46,6 +46,7 @@ class Run {
   bool over() const { return stop_() || (options_.seconds && seconds() >= *options_.seconds); }
 
   void count(const Outcome& outcome) {
+    out_.steadiness.timed(outcome);
     if (const auto* m = std::get_if<Measured>(&outcome)) {
       ++out_.measured;
       out_.best_us = std::min(out_.best_us.value_or(median(m->us)), median(m->us));
@@ -132,7 +133,10 @@ class Run {
     for (const auto& [us, p] : best_) traces.push_back(p.trace);
     const auto outcomes = measurer_.finals(traces, options_.seed);
     if (!outcomes) return Ok{};  // one that kills the runner now: the first times stand
-    for (std::size_t n = 0; n < best_.size(); ++n) TECC_CHECK(add(best_[n].second, (*outcomes)[n], "", 1));
+    for (std::size_t n = 0; n < best_.size(); ++n) {
+      out_.steadiness.finalist((*outcomes)[n]);
+      TECC_CHECK(add(best_[n].second, (*outcomes)[n], "", 1));
+    }
     return Ok{};
   }
 

@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "autotune/measure/measurer.h"
+#include "autotune/measure/steadiness.h"
 #include "autotune/search/search.h"
 
 namespace tecc::autotune {
@@ -17,6 +18,7 @@ struct SurveyOptions {
 struct Surveyed {
   int measured = 0, failed = 0;
   std::optional<double> best_us;
+  Steadiness steadiness;
   bool complete = false;  // there is no point that was not measured
   double seconds = 0;
 };

@@ -13,13 +13,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-std::vector<Cluster> by_count(const Clusters& clusters) {
-  std::vector<Cluster> out;
-  for (const auto& [code, c] : clusters) out.push_back(c);
-  std::stable_sort(out.begin(), out.end(), [](const Cluster& a, const Cluster& b) { return a.count > b.count; });
-  return out;
-}
-
 }  // namespace
 
 struct Tuning::State {
@@ -64,6 +57,7 @@ struct Tuning::State {
   struct Entry {
     Point point;
     double us;
+    Conditions on;
     std::optional<double> final_us;
   };
 
@@ -74,19 +68,21 @@ struct Tuning::State {
     if (report_) report_(progress_);
   }
 
-  void note(const Point& p, const Outcome& outcome) {
+  void count(const Outcome& outcome) {
+    if (const auto* m = std::get_if<Measured>(&outcome)) progress_.best_us = std::min(progress_.best_us.value_or(median(m->us)), median(m->us));
+    else ++progress_.failed;
+  }
+
+  void learn(const Point& p, const Outcome& outcome) {
+    steadiness_.timed(outcome);
     if (const auto* m = std::get_if<Measured>(&outcome)) {
-      const double us = median(m->us);
-      search_.learn(p, us);
-      progress_.best_us = std::min(progress_.best_us.value_or(us), us);
-      measured_.push_back({p, us, {}});
+      search_.learn(p, median(m->us));
+      measured_.push_back({p, median(m->us), m->conditions, {}});
       return;
     }
     search_.learn(p, std::nullopt);
     const Failed& f = std::get<Failed>(outcome);
-    Cluster& c = failures_[f.code];
-    if (c.count++ == 0) c.code = f.code, c.message = f.message;
-    ++progress_.failed;
+    failures_.add(f.code, name(f.phase), f.message);
   }
 
   /// What earlier runs recorded counts and is not measured again; times of other seeds teach the search, too.
@@ -100,7 +96,8 @@ struct Tuning::State {
         search_.skip(r.program_hash);
         continue;
       }
-      note(*point, r.outcome);
+      count(r.outcome);
+      learn(*point, r.outcome);
     }
     return Ok{};
   }
@@ -116,16 +113,21 @@ struct Tuning::State {
   Check measure(const std::vector<Point>& batch) {
     std::vector<schedule::Trace> traces;
     for (const Point& p : batch) traces.push_back(p.trace);
+    std::vector<std::optional<Outcome>> known(batch.size());
     Check stored = Ok{};
     TECC_CHECK(measurer_.measure(
         traces, progress_.best_us,
-        [&](std::size_t n, const Outcome& outcome) {
+        [&](std::size_t n, Outcome outcome) {
           if (auto added = records_.add(record(batch[n], outcome, 0)); !added && stored) stored = added.error();
-          note(batch[n], outcome);
+          count(outcome);
+          known[n] = std::move(outcome);
           ++progress_.trials;
           report();
         },
         [&] { return over() || !stored; }));
+    // In the order of the batch, whichever device answered first: the same times make the same search.
+    for (std::size_t n = 0; n < batch.size(); ++n)
+      if (known[n]) learn(batch[n], *known[n]);
     return stored;
   }
 
@@ -146,16 +148,17 @@ struct Tuning::State {
       Entry& e = measured_[chosen[n]];
       TECC_TRY(const bool added, records_.add(record(e.point, (*outcomes)[n], 1)));
       (void)added;
-      if (const auto* m = std::get_if<Measured>(&(*outcomes)[n])) e.final_us = median(m->us);
+      steadiness_.finalist((*outcomes)[n]);
+      if (const auto* m = std::get_if<Measured>(&(*outcomes)[n])) e.final_us = median(m->us), e.on = m->conditions;
     }
     return Ok{};
   }
 
   Result<Tuned> nothing() const {
-    const auto list = by_count(failures_);
-    if (!list.empty()) return refuse(Code::nothing_measured, progress_.trials, workload_.kernel.name, list[0].code + " " + list[0].message);
-    const auto refused = by_count(search_.refused());
-    return refuse(Code::empty_space, workload_.kernel.name, target_.arch, search_.attempts(), refused.empty() ? "none" : refused[0].code + " " + refused[0].message);
+    const auto list = failures_.by_count();
+    if (!list.empty()) return refuse(Code::nothing_measured, progress_.trials, workload_.kernel.name, list[0].code + " " + list[0].example);
+    const auto refused = search_.refused().by_count();
+    return refuse(Code::empty_space, workload_.kernel.name, target_.arch, search_.attempts(), refused.empty() ? "none" : refused[0].code + " " + refused[0].example);
   }
 
   Tuned result() const {
@@ -176,8 +179,10 @@ struct Tuning::State {
     out.resumed = progress_.resumed;
     out.failed = progress_.failed;
     out.seconds = seconds();
-    out.failures = by_count(failures_);
-    out.refused = by_count(search_.refused());
+    out.best_on = best->on;
+    out.steadiness = steadiness_;
+    out.failures = failures_.by_count();
+    out.refused = search_.refused().by_count();
     out.refused_of = search_.attempts();
     out.stopped = stop_();
     return out;
@@ -194,7 +199,8 @@ struct Tuning::State {
   Search search_;
   std::optional<Point> first_;
   std::vector<Entry> measured_;
-  Clusters failures_;
+  Causes failures_;
+  Steadiness steadiness_;
   Progress progress_;
   double bound_us_ = 0;
   int since_better_ = 0;

@@ -2,6 +2,7 @@
 #include <functional>
 
 #include "autotune/measure/measurer.h"
+#include "autotune/measure/steadiness.h"
 #include "autotune/model/model.h"
 #include "autotune/record/database.h"
 #include "autotune/search/search.h"
@@ -33,8 +34,10 @@ struct Tuned {
   schedule::Trace best;
   int trials = 0, resumed = 0, failed = 0;
   double seconds = 0;
-  std::vector<Cluster> failures;  // measured and failed, most frequent first
-  std::vector<Cluster> refused;   // refused before measuring
+  Conditions best_on;             // where and how the best one was timed
+  Steadiness steadiness;
+  std::vector<Cause> failures;    // measured and failed, most frequent first
+  std::vector<Cause> refused;     // refused before measuring
   std::int64_t refused_of = 0;    // points looked at
   bool stopped = false;
 };
@@ -51,7 +54,7 @@ class Tuning {
   /// Takes over what earlier runs recorded; before the first step.
   Check begin();
   /// Measures up to `most` candidates, a batch at the most; false when there is nothing left to do: limits of the options, `stop()`, or all
-  /// points measured. Every verdict is in the database before the next candidate begins.
+  /// points measured. Every verdict is in the database as soon as it is known.
   Result<bool> step(int most);
   /// The finalists side by side, and the result.
   Result<Tuned> end();

@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "autotune/measure/compare.h"
+#include "autotune/record/conditions.h"
 #include "ir/base/files.h"
 #include "ir/interpret/te.h"
 #include "ir/simulate/simulate.h"
@@ -111,8 +112,8 @@ Result<Times> run_cpu(const Contract& contract, const std::string& folder, const
   for (int n = 0; o.bench && n < 20 && spent_us < enough_us; ++n) {
     const auto start = std::chrono::steady_clock::now();
     TECC_CHECK(call.run());
-    times.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
-    spent_us += times.back();
+    times.us.push_back(std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - start).count());
+    spent_us += times.us.back();
   }
   return times;
 }
@@ -219,14 +220,17 @@ int report(const RunOptions& o, const Data& data, Times times, const std::string
     if (o.json) j["verified"] = true;
     else fmt::print("verified against the reference interpreter\n");
   }
-  if (!times.empty()) {
-    std::sort(times.begin(), times.end());
-    const double median = times[times.size() / 2];
+  if (std::vector<double>& us = times.us; !us.empty()) {
+    std::sort(us.begin(), us.end());
+    const double median = us[us.size() / 2];
+    const std::string chip = times.chip ? autotune::text(*times.chip) : "";
     if (o.json) {
       j["median_us"] = median;
+      if (times.chip) j["chip"] = autotune::to_json(*times.chip);
       if (flops) j["gflops"] = *flops / median / 1e3;
     } else {
-      fmt::print("{:.1f} us (median of {}){} on {}\n", median, times.size(), flops ? fmt::format(", {:.1f} GFLOP/s", *flops / median / 1e3) : "", where);
+      fmt::print("{:.1f} us (median of {}){} on {}{}\n", median, us.size(), flops ? fmt::format(", {:.1f} GFLOP/s", *flops / median / 1e3) : "", where,
+                 chip.empty() ? "" : fmt::format(" ({})", chip));
     }
   }
   if (o.json) fmt::print("{}\n", j.dump(2));
@@ -243,6 +247,9 @@ Result<codegen::Workload> expression_of(const Contract& c, const std::string& fo
   TECC_TRY(const std::string text, read_file(path));
   TECC_TRY(const std::vector<te::Kernel> kernels, te::parse({intern(path.c_str()), text}));
   te::Bindings bindings{given, {c.types.begin(), c.types.end()}};
+  constexpr std::int64_t usual_align = 16;
+  for (const ContractBuffer& b : c.buffers)
+    if ((b.role == Role::input || b.role == Role::output) && b.align != usual_align) bindings.align[b.name] = b.align;
   for (const ContractDim& d : c.dims) bindings.dims[d.name] = {d.value.value_or(d.min), d.value.value_or(d.max), d.multiple_of};
   for (const te::Kernel& k : kernels)
     if (k.name == c.name) return codegen::make_workload(k, bindings);

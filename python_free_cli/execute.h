@@ -7,6 +7,7 @@
 #include "runtime/bind.h"
 #include "runtime/cpu/launch.h"
 #include "runtime/cuda/launch.h"
+#include "runtime/cuda/time.h"
 
 /// What `tecc run` does on every device, for an expression as for an artifact.
 namespace tecc::cli {
@@ -26,8 +27,8 @@ struct Data {
 /// Files of --in, values of --set, the rest random; outputs hold 0xff, so that what nobody writes shows.
 Result<Data> prepare(const autotune::TaskSpec& task, const RunOptions& o);
 
-/// Microseconds of each timed run; empty without --bench.
-using Times = std::vector<double>;
+/// Of each timed run, on whatever device; empty without --bench.
+using Times = cuda::Timed;
 Result<Times> run_cpu(const Contract& contract, const std::string& folder, const CpuCall::Lookup& lookup, const autotune::TaskSpec& task, Data& data, const RunOptions& o);
 Result<Times> run_cuda(cuda::Artifact& artifact, const cuda::Device& device, const autotune::TaskSpec& task, Data& data, const RunOptions& o);
 /// The reference interpreter itself, in the precision of the types.

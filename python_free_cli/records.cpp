@@ -6,7 +6,7 @@
 
 #include "autotune/record/database.h"
 #include "ir/base/files.h"
-#include "python_free_cli/options.h"
+#include "python_free_cli/measuring.h"
 
 namespace tecc::cli {
 namespace {
@@ -25,7 +25,10 @@ Result<Database> open(const Options& o, bool must_exist) {
   return Database::open(path);
 }
 
-std::string time_text(std::optional<double> us) { return us ? fmt::format("{:.2f} us", *us) : "-"; }
+std::string chip_text(const std::optional<cuda::ChipState>& chip) {
+  const std::string said = chip ? autotune::text(*chip) : "";
+  return said.empty() ? "" : " (" + said + ")";
+}
 
 int list(const Options& o) {
   const auto db = open(o, true);
@@ -42,18 +45,22 @@ int list(const Options& o) {
       nlohmann::ordered_json row{{"workload", t.workload}, {"kernel", t.kernel}, {"dims", t.dims}, {"target", t.target},
                                  {"device", t.device}, {"measured", t.measured}, {"failed", t.failed}};
       if (t.best_us) row["best_us"] = *t.best_us;
+      if (t.best_chip) row["best_chip"] = autotune::to_json(*t.best_chip);
       j["tasks"].push_back(row);
     }
-    for (const auto& c : *failures) j["failures"].push_back({{"code", c.code}, {"phase", c.phase}, {"message", c.message}, {"count", c.count}});
+    j["failures"] = to_json(*failures);
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
   for (const auto& t : *tasks)
-    fmt::print("{}  {:<20} {:<32} {:<18} {:>5} measured {:>4} failed  best {}\n", t.workload.substr(0, 12), t.kernel, t.dims, t.target, t.measured,
-               t.failed, time_text(t.best_us));
+    fmt::print("{}  {:<20} {:<32} {:<18} {:>5} measured {:>4} failed  best {}{}\n", t.workload.substr(0, 12), t.kernel, t.dims, t.target, t.measured,
+               t.failed, t.best_us ? time_text(*t.best_us) : "-", chip_text(t.best_chip));
   if (tasks->empty()) fmt::print("no records in {}\n", db->path());
   if (o.why)
-    for (const auto& c : *failures) fmt::print("{:>6} x {} ({}): {}\n", c.count, c.code, c.phase, c.message.substr(0, c.message.find('\n')));
+    for (const auto& c : *failures) {
+      fmt::print("{:>6} x {} ({}): {}\n", c.count, c.code, c.phase, c.text);
+      if (const std::string one = c.example.substr(0, c.example.find('\n')); one != c.text) fmt::print("         for example: {}\n", one);
+    }
   return 0;
 }
 

@@ -19,7 +19,7 @@ using autotune::Record;
 using autotune::Surveyed;
 
 struct Options : Input {
-  std::string out, time;
+  std::string out, time, devices;
   autotune::SurveyOptions survey;
   autotune::MeasureOptions measure;
 };
@@ -38,17 +38,21 @@ Result<std::vector<Record>> earlier(const std::string& path) {
 
 int run(Options o) {
   if (!read_time(o.time, o.survey.seconds)) return 2;
+  auto devices = devices_of(o.devices, o);
+  if (!devices) return fail(devices.error(), o);
+  o.measure.devices = *std::move(devices);
+  o.device = o.measure.devices[0];  // what -arch=native asks
   const auto loaded = load(o);
   if (!loaded) return 1;
   const auto targets = targets_of(o);
   if (!targets) return 1;
+  if (const Check fit = devices_fit(o.devices, targets->front()); !fit) return fail(fit.error(), o);
   const auto known = earlier(o.out);
   if (!known) return fail(known.error(), o);
   std::ofstream file(o.out, std::ios::app);
   if (!file) return fail(refuse(Code::file_unwritable, o.out, "it cannot be written"), o);
-  o.measure.device = o.device;
   o.measure.seed = o.survey.seed;
-  constexpr int others = 2;  // cores for the runner, whose times must not suffer, and for the search
+  const int others = 1 + static_cast<int>(o.measure.devices.size());  // cores for the search and for the runners, whose times must not suffer
   o.measure.compile_threads = std::max(1, thread_count() - others);
   auto measurer = autotune::make_measurer(loaded->workload, targets->front(), o.measure);
   if (!measurer) return fail(measurer.error(), o, &loaded->source);
@@ -71,11 +75,14 @@ int run(Options o) {
   if (o.json) {
     nlohmann::ordered_json j{{"file", o.out}, {"measured", done->measured}, {"failed", done->failed}, {"complete", done->complete}, {"seconds", done->seconds}};
     if (done->best_us) j["best_us"] = *done->best_us;
+    j["devices"] = to_json((*measurer)->units());
+    j["steadiness"] = done->steadiness.json();
     fmt::print("{}\n", j.dump(2));
     return 0;
   }
   fmt::print("{} {}: {} measured, {} failed, best {:.2f} us, {:.0f} s{}\n", loaded->workload.kernel.name, autotune::dims_text(loaded->workload), done->measured,
              done->failed, done->best_us.value_or(0), done->seconds, done->complete ? "; the space has no other points" : "");
+  fmt::print("{}{}", warnings_text(done->steadiness), devices_text((*measurer)->units()));
   return 0;
 }
 
@@ -86,6 +93,7 @@ std::function<int()> add_survey(CLI::App& app) {
   o->measure.sampling_ms = 20;
   add_input(app, *o);
   app.add_option("--out,-o", o->out, "JSON lines, one record a point; what is there is kept and counts")->required();
+  add_devices(app, o->devices);
   app.add_option("--points", o->survey.points, "candidates to measure")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--time", o->time, "stop after 60s, 5m, 1h");
   app.add_option("--seed", o->survey.seed, "of the searches and of the inputs")->capture_default_str();

@@ -21,17 +21,13 @@ constexpr char between = '\n';  // values of an option that was given several ti
 
 struct Options : Input {
   int trials = 128;
-  std::string time, records, model, search = "evolutionary";
+  std::string time, devices, records, model, search = "evolutionary";
   bool no_model = false;
   std::uint64_t seed = 0;
   int plateau = 0;
   double enough = 0;
   std::int64_t candidate_limit_ms = 10'000;
 };
-
-std::string time_text(double us) {
-  return us < 1000 ? fmt::format("{:.2f} us", us) : us < 1e6 ? fmt::format("{:.3f} ms", us / 1e3) : fmt::format("{:.3f} s", us / 1e6);
-}
 
 /// A bar that is drawn over on a terminal; elsewhere a plain line every few seconds.
 class Display {
@@ -75,16 +71,6 @@ class Display {
   bool terminal_, colour_ = false, drawn_ = false;
   double shown_ = -1e9;
 };
-
-void print_clusters(const char* what, const std::vector<autotune::Cluster>& clusters, std::int64_t of) {
-  for (const auto& c : clusters) fmt::print(stderr, "  {} of {} {}: {} {}\n", c.count, of, what, c.code, c.message.substr(0, c.message.find('\n')));
-}
-
-nlohmann::ordered_json to_json(const std::vector<autotune::Cluster>& clusters) {
-  auto out = nlohmann::ordered_json::array();
-  for (const auto& c : clusters) out.push_back({{"code", c.code}, {"count", c.count}, {"message", c.message}});
-  return out;
-}
 
 /// The file of --model, the shipped one, or none.
 Result<std::shared_ptr<const autotune::Model>> model_for(const Options& o, const codegen::Target& target) {
@@ -134,6 +120,8 @@ nlohmann::ordered_json to_json(const Task& task, const codegen::Target& target, 
   j["dims"] = autotune::dims_text(w);
   j["target"] = autotune::fingerprint(target);
   j["device"] = task.measurer->device();
+  if (!tuned.best_on.uuid.empty()) j["uuid"] = tuned.best_on.uuid;
+  if (tuned.best_on.chip) j["chip"] = autotune::to_json(*tuned.best_on.chip);
   j["records"] = records.path();
   if (tuned.untuned_us) j["untuned_us"] = *tuned.untuned_us;
   j["tuned_us"] = tuned.tuned_us;
@@ -146,26 +134,36 @@ nlohmann::ordered_json to_json(const Task& task, const codegen::Target& target, 
   j["failed"] = tuned.failed;
   j["seconds"] = tuned.seconds;
   j["interrupted"] = tuned.stopped;
-  j["failures"] = to_json(tuned.failures);
-  j["refused"] = to_json(tuned.refused);
+  j["devices"] = cli::to_json(task.measurer->units());
+  j["steadiness"] = tuned.steadiness.json();
+  j["failures"] = cli::to_json(tuned.failures);
+  j["refused"] = cli::to_json(tuned.refused);
   j["schedule"] = schedule::print(tuned.best, w.naive);
   return j;
 }
 
 void print(const Task& task, const codegen::Target& target, const Tuned& tuned) {
   const Rate rate = rate_of(task.loaded.workload, target, tuned.tuned_us);
-  print_clusters("candidates", tuned.failures, tuned.trials);
-  print_clusters("points refused", tuned.refused, tuned.refused_of);
+  fmt::print(stderr, "{}{}", causes_text("candidates", tuned.failures, tuned.trials), causes_text("points refused", tuned.refused, tuned.refused_of));
   fmt::print("{}: untuned {}, tuned {}, {:.1f} {}, {:.1f} % of the roofline ({} trials, {} failed, {:.0f} s{})\n", task.name(), tuned.untuned_us ? time_text(*tuned.untuned_us) : "-",
              time_text(tuned.tuned_us), rate.value, rate.unit, 100 * rate.share, tuned.trials, tuned.failed, tuned.seconds, tuned.stopped ? ", interrupted" : "");
+  if (tuned.best_on.chip)
+    if (const std::string chip = autotune::text(*tuned.best_on.chip); !chip.empty()) fmt::print("  the best one ran at {}\n", chip);
+  fmt::print("{}{}", warnings_text(tuned.steadiness), devices_text(task.measurer->units()));
 }
 
-int run(const Options& o) {
+int run(Options o) {
   std::optional<double> limit;
   if (!read_time(o.time, limit)) return 2;
+  autotune::MeasureOptions measure;
+  auto devices = devices_of(o.devices, o);
+  if (!devices) return fail(devices.error(), o);
+  measure.devices = *std::move(devices);
+  o.device = measure.devices[0];  // what -arch=native asks
   const auto targets = targets_of(o);
   if (!targets) return 1;
   const codegen::Target& target = targets->front();
+  if (const Check fit = devices_fit(o.devices, target); !fit) return fail(fit.error(), o);
   std::vector<Task> tasks;
   for (const std::string& kernel : each_of(o.kernel))
     for (const std::string& dims : each_of(o.dims)) {
@@ -179,8 +177,6 @@ int run(const Options& o) {
   if (!model) return fail(model.error(), o);
   auto records = autotune::Database::open(o.records.empty() ? autotune::Database::default_path() : o.records);
   if (!records) return fail(records.error(), o);
-  autotune::MeasureOptions measure;
-  measure.device = o.device;
   measure.seed = o.seed;
   measure.candidate_limit_ms = o.candidate_limit_ms;
   std::vector<autotune::BudgetTask> searches;
@@ -232,6 +228,7 @@ std::function<int()> add_tune(CLI::App& app) {
   app.get_option("--dims")->join(between)->description("M=4096,N=1..65536:8 (a range is a runtime dim); given several times: a search each, under one budget");
   app.add_option("--trials", o->trials, "candidates to try, recorded ones of the same seed included; of several searches on average")->capture_default_str()->check(CLI::PositiveNumber);
   app.add_option("--time", o->time, "stop after 60s, 5m, 1h");
+  add_devices(app, o->devices);
   app.add_option("--records", o->records, "the database; default: $XDG_DATA_HOME/tecc/records.db");
   app.add_option("--seed", o->seed, "of the search and of the inputs")->capture_default_str();
   app.add_option("--search", o->search, "how candidates are chosen")->capture_default_str()->check(CLI::IsMember({"evolutionary", "random", "prior"}));

@@ -96,6 +96,7 @@ std::string json(const DeviceReport& r) {
     devices.push_back({{"ordinal", d.ordinal},
                        {"name", d.name},
                        {"uuid", d.uuid},
+                       {"pci_bus_id", d.pci_bus_id},
                        {"arch", d.arch()},
                        {"sm_count", d.sm_count},
                        {"threads_per_sm", d.threads_per_sm},

@@ -46,7 +46,7 @@ class Guarded {
 
 class CpuBench final : public Bench {
  public:
-  Result<std::string> prepare(const Message& m) override {
+  Result<Device> prepare(const Message& m) override {
     task_ = task_from(m.at("task"));
     cpu_ = m.at("cpu");
     TECC_TRY(const auto kernels, te::parse({intern("task.te"), m.at("te").get<std::string>()}));
@@ -70,7 +70,7 @@ class CpuBench final : public Bench {
     }
     points_.emplace(workload_->lifted, task_.dims, inputs_);
     for (std::size_t n = 0; n < got_.size(); ++n) TECC_CHECK(sample(n));
-    return cpu_facts().name;
+    return Device{cpu_facts().name, ""};
   }
 
   Result<std::unique_ptr<Loaded>> load(const Message& m) override {
@@ -130,14 +130,14 @@ class CpuBench final : public Bench {
       for (std::size_t n = 0; n < first; ++n) TECC_CHECK(bench.memory_[n].intact(bench.task_.inputs[n].name));
       return Ok{};
     }
-    Result<std::vector<double>> time_us(int warmups, int runs) override {
-      std::vector<double> out;
+    Result<cuda::Timed> time_us(int warmups, int runs) override {
+      cuda::Timed out;
       for (int n = -warmups; n < runs; ++n) {
         bench.flush_.assign(flush_bytes, static_cast<unsigned char>(n));
         const auto begin = std::chrono::steady_clock::now();
         TECC_CHECK(run());
         const double us = std::chrono::duration<double, std::micro>(std::chrono::steady_clock::now() - begin).count();
-        if (n >= 0) out.push_back(std::max(us, 1e-3));
+        if (n >= 0) out.us.push_back(std::max(us, 1e-3));
       }
       return out;
     }

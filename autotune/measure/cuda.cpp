@@ -1,30 +1,31 @@
+#include <fmt/format.h>
+
 #include <chrono>
 #include <condition_variable>
 #include <deque>
-#include <limits>
-#include <map>
 #include <mutex>
 #include <thread>
 
-#include "autotune/measure/runner.h"
+#include "autotune/measure/inputs.h"
+#include "autotune/measure/runner_pool.h"
 #include "codegen/cuda/nvrtc.h"
 #include "codegen/cuda/reference.h"
 #include "runtime/cpu/pool.h"
 #include "runtime/cuda/driver.h"
-#include "autotune/measure/inputs.h"
 
 namespace tecc::autotune {
 namespace {
 
-/// Compiles in parallel, each thread in a process of its own, since ptxas may take minutes for a candidate; the runner alone touches the device.
+/// Compiles in parallel, each thread in a process of its own, since ptxas may take minutes for a candidate; the runners alone touch the devices.
 class CudaMeasurer final : public Measurer {
  public:
-  CudaMeasurer(const codegen::Workload& w, const codegen::Target& t, const MeasureOptions& o, Injector injector, Message prepare)
-      : workload_(w), target_(t), options_(o), injector_(injector), runner_(o, std::move(prepare), w.kernel.name),
+  CudaMeasurer(const codegen::Workload& w, const codegen::Target& t, const MeasureOptions& o, Injector injector, const std::vector<Message>& prepare)
+      : workload_(w), target_(t), options_(o), injector_(injector), runners_(o, prepare, w.kernel.name),
         threads_(o.compile_threads ? o.compile_threads : thread_count()) {}
 
-  Check ready() { return runner_.ready(); }
-  std::string device() const override { return runner_.device(); }
+  Check ready() { return runners_.ready(); }
+  std::string device() const override { return runners_.device(); }
+  std::vector<Unit> units() const override { return runners_.units(); }
 
   Check measure(std::span<const schedule::Trace> candidates, std::optional<double> best_us,
                 const std::function<void(std::size_t, Outcome)>& done, const std::function<bool()>& stop) override {
@@ -32,11 +33,13 @@ class CudaMeasurer final : public Measurer {
     const auto next = [&]() -> std::optional<schedule::Trace> {
       return given < candidates.size() ? std::optional(candidates[given++]) : std::nullopt;
     };
-    return pump(next, true, best_us, done, stop);
+    runners_.beat(best_us);
+    return pump(next, done, stop);
   }
   Check stream(const std::function<std::optional<schedule::Trace>()>& next, const std::function<void(std::size_t, Outcome)>& done,
                const std::function<bool()>& stop) override {
-    return pump(next, false, std::nullopt, done, stop);
+    runners_.beat({});
+    return pump(next, done, stop);
   }
 
   Result<std::vector<Outcome>> finals(std::span<const schedule::Trace> candidates, std::uint64_t seed) override {
@@ -52,25 +55,29 @@ class CudaMeasurer final : public Measurer {
       else all[static_cast<std::size_t>(n)] = *std::move(one);
     });
     if (why) return *why;
-    return runner_.finals(all, seed);
+    return runners_.finals(all, seed);
   }
 
  private:
   std::vector<std::string> command() const { return options_.runner.empty() ? RunnerProcess::own_command() : options_.runner; }
 
-  /// Candidates through the compilers and then, one by one, through the runner. `in_order`: outcomes in the order of next(), which
-  /// may then be asked for all of them at once; else as they are ready, with a few in stock so that no compiler waits.
-  Check pump(const std::function<std::optional<schedule::Trace>()>& next, bool in_order, std::optional<double> best_us,
-             const std::function<void(std::size_t, Outcome)>& done, const std::function<bool()>& stop) {
+  /// Candidates through the compilers and then through the runners, with a few in stock so that no compiler and no device waits.
+  Check pump(const std::function<std::optional<schedule::Trace>()>& next, const std::function<void(std::size_t, Outcome)>& done,
+             const std::function<bool()>& stop) {
     struct Job {
       std::size_t n;
       schedule::Trace trace;
     };
-    std::mutex mutex;  // guards what the compilers touch: these four
+    std::mutex mutex;  // guards what compilers and runners touch: these five
     std::condition_variable more, finished;
     std::deque<Job> waiting;
-    std::map<std::size_t, std::pair<std::uint64_t, Result<Message>>> compiled;  // by n: hash of the trace, and what came out
+    std::deque<std::pair<std::size_t, Result<Outcome>>> outcomes;
     bool stopping = false;
+    const auto finish = [&](std::size_t n, Result<Outcome> outcome) {
+      const std::lock_guard lock(mutex);
+      outcomes.emplace_back(n, std::move(outcome));
+      finished.notify_one();
+    };
     const auto work = [&] {
       RunnerProcess compiler(command());
       for (;;) {
@@ -81,16 +88,27 @@ class CudaMeasurer final : public Measurer {
         waiting.pop_front();
         lock.unlock();
         Result<Message> one = compile(job.trace, compiler);
-        lock.lock();
-        compiled.emplace(job.n, std::pair(schedule::hash(job.trace), std::move(one)));
-        finished.notify_one();
+        if (!one) finish(job.n, Outcome(failed(Phase::compile, one.error())));
+        else if (one->contains("failed")) finish(job.n, outcome_of(*one));
+        else runners_.give(*std::move(one), injector_.fault_of(schedule::hash(job.trace)), [&finish, n = job.n](Result<Outcome> outcome) { finish(n, std::move(outcome)); });
       }
     };
     std::vector<std::thread> threads;
     std::size_t given = 0, known = 0;
-    const std::size_t stock = in_order ? std::numeric_limits<std::size_t>::max() : 3 * static_cast<std::size_t>(threads_);
+    const std::size_t stock = 3 * static_cast<std::size_t>(threads_) + options_.devices.size();
     bool dry = false;
     Check result = Ok{};
+    const auto tell = [&](std::unique_lock<std::mutex>& lock) {  // what is known
+      while (!outcomes.empty()) {
+        auto [n, outcome] = std::move(outcomes.front());
+        outcomes.pop_front();
+        lock.unlock();
+        ++known;
+        if (outcome) done(n, *std::move(outcome));
+        else if (result) result = outcome.error();
+        lock.lock();
+      }
+    };
     while (result && !stop()) {
       while (!dry && given - known < stock && !stop()) {
         auto trace = next();
@@ -103,18 +121,8 @@ class CudaMeasurer final : public Measurer {
       }
       if (known == given) break;
       std::unique_lock lock(mutex);
-      const auto ready = [&] { return in_order ? compiled.count(known) > 0 : !compiled.empty(); };
-      if (!finished.wait_for(lock, std::chrono::milliseconds(100), ready)) continue;  // to ask stop() again
-      auto taken = compiled.extract(in_order ? compiled.find(known) : compiled.begin());
-      lock.unlock();
-      ++known;
-      auto outcome = outcome_of_compiled(taken.mapped().second, taken.mapped().first, best_us);
-      if (!outcome) {
-        result = outcome.error();
-        break;
-      }
-      if (const auto* m = std::get_if<Measured>(&*outcome)) best_us = std::min(best_us.value_or(1e300), median(m->us));
-      done(taken.key(), *std::move(outcome));
+      finished.wait_for(lock, std::chrono::milliseconds(100), [&] { return !outcomes.empty(); });  // at times only to ask stop() again
+      tell(lock);
     }
     {
       const std::lock_guard lock(mutex);
@@ -122,13 +130,10 @@ class CudaMeasurer final : public Measurer {
       more.notify_all();
     }
     for (std::thread& t : threads) t.join();
+    runners_.drain();
+    std::unique_lock lock(mutex);
+    tell(lock);  // what was being timed
     return result;
-  }
-
-  Result<Outcome> outcome_of_compiled(const Result<Message>& candidate, std::uint64_t trace_hash, std::optional<double> best_us) {
-    if (!candidate) return Outcome(failed(Phase::compile, candidate.error()));
-    if (candidate->contains("failed")) return outcome_of(*candidate);
-    return runner_.time(*candidate, best_us, injector_.fault_of(trace_hash));
   }
 
   Result<Message> compile(const schedule::Trace& trace, RunnerProcess& compiler) const {
@@ -152,26 +157,43 @@ class CudaMeasurer final : public Measurer {
   codegen::Target target_;
   MeasureOptions options_;
   Injector injector_;
-  Runner runner_;
+  RunnerPool runners_;
   int threads_;
 };
+
+/// Devices of one kind. E0604 E0534.
+Check alike(const std::vector<int>& devices) {
+  std::optional<cuda::DeviceFacts> first;
+  const auto said = [](const cuda::DeviceFacts& f) { return fmt::format("device {} is {} with {} SMs", f.ordinal, f.name, f.sm_count); };
+  for (const int ordinal : devices) {
+    TECC_TRY(const cuda::DeviceFacts facts, cuda::device_facts(ordinal));
+    if (!first) first = facts;
+    if (facts.name != first->name || facts.sm_count != first->sm_count)
+      return refuse(Code::devices_differ, first->ordinal, facts.ordinal, said(*first) + ", " + said(facts));
+  }
+  return Ok{};
+}
 
 }  // namespace
 
 Result<std::unique_ptr<Measurer>> make_cuda_measurer(const codegen::Workload& w, const codegen::Target& t, const MeasureOptions& o) {
-  // Asking the driver here would make a context in this process; the count does not.
-  const auto devices = cuda::device_count();
-  if (!devices) return refuse(Code::no_measuring, t.arch, message(devices.error()));
-  if (o.device >= *devices) return refuse(Code::no_measuring, t.arch, message(refuse(Code::no_device, o.device, *devices)));
+  // Facts and count make no context in this process, which has none to lose.
+  const auto count = cuda::device_count();
+  if (!count) return refuse(Code::no_measuring, t.arch, message(count.error()));
+  for (const int device : o.devices)
+    if (device >= *count) return refuse(Code::no_measuring, t.arch, message(refuse(Code::no_device, device, *count)));
+  TECC_CHECK(alike(o.devices));
   if (!nvrtc_available()) return refuse(Code::no_measuring, t.arch, "NVRTC is missing");
   TECC_TRY(const Injector injector, Injector::from_environment());
   const auto dims = measuring_dims(w);
   TECC_TRY(const codegen::cuda::Reference reference, codegen::cuda::reference(w.lifted, dims, t.arch));
   auto compiled = tecc::compile(reference.source, "reference", t.arch, {{}, false});
   if (!compiled) return refuse(Code::reference_failed, w.kernel.name, message(compiled.error()));
-  Message prepare{{"kind", "cuda"}, {"device", o.device}, {"task", to_message(task_of(w, dims, o.seed))},
-                  {"contract", to_json(reference.contract)}, {"image", pack(compiled->cubin)}};
-  auto m = std::make_unique<CudaMeasurer>(w, t, o, injector, std::move(prepare));
+  std::vector<Message> prepare;
+  for (const int device : o.devices)
+    prepare.push_back({{"kind", "cuda"}, {"device", device}, {"task", to_message(task_of(w, dims, o.seed))},
+                       {"contract", to_json(reference.contract)}, {"image", pack(compiled->cubin)}});
+  auto m = std::make_unique<CudaMeasurer>(w, t, o, injector, prepare);
   TECC_CHECK(m->ready());
   return std::unique_ptr<Measurer>(std::move(m));
 }

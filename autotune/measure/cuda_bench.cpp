@@ -47,7 +47,7 @@ struct Guarded {
 
 class CudaBench final : public Bench {
  public:
-  Result<std::string> prepare(const Message& m) override {
+  Result<Device> prepare(const Message& m) override {
     TECC_TRY(device_, cuda::Device::open(m.at("device").get<int>()));
     task_ = task_from(m.at("task"));
     TECC_TRY(const Contract contract, parse_contract(m.at("contract").get<std::string>(), "reference"));
@@ -71,7 +71,7 @@ class CudaBench final : public Bench {
       binding_.buffers[o.name] = g.bound();
       outputs_.push_back(std::move(g));
     }
-    return device_.facts().name;
+    return Device{device_.facts().name, device_.facts().uuid};
   }
 
   Result<std::unique_ptr<Loaded>> load(const Message& m) override {
@@ -105,7 +105,7 @@ class CudaBench final : public Bench {
       for (const Guarded& g : bench.inputs_) TECC_CHECK(g.intact());
       return Ok{};
     }
-    Result<std::vector<double>> time_us(int warmups, int runs) override {
+    Result<cuda::Timed> time_us(int warmups, int runs) override {
       return cuda::time_us(bench.device_, [&](const cuda::Stream& s) { return call.launch(s); }, {warmups, runs, true});
     }
   };

@@ -7,11 +7,12 @@ namespace tecc::autotune {
 Result<Outcome> outcome_of(const Message& m) {
   try {
     if (m.contains("us")) {
-      Measured out{m.at("us").get<std::vector<double>>()};
+      Measured out{m.at("us").get<std::vector<double>>(), {}};
+      if (m.contains("chip")) out.conditions.chip = chip_from(m.at("chip"));
       if (!out.us.empty()) return Outcome(std::move(out));
     } else if (m.contains("failed")) {
       const Message& f = m.at("failed");
-      if (const auto phase = parse_phase(f.at("phase").get<std::string>())) return Outcome(Failed{*phase, f.at("code"), f.at("message")});
+      if (const auto phase = parse_phase(f.at("phase").get<std::string>())) return Outcome(Failed{*phase, f.at("code"), f.at("message"), {}});
     }
   } catch (const nlohmann::json::exception& e) {
     return refuse(Code::runner_words, e.what());
@@ -36,6 +37,7 @@ Check Runner::ready() {
     return refuse(Code::reference_failed, what_, why ? std::get<Failed>(*why).message : message(why.error()));
   }
   device_ = answer->value("device", "");
+  uuid_ = answer->value("uuid", "");
   prepared_ = true;
   return Ok{};
 }
@@ -45,9 +47,10 @@ Result<Outcome> Runner::time(const Message& candidate, std::optional<double> bes
   Message question{{"op", "time"}, {"candidate", candidate}, {"best_us", best_us.value_or(0)}, {"inject", name(fault)},
                          {"sampling_ms", options_.sampling_ms}, {"verify", timed_++ % std::max(options_.verify_every, 1) == 0}};
   const auto answer = process_.ask(question, options_.candidate_limit_ms, "it measured");
-  if (!answer) return Outcome(failed(answer.error().code == Code::candidate_timeout ? Phase::timeout : Phase::died, answer.error()));
-  if (answer->value("restart", false)) process_.stop();
-  return outcome_of(*answer);
+  Result<Outcome> out = answer ? outcome_of(*answer) : Outcome(failed(answer.error().code == Code::candidate_timeout ? Phase::timeout : Phase::died, answer.error()));
+  if (answer && answer->value("restart", false)) process_.stop();
+  if (out) conditions(*out).uuid = uuid_;
+  return out;
 }
 
 Result<std::vector<Outcome>> Runner::finals(const std::vector<Message>& candidates, std::uint64_t seed) {
@@ -60,6 +63,7 @@ Result<std::vector<Outcome>> Runner::finals(const std::vector<Message>& candidat
   std::vector<Outcome> out;
   for (const Message& m : answer->at("outcomes")) {
     TECC_TRY(Outcome o, outcome_of(m));
+    conditions(o).uuid = uuid_;
     out.push_back(std::move(o));
   }
   return out;

@@ -14,6 +14,7 @@ class Runner {
   /// Starts and prepares if that is not done. E0523; E0528 when the preparation fails.
   Check ready();
   const std::string& device() const { return device_; }
+  const std::string& uuid() const { return uuid_; }
   /// Times one candidate. A refusal means that no runner can be had any more.
   Result<Outcome> time(const Message& candidate, std::optional<double> best_us, Fault fault);
   Result<std::vector<Outcome>> finals(const std::vector<Message>& candidates, std::uint64_t seed);
@@ -22,13 +23,13 @@ class Runner {
  private:
   MeasureOptions options_;
   Message prepare_;
-  std::string what_, device_;
+  std::string what_, device_, uuid_;
   RunnerProcess process_;
   bool prepared_ = false;
   std::int64_t timed_ = 0;
 };
 
-/// {"us": [...]} or {"failed": {...}} as an outcome.
+/// {"us": [...], "chip": {...}} or {"failed": {...}} as an outcome; what the chip did is left out where nobody knows. E0522.
 Result<Outcome> outcome_of(const Message& answer);
 
 }  // namespace tecc::autotune

@@ -9,6 +9,7 @@
 
 #include "autotune/measure/measurer.h"
 #include "autotune/measure/process.h"
+#include "autotune/record/conditions.h"
 #include "codegen/cuda/nvrtc.h"
 
 namespace tecc::autotune {
@@ -19,6 +20,12 @@ Message failure(Phase phase, const Refusal& why) {
   Message m{{"failed", {{"phase", name(f.phase)}, {"code", f.code}, {"message", f.message}}}};
   // After an error of the driver the context may be lost: a fresh process is cheap, a wrong verdict is not.
   m["restart"] = why.code == Code::driver_failed || why.code == Code::out_of_memory;
+  return m;
+}
+
+Message answer_of(const cuda::Timed& timed) {
+  Message m{{"us", timed.us}};
+  if (timed.chip) m["chip"] = to_json(*timed.chip);
   return m;
 }
 
@@ -38,14 +45,14 @@ Message time_one(Bench& bench, const Message& m) {
     const Code code = right.error().code;
     return failure(code == Code::wrong_result || code == Code::guard_touched ? Phase::wrong : Phase::run, right.error());
   }
-  auto first = (*loaded)->time_us(verify ? 0 : 1, 1);  // the first launch of all loads the module
+  const auto first = (*loaded)->time_us(verify ? 0 : 1, 1);  // the first launch of all loads the module
   if (!first) return failure(Phase::run, first.error());
   const double best = m.value("best_us", 0.0);
-  if (best > 0 && (*first)[0] > give_up_ratio * best) return {{"us", *first}};
-  const int runs = std::clamp(static_cast<int>(m.at("sampling_ms").get<double>() * 1000 / std::max((*first)[0], 1.0)), least_runs, most_runs);
-  auto all = (*loaded)->time_us(1, runs);
+  if (best > 0 && first->us[0] > give_up_ratio * best) return answer_of(*first);
+  const int runs = std::clamp(static_cast<int>(m.at("sampling_ms").get<double>() * 1000 / std::max(first->us[0], 1.0)), least_runs, most_runs);
+  const auto all = (*loaded)->time_us(1, runs);
   if (!all) return failure(Phase::run, all.error());
-  return {{"us", *all}};
+  return answer_of(*all);
 }
 
 /// NVRTC, where it can be stopped.
@@ -59,11 +66,12 @@ Message finals(Bench& bench, const Message& m) {
   const Message& list = m.at("candidates");
   std::vector<std::unique_ptr<Bench::Loaded>> loaded;
   std::vector<Message> answers(list.size());
+  std::vector<cuda::Timed> timed(list.size());
+  std::vector<std::vector<cuda::ChipState>> moments(list.size());
   for (std::size_t n = 0; n < list.size(); ++n) {
     auto one = bench.load(list[n]);
     if (!one) answers[n] = failure(Phase::load, one.error());
     loaded.push_back(one ? *std::move(one) : nullptr);
-    if (loaded.back()) answers[n]["us"] = Message::array();
   }
   std::mt19937_64 rng(m.at("seed").get<std::uint64_t>());
   std::vector<std::size_t> order(list.size());
@@ -72,14 +80,19 @@ Message finals(Bench& bench, const Message& m) {
     for (std::size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[rng() % n]);
     for (const std::size_t n : order) {
       if (!loaded[n]) continue;
-      auto us = loaded[n]->time_us(1, 2);
-      if (us) {
-        for (double t : *us) answers[n]["us"].push_back(t);
+      const auto some = loaded[n]->time_us(1, 2);
+      if (some) {
+        timed[n].us.insert(timed[n].us.end(), some->us.begin(), some->us.end());
+        if (some->chip) moments[n].push_back(*some->chip);
         continue;
       }
-      answers[n] = failure(Phase::run, us.error());
+      answers[n] = failure(Phase::run, some.error());
       loaded[n] = nullptr;
     }
+  }
+  for (std::size_t n = 0; n < list.size(); ++n) {
+    timed[n].chip = cuda::summary(moments[n]);
+    if (loaded[n]) answers[n] = answer_of(timed[n]);
   }
   Message out;
   out["outcomes"] = answers;
@@ -100,7 +113,7 @@ int serve(int fd) {
       if (op == "prepare") {
         bench = question->at("kind") == "cuda" ? cuda_bench() : cpu_bench();
         const auto device = bench->prepare(*question);
-        answer = device ? Message{{"device", *device}} : failure(Phase::load, device.error());
+        answer = device ? Message{{"device", device->name}, {"uuid", device->uuid}} : failure(Phase::load, device.error());
       } else if (op == "compile") {
         answer = compiled(*question);
       } else if (!bench) {

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "autotune/measure/inputs.h"
+#include "runtime/cuda/time.h"
 
 /// The runner's side: what `tecc __runner` does with its socket.
 namespace tecc::autotune {
@@ -12,15 +13,18 @@ namespace tecc::autotune {
 class Bench {
  public:
   virtual ~Bench() = default;
-  /// Inputs and expected outputs. `device`: what to call it.
-  virtual Result<std::string> prepare(const Message& task) = 0;
+  struct Device {
+    std::string name, uuid;  // for readers; to tell it from others, empty where there is one
+  };
+  /// Inputs and expected outputs.
+  virtual Result<Device> prepare(const Message& task) = 0;
   /// A candidate, loaded and ready; it stays so as long as the value lives.
   class Loaded {
    public:
     virtual ~Loaded() = default;
     /// Runs once with poisoned outputs between guard zones. E0524 E0525 E0605. `corrupt`: an injected fault.
     virtual Check check(bool corrupt) = 0;
-    virtual Result<std::vector<double>> time_us(int warmups, int runs) = 0;
+    virtual Result<cuda::Timed> time_us(int warmups, int runs) = 0;
   };
   virtual Result<std::unique_ptr<Loaded>> load(const Message& candidate) = 0;
 };

@@ -211,29 +211,24 @@ Result<std::vector<Database::Task>> Database::tasks() const {
   for (;;) {
     TECC_TRY(const bool row, s.step());
     if (!row) break;
-    out.push_back({s.text(0), "", "", s.text(1), "", s.integer(2), s.integer(3), {}});
+    out.push_back({s.text(0), "", "", s.text(1), "", s.integer(2), s.integer(3), {}, {}});
     last.push_back(s.integer(4));
   }
   for (std::size_t n = 0; n < out.size(); ++n) {
     TECC_TRY(const std::vector<Record> newest, select("WHERE id = CAST(?1 AS INTEGER)", {std::to_string(last[n])}));
     if (!newest.empty()) out[n].kernel = newest[0].kernel, out[n].dims = newest[0].dims, out[n].device = newest[0].device;
     TECC_TRY(const std::vector<Best> ranked, ranking(out[n].workload, out[n].target));
-    if (!ranked.empty()) out[n].best_us = ranked[0].us;
+    if (!ranked.empty()) out[n].best_us = ranked[0].us, out[n].best_chip = conditions(ranked[0].record.outcome).chip;
   }
   return out;
 }
 
-Result<std::vector<Database::Cluster>> Database::failures(const std::string& workload, const std::string& target) const {
+Result<std::vector<Cause>> Database::failures(const std::string& workload, const std::string& target) const {
   TECC_TRY(const std::vector<Record> rows, select("WHERE (?1 = '' OR workload = ?1) AND (?2 = '' OR target = ?2) AND code IS NOT NULL", {workload, target}));
-  std::vector<Cluster> out;
-  for (const Record& r : rows) {
-    const Failed& f = std::get<Failed>(r.outcome);
-    const auto known = std::find_if(out.begin(), out.end(), [&](const Cluster& c) { return c.code == f.code && c.phase == name(f.phase); });
-    if (known != out.end()) ++known->count;
-    else out.push_back({f.code, std::string(name(f.phase)), f.message, 1});
-  }
-  std::stable_sort(out.begin(), out.end(), [](const Cluster& a, const Cluster& b) { return a.count > b.count; });
-  return out;
+  Causes out;
+  for (const Record& r : rows)
+    if (const auto* f = std::get_if<Failed>(&r.outcome)) out.add(f->code, name(f->phase), f->message);
+  return out.by_count();
 }
 
 Result<std::int64_t> Database::prune(int keep) {

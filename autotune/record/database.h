@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "autotune/record/causes.h"
 #include "autotune/record/record.h"
 
 struct sqlite3;
@@ -39,14 +40,11 @@ class Database {
     std::string workload, kernel, dims, target, device;
     std::int64_t measured = 0, failed = 0;
     std::optional<double> best_us;
+    std::optional<cuda::ChipState> best_chip;  // while the best one was timed
   };
   Result<std::vector<Task>> tasks() const;
-  /// Failures by code: code, phase, one message, count; most frequent first.
-  struct Cluster {
-    std::string code, phase, message;
-    std::int64_t count;
-  };
-  Result<std::vector<Cluster>> failures(const std::string& workload = {}, const std::string& target = {}) const;
+  /// Candidates that failed, by cause; most frequent first.
+  Result<std::vector<Cause>> failures(const std::string& workload = {}, const std::string& target = {}) const;
 
   /// Keeps the `keep` best candidates of every task and drops the rest; returns how many rows went. The one thing that removes
   /// rows, on request only.

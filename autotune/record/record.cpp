@@ -62,7 +62,14 @@ std::optional<Phase> parse_phase(std::string_view name) {
   return std::nullopt;
 }
 
-Failed failed(Phase phase, const Refusal& why) { return {phase, number(why.code), message(why)}; }
+const Conditions& conditions(const Outcome& outcome) {
+  return std::visit([](const auto& one) -> const Conditions& { return one.conditions; }, outcome);
+}
+Conditions& conditions(Outcome& outcome) {
+  return std::visit([](auto& one) -> Conditions& { return one.conditions; }, outcome);
+}
+
+Failed failed(Phase phase, const Refusal& why) { return {phase, number(why.code), message(why), {}}; }
 
 std::string fingerprint_family(const codegen::Target& t) {
   return fmt::format("{}/{}/", t.kind == codegen::Target::Kind::cuda ? "cuda" : "cpu", t.arch);
@@ -83,6 +90,9 @@ std::string json_line(const Record& r) {
   Json j = to_json(r);
   if (!r.expression.empty()) j["expression"] = r.expression;
   if (!r.search.empty()) j["search"] = r.search;
+  const Conditions& c = conditions(r.outcome);
+  if (!c.uuid.empty()) j["uuid"] = c.uuid;
+  if (c.chip) j["chip"] = to_json(*c.chip);
   j["made"] = r.made;
   return text(j);
 }
@@ -108,7 +118,7 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
       r.genome.push_back({c.at("name"), all_exactly<std::int64_t>(c.at("options")), exactly<std::int64_t>(c.at("value"))});
     if (j.contains("us") == j.contains("failed")) return no("it needs either 'us' or 'failed'");
     if (j.contains("us")) {
-      Measured m{j["us"].get<std::vector<double>>()};
+      Measured m{j["us"].get<std::vector<double>>(), {}};
       if (m.us.empty()) return no("'us' has no samples");
       for (double us : m.us)
         if (!std::isfinite(us) || us <= 0) return no("a sample is not a positive number of microseconds");
@@ -116,8 +126,10 @@ Result<Record> parse_record(const std::string& line_text, const std::string& fil
     } else {
       const auto phase = parse_phase(j["failed"].at("phase").get<std::string>());
       if (!phase) return no("unknown phase '" + j["failed"]["phase"].get<std::string>() + "'");
-      r.outcome = Failed{*phase, j["failed"].at("code"), j["failed"].at("message")};
+      r.outcome = Failed{*phase, j["failed"].at("code"), j["failed"].at("message"), {}};
     }
+    conditions(r.outcome).uuid = j.value("uuid", "");
+    if (j.contains("chip")) conditions(r.outcome).chip = chip_from(j["chip"]);
     r.round = exactly<int>(j.at("round"));
     r.seed = exactly<std::uint64_t>(j.at("seed"));
     r.tool = j.at("tool");

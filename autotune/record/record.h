@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "autotune/record/conditions.h"
 #include "autotune/search/choices.h"
 #include "codegen/target.h"
 #include "ir/base/errors.h"
@@ -19,6 +20,7 @@ std::optional<Phase> parse_phase(std::string_view name);
 
 struct Measured {
   std::vector<double> us;  // every repetition, in order
+  Conditions conditions = {};
   bool operator==(const Measured&) const = default;
 };
 /// The refusal as a reader will want it years later: number and text, not a Code that another version may lack.
@@ -26,10 +28,13 @@ struct Failed {
   Phase phase = Phase::lower;
   std::string code;  // "E0405"
   std::string message;
+  Conditions conditions = {};
   bool operator==(const Failed&) const = default;
 };
 Failed failed(Phase phase, const Refusal& why);
 using Outcome = std::variant<Measured, Failed>;
+const Conditions& conditions(const Outcome& outcome);
+Conditions& conditions(Outcome& outcome);
 
 struct Record {
   std::string workload;      // canonical hash of the bound expression
@@ -48,7 +53,7 @@ struct Record {
   std::string expression;  // text of the kernel, which with `dims` makes the workload again; empty in older records
   std::string search;      // what proposed it: "random", "evolutionary", "prior"; empty: not known
   std::int64_t made = 0;   // seconds since 1970
-  // The last three are not part of the identity.
+  // The last three and the conditions of the outcome are not part of the identity.
   bool operator==(const Record&) const = default;
 };
 

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <mutex>
 
+#include "autotune/record/record.h"
 #include "runtime/cpu/pool.h"
 
 namespace tecc::autotune {
@@ -90,8 +91,7 @@ std::vector<Point> Search::make_all(const std::vector<Genome>& wanted, bool fill
     ++attempts_;
     Result<Point>& point = *each;
     if (!point) {
-      Cluster& c = refused_[number(point.error().code)];
-      if (c.count++ == 0) c.code = number(point.error().code), c.message = message(point.error());
+      refused_.add(number(point.error().code), name(Phase::lower), message(point.error()));
     } else if (!seen_.count(point->program_hash) && here.insert(point->program_hash).second) {
       out.push_back(*std::move(point));
     }

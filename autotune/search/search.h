@@ -1,11 +1,11 @@
 #pragma once
-#include <map>
 #include <memory>
 #include <optional>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "autotune/record/causes.h"
 #include "autotune/search/space.h"
 
 namespace tecc::autotune {
@@ -13,13 +13,6 @@ namespace tecc::autotune {
 enum class Mode : std::uint8_t { evolutionary, random, prior };
 std::optional<Mode> parse_mode(std::string_view name);
 std::string_view name(Mode mode);
-
-/// Refusals by code: how often, and one of the texts.
-struct Cluster {
-  std::string code, message;
-  std::int64_t count = 0;
-};
-using Clusters = std::map<std::string, Cluster>;
 
 /// What ranks points that were not measured; trained on line (autotune/model). A larger score is a better point.
 class Scorer {
@@ -55,7 +48,7 @@ class Search {
   void skip(const std::string& program_hash) { seen_.insert(program_hash); }
 
   /// Points refused before measuring.
-  const Clusters& refused() const { return refused_; }
+  const Causes& refused() const { return refused_; }
   std::int64_t attempts() const { return attempts_; }
 
  private:
@@ -82,7 +75,7 @@ class Search {
   std::set<std::string> seen_;
   std::vector<Genome> suggested_;
   std::vector<Point> queue_;  // prior: what is left of the sample
-  Clusters refused_;
+  Causes refused_;
   std::int64_t attempts_ = 0;
 };
 

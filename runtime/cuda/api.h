@@ -82,6 +82,7 @@ enum class LaunchAttributeId : int { cooperative = 2, cluster_dimension = 4, pro
   F(device_get,          "cuDeviceGet",               (int*, int))                                              \
   F(device_name,         "cuDeviceGetName",           (char*, int, int))                                        \
   F(device_uuid,         "cuDeviceGetUuid_v2",        (Uuid*, int))                                             \
+  F(device_pci_bus_id,   "cuDeviceGetPCIBusId",       (char*, int, int))                                        \
   F(device_memory,       "cuDeviceTotalMem_v2",       (std::size_t*, int))                                      \
   F(device_attribute,    "cuDeviceGetAttribute",      (int*, int, int))                                         \
   F(primary_retain,      "cuDevicePrimaryCtxRetain",  (Handle*, int))                                           \

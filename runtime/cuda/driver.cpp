@@ -72,6 +72,7 @@ Result<DeviceFacts> device_facts(int ordinal) {
   TECC_CHECK(check(driver->device_name(name, sizeof name - 1, device), "the name of a device"));
   f.name = name;
   if (Uuid uuid; driver->device_uuid(&uuid, device) == 0) f.uuid = uuid_text(uuid);
+  if (char id[32] = {}; driver->device_pci_bus_id(id, sizeof id - 1, device) == 0) f.pci_bus_id = id;
   if (std::size_t bytes = 0; driver->device_memory(&bytes, device) == 0)
     f.memory_bytes = static_cast<std::int64_t>(bytes);
   f.major = get(Attribute::capability_major);

@@ -15,6 +15,7 @@ namespace tecc::cuda {
 struct DeviceFacts {
   int ordinal = 0;
   std::string name, uuid;  // uuid as nvidia-smi prints it, without "GPU-"
+  std::string pci_bus_id;  // "0000:1b:00.0"
   int major = 0, minor = 0;
   int sm_count = 0, threads_per_sm = 0, blocks_per_sm = 0, registers_per_sm = 0, registers_per_block = 0,
       threads_per_block = 0;

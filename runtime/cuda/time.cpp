@@ -12,10 +12,10 @@ std::int64_t flush_bytes(const DeviceFacts& f) {
 
 }  // namespace
 
-Result<std::vector<double>> time_us(const Device& device, const std::function<Check(const Stream&)>& work,
-                                    const TimeOptions& options) {
+Result<Timed> time_us(const Device& device, const std::function<Check(const Stream&)>& work, const TimeOptions& options) {
   TECC_CHECK(device.use());
   TECC_TRY(const Stream stream, Stream::create());
+  const auto monitor = ChipMonitor::of(device.facts().pci_bus_id);  // opens NVML once a process, before anything warms up
   Memory trash;
   if (options.flush) {
     TECC_TRY(trash, Memory::allocate(flush_bytes(device.facts()), "the L2 flush"));
@@ -28,7 +28,8 @@ Result<std::vector<double>> time_us(const Device& device, const std::function<Ch
   };
   constexpr int most_in_flight =
       64;  // the queue of a stream is long but not endless; a full one would stall the host inside a run
-  std::vector<double> out;
+  std::vector<ChipState> moments;
+  Timed out;
   for (int done = 0; done < options.runs;) {
     const int n = std::min(most_in_flight, options.runs - done);
     std::vector<Run> runs;
@@ -44,13 +45,15 @@ Result<std::vector<double>> time_us(const Device& device, const std::function<Ch
       TECC_CHECK(work(stream));
       TECC_CHECK(runs[i].stop.record(stream));
     }
+    if (monitor) moments.push_back(monitor->now());
     TECC_CHECK(stream.synchronize());
     for (const Run& run : runs) {
       TECC_TRY(const double us, run.stop.us_since(run.start));
-      out.push_back(us);
+      out.us.push_back(us);
     }
     done += n;
   }
+  out.chip = summary(moments);
   return out;
 }
 

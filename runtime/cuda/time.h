@@ -1,8 +1,10 @@
 #pragma once
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "runtime/cuda/driver.h"
+#include "runtime/cuda/nvml.h"
 
 namespace tecc::cuda {
 
@@ -11,10 +13,15 @@ struct TimeOptions {
   bool flush = true;  // write over the L2 cache before every run
 };
 
+struct Timed {
+  std::vector<double> us;         // one sample a run
+  std::optional<ChipState> chip;  // while they ran; nothing where NVML is not there
+};
+
 /// Times what `work` enqueues on a stream, as deployed: between two events, one sample a run, in microseconds. The flush
-/// memset before each run also keeps the device behind the host, so that launch overhead does not show. E0605, and
-/// whatever `work` refuses with.
-Result<std::vector<double>> time_us(const Device& device, const std::function<Check(const Stream&)>& work,
-                                    const TimeOptions& options = {});
+/// memset before each run also keeps the device behind the host, so that launch overhead does not show. The chip is looked at
+/// when all runs are enqueued and the device still works on them. E0605, and whatever `work` refuses with.
+Result<Timed> time_us(const Device& device, const std::function<Check(const Stream&)>& work,
+                      const TimeOptions& options = {});
 
 }  // namespace tecc::cuda

@@ -72,6 +72,63 @@ TEST_CASE("tune: every verdict is recorded, the best is found again by build") {
   CHECK(schedule::hash(*trace) == schedule::hash(tuned.best));
 }
 
+TEST_CASE("tune: the order in which devices answer does not matter") {
+  /// As FakeMeasurer, the last candidate first, as if another device had been faster.
+  class Backwards final : public Measurer {
+   public:
+    FakeMeasurer forwards;
+    std::string device() const override { return "fake"; }
+    Check measure(std::span<const schedule::Trace> candidates, std::optional<double> best, const std::function<void(std::size_t, Outcome)>& done,
+                  const std::function<bool()>& stop) override {
+      std::vector<Outcome> all;
+      TECC_CHECK(forwards.measure(candidates, best, [&](std::size_t, Outcome o) { all.push_back(std::move(o)); }, stop));
+      for (std::size_t n = all.size(); n-- > 0;) done(n, all[n]);
+      return Ok{};
+    }
+    Result<std::vector<Outcome>> finals(std::span<const schedule::Trace> candidates, std::uint64_t seed) override { return forwards.finals(candidates, seed); }
+  };
+  const TemporaryFolder folder;
+  const auto w = gemm();
+  TuneOptions o;
+  o.trials = 32;
+  o.batch = 8;
+  FakeMeasurer first;
+  Backwards second;
+  Database a = require(Database::open(folder.path + "/a.db")), b = require(Database::open(folder.path + "/b.db"));
+  require(tune(w, h100(), first, a, o, {}, [] { return false; }));
+  require(tune(w, h100(), second, b, o, {}, [] { return false; }));
+  CHECK(second.forwards.measured == first.measured);
+}
+
+TEST_CASE("tune: says at which clock the best one ran, and whether times compare") {
+  /// Each candidate at a clock of its own, the finalists 5 % apart.
+  class Clocked final : public Measurer {
+   public:
+    std::string device() const override { return "fake"; }
+    Check measure(std::span<const schedule::Trace> candidates, std::optional<double>, const std::function<void(std::size_t, Outcome)>& done, const std::function<bool()>&) override {
+      for (std::size_t n = 0; n < candidates.size(); ++n) done(n, Measured{{FakeMeasurer::us(schedule::hash(candidates[n]))}, {"u1", cuda::ChipState{1000, {}, {}, {}, cuda::power_cap}}});
+      return Ok{};
+    }
+    Result<std::vector<Outcome>> finals(std::span<const schedule::Trace> candidates, std::uint64_t) override {
+      std::vector<Outcome> out;
+      for (std::size_t n = 0; n < candidates.size(); ++n) out.push_back(Measured{{1.0 + static_cast<double>(n)}, {"u0", cuda::ChipState{n ? 2100.0 : 2000.0, {}, 600, {}, 0}}});
+      return out;
+    }
+  };
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  Clocked m;
+  TuneOptions o;
+  o.trials = 8;
+  const auto tuned = require(tune(gemm(), h100(), m, db, o, {}, [] { return false; }));
+  CHECK(tuned.best_on.uuid == "u0");  // of the finals, not of the search
+  CHECK(tuned.best_on.chip->sm_mhz == 2000);
+  CHECK(tuned.steadiness.warnings() == std::vector<std::string>{"8 of 8 candidates were timed under a power cap",
+                                                                "the finalists ran at 2000 to 2100 MHz, 5.0 % apart: the clock may have decided between them"});
+  const auto rows = require(db.all());
+  CHECK(std::count_if(rows.begin(), rows.end(), [](const Record& r) { return conditions(r.outcome).uuid == (r.round ? "u0" : "u1"); }) == static_cast<std::ptrdiff_t>(rows.size()));
+}
+
 TEST_CASE("tune: a killed run resumes where it was, and measures nothing twice") {
   const TemporaryFolder folder;
   const auto w = gemm();

@@ -155,7 +155,7 @@ TEST_CASE("gpu: saxpy from CUDA text to numbers, through files and the contract"
   CHECK(on_host<int>(dcount)[0] == 391);  // of one call: the launcher cleared `dirty` before the second
 
   const std::vector<double> us =
-      cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); }, {2, 70, true}).or_throw();
+      cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); }, {2, 70, true}).or_throw().us;
   CHECK(us.size() == 70);
   CHECK(*std::min_element(us.begin(), us.end()) > 0);
   CHECK(*std::max_element(us.begin(), us.end()) < 1e5);

@@ -231,7 +231,7 @@ Seeds record_seeds() {
   r.kernel = "gemm", r.dims = "M=64,N=64,K=64 T=bf16", r.target = "cuda/sm_90a/132", r.device = "NVIDIA H100 80GB HBM3";
   r.schedule = "i0, i1 = split(C.i, 8)\n", r.trace_hash = "0123456789abcdef", r.program_hash = std::string(64, 'b');
   r.genome = {{"C.sum.i threads", {32, 64, 128}, 64}};
-  r.outcome = autotune::Measured{{1.5, 1.25}};
+  r.outcome = autotune::Measured{{1.5, 1.25}, {"GPU", cuda::ChipState{1755, {}, 612.5, 61, cuda::power_cap}}};
   r.seed = 7, r.tool = "0.1.0", r.features = 3, r.made = 1'700'000'000;
   Seeds out = {autotune::json_line(r)};
   r.outcome = autotune::Failed{autotune::Phase::compile, "E0606", "ptxas said \"no\""};

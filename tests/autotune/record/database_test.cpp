@@ -2,6 +2,8 @@
 
 #include <sqlite3.h>
 
+#include <regex>
+
 #include "ir/base/files.h"
 #include "tests/support/catch.h"
 #include "tests/support/temporary_folder.h"
@@ -62,6 +64,28 @@ TEST_CASE("records: a record goes into the database and comes back, failures too
   later.made += 5;
   CHECK_FALSE(require(again.add(later)));
   CHECK(require(again.all("nobody's", "")).empty());
+}
+
+TEST_CASE("records: where and how a candidate was timed is kept, and is no part of what the record says") {
+  const TemporaryFolder folder;
+  Database db = require(Database::open(folder.path + "/r.db"));
+  const Record plain = record("1", Measured{{1.5}});
+  Record timed = plain, lost = record("2", no());
+  conditions(timed.outcome) = {"28282828", cuda::ChipState{1755, 2619, 612.4, 61, cuda::power_cap | cuda::hardware_cap}};
+  conditions(lost.outcome).uuid = "29292929";
+  CHECK(identity(timed) == identity(plain));
+  CHECK(json_line(timed).find(R"("uuid":"28282828","chip":{"sm_mhz":1755.0,"memory_mhz":2619.0,"power_w":612.4,"celsius":61.0,"caps":["power","hardware"]})") != std::string::npos);
+  CHECK(json_line(plain).find("chip") == std::string::npos);
+  for (const Record& r : {timed, lost}) CHECK(require(db.add(r)));
+  CHECK_FALSE(require(db.add(plain)));
+  CHECK(require(db.all()) == std::vector<Record>{timed, lost});
+  CHECK(require(db.tasks())[0].best_chip->sm_mhz == 1755);
+  for (const char* wrong : {"\"chip\":5", "\"chip\":{\"sm_mhz\":\"fast\"}", "\"chip\":{\"caps\":\"power\"}", "\"chip\":{\"caps\":[1]}"}) {
+    const auto bad = parse_record(std::regex_replace(json_line(timed), std::regex("\"chip\":.*?\\}"), wrong), "f", 7);
+    INFO(wrong);
+    REQUIRE_FALSE(bad);
+    CHECK(render(bad.error()).starts_with("error E0506: line 7 of 'f' is not a record: "));
+  }
 }
 
 TEST_CASE("records: the best is decided by the finals where there were any, ties by the trace") {

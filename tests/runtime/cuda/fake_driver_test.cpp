@@ -2,7 +2,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <iostream>
 
 #include "ir/base/errors.h"
 #include "ir/base/files.h"
@@ -10,6 +9,7 @@
 #include "runtime/cuda/time.h"
 #include "runtime/devices.h"
 #include "tests/support/catch.h"
+#include "tests/support/fake_libraries.h"
 #include "tests/support/temporary_folder.h"
 
 // The launcher on a machine without a GPU: the visible test builds tests/support/fake_cuda.c as libcuda.so.1 and runs the
@@ -19,12 +19,7 @@ namespace {
 
 TEST_CASE("cuda launch: against a driver that prints what it is given") {
   const TemporaryFolder f;
-  const std::string build =
-      std::string("cc -shared -fPIC -o ") + f.path + "/libcuda.so.1 " TECC_SOURCE_DIR "/tests/support/fake_cuda.c";
-  if (std::system(build.c_str()) != 0) {
-    std::cout << "skipped: no C compiler\n";
-    return;
-  }
+  if (!test::build_fake_cuda(f.path)) return;
   char self[4096] = {};
   REQUIRE(::readlink("/proc/self/exe", self, sizeof self - 1) > 0);
   const std::string run =
@@ -168,8 +163,8 @@ TEST_CASE("fake driver: other chips and PTX; time", "[.][fake-cuda]") {
   std::get<CudaLaunch>(c.variants[0].launches[0]).ptx = "a.ptx";
   cuda::Artifact artifact = cuda::Artifact::of(device, c, images);
   const cuda::Call call = artifact.bind(b).or_throw();
-  const auto us = cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); }, {1, 2, true}).or_throw();
-  CHECK(us == std::vector<double>{250, 250});
+  const auto timed = cuda::time_us(device, [&](const cuda::Stream& s) { return call.launch(s); }, {1, 2, true}).or_throw();
+  CHECK(timed.us == std::vector<double>{250, 250});
 }
 
 TEST_CASE("fake driver: devices", "[.][fake-cuda]") {
