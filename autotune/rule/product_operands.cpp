@@ -43,10 +43,10 @@ std::optional<std::uint32_t> maker_of(const Context& c, std::uint32_t s, TensorI
   return std::nullopt;
 }
 
-Check pad_operands(Context& c, std::uint32_t s) {
+Check pad_operands(Context& c, std::uint32_t s, Via via) {
   const Block product_block = c.block(s);  // steps replace it
   const auto product = product_of(product_block);
-  if (!product || !feeds_tensor_cores(c.target.limits) || !instruction_for(c, product_block, *product, true)) return Ok{};
+  if (!product || !instruction_for(c, product_block, *product, via, true)) return Ok{};
   for (const Iter& i : product_block.iters)
     if (i.kind == IterKind::spatial && loop::largest(c.program(), i.upper) < 16) return Ok{};  // few rows: reading it again costs as much as the product
   for (const Product::Factor& f : product->factor) {
