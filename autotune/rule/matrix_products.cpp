@@ -18,37 +18,12 @@ struct Nest : Sums {
   Ref tile;  // the outermost loop of the product's tile
 };
 
-/// All pixels of a box as one loop, all boxes as another; places of the window and rounds of the depth as a third.
 Result<Nest> make_window_nest(Context& c, std::uint32_t s, const Shape& shape, const Decisions& d) {
+  TECC_TRY(const Window x, tile_window(c, shape, d.box, {d.columns}, d.depth));
   Nest n;
   n.multiplies = n.adds = Builder::stage(s);
-  TECC_TRY(const auto k, c.build.add(Split{shape.depth, {d.depth}}, {"k0", "k1"}));
-  TECC_TRY(const auto j, c.build.add(Split{shape.columns.loop, {d.columns}}, {"j0", "j1"}));
-  std::vector<Ref> boxes, pixels, rounds = shape.window;
-  for (std::size_t a = 0; a < d.box.size(); ++a) {
-    TECC_TRY(const auto cut, c.build.add(Split{shape.pixels[a].loop, {d.box[a]}}));
-    boxes.push_back(cut[0]), pixels.push_back(cut[1]);
-  }
-  rounds.push_back(k[0]);
-  std::vector<Ref> order = boxes;
-  order.push_back(j[0]);
-  order.insert(order.end(), rounds.begin(), rounds.end());
-  order.insert(order.end(), pixels.begin(), pixels.end());
-  order.push_back(j[1]), order.push_back(k[1]);
-  TECC_CHECK(c.build.add(Reorder{order}));
-  const auto as_one = [&](const std::vector<Ref>& loops, const std::string& name) -> Result<Ref> {
-    Ref all = loops[0];
-    for (std::size_t a = 1; a < loops.size(); ++a) {
-      TECC_TRY(const auto fused, c.build.add(Fuse{all, loops[a]}, {name}));
-      all = fused[0];
-    }
-    return all;
-  };
-  TECC_TRY(n.i0, as_one(boxes, "i0"));
-  TECC_TRY(n.rounds, as_one(rounds, "k0"));
-  TECC_TRY(const Ref i1, as_one(pixels, "i1"));
-  TECC_TRY(const auto w, c.build.add(Split{i1, {d.group_rows}}, {"w", "i2"}));
-  n.j0 = j[0], n.w = w[0], n.tile = w[1];
+  TECC_TRY(const auto w, c.build.add(Split{x.pixels, {d.group_rows}}, {"w", "i2"}));
+  n.i0 = x.boxes, n.j0 = x.columns[0], n.rounds = x.rounds, n.w = w[0], n.tile = w[1];
   TECC_CHECK(c.build.add(Bind{{n.w}, Group::warpgroup}));
   return n;
 }
@@ -213,7 +188,7 @@ Check matrix_products(Context& c) {
     if (c.done[s] || !c.alive(s)) continue;
     TECC_CHECK(pad_operands(c, s, Via::wgmma));
     auto shape = shape_of(c, s, Via::wgmma);
-    if (!shape) shape = convolution_of(c, s);
+    if (!shape) shape = convolution_of(c, s, Via::wgmma);
     if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
       TECC_CHECK(schedule_product(c, s, *shape));
   }

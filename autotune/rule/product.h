@@ -7,6 +7,7 @@
 
 /// The rules matrix_products (wgmma) and warp_products (mma.sync) in parts. Internal to them:
 ///   product_shape.cpp     which sums of products matrix instructions can carry out, and on what axes
+///   product_window.cpp    convolutions: their pixels as rows
 ///   product_operands.cpp  copies that make operands fit for what copies tiles of them
 ///   product_results.cpp   how the depth is shared out, and what takes the sums out of the registers
 ///   product_choices.cpp, matrix_products.cpp   wgmma: the decisions about a product, with the starting point that a small model of the
@@ -46,9 +47,23 @@ struct Shape {
 /// reach; nullopt for other blocks.
 std::optional<Shape> shape_of(const Context& c, std::uint32_t stage, loop::Via via);
 /// A sum over a window: X[n, p + r, q + s, c] * F[o, r, s, c], where outside of X it reads zeros. The pixels that a tile takes are a box of X.
-std::optional<Shape> convolution_of(const Context& c, std::uint32_t stage);
+std::optional<Shape> convolution_of(const Context& c, std::uint32_t stage, loop::Via via);
 /// The instruction of that family that multiplies such factors; nullptr if the device has none, or not what its tiles come by.
 const Instruction* instruction_for(const Context& c, const loop::Block& b, const loop::Product& product, loop::Via via, bool depth_is_fast);
+
+/// How many pixels of a box may lie side by side along the fastest axis.
+struct Widths {
+  std::int64_t least, most;
+};
+/// Boxes of `count` pixels, powers of two along each axis, which `groups` can share out along the slowest; those first that waste the
+/// least beyond the edges.
+std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels, std::int64_t count, std::int64_t groups, const Widths& widths);
+/// The loops of a convolution's tiles, outermost first: boxes, columns[0], rounds, pixels, further columns, inside.
+struct Window {
+  Ref boxes, rounds, pixels, inside;  // all boxes; places of the window and rounds of the depth; the pixels of a box; the depth of a round
+  std::vector<Ref> columns;           // as cut
+};
+Result<Window> tile_window(Context& c, const Shape& shape, const std::vector<std::int64_t>& box, const std::vector<std::int64_t>& columns, std::int64_t depth);
 
 /// How results may leave through shared memory, from where whole rows go: by bulk copies, or, where rows are no multiples of what these
 /// move, by the threads that multiplied. Else each thread stores what it holds, a few bytes here and there.
@@ -110,6 +125,7 @@ Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> followe
 struct WarpDecisions {
   std::int64_t warp_rows, warp_columns;  // of a warp's tile
   std::int64_t down, across;             // warps of a block along rows and columns
+  std::vector<std::int64_t> box;         // pixels of a block's tile, axis by axis
   std::int64_t depth, parts, slots;
   bool panel;                            // results leave through shared memory, 16 rows of a warp at a time
   std::int64_t band;

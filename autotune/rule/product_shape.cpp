@@ -69,11 +69,11 @@ std::optional<VarId> shifted(const Expr& e, const std::function<bool(VarId)>& wa
 
 }  // namespace
 
-std::optional<Shape> convolution_of(const Context& c, std::uint32_t s) {
+std::optional<Shape> convolution_of(const Context& c, std::uint32_t s, Via via) {
   const Program& p = c.program();
   const Block& b = c.block(s);
   const auto product = product_of(b);
-  if (!product || b.combiner != Reducer::sum || !feeds_tensor_cores(c.target.limits)) return std::nullopt;
+  if (!product || b.combiner != Reducer::sum) return std::nullopt;
   Shape out{{product->factor[0].read->tensor, product->factor[1].read->tensor}, {}, {}, {}, {}, 0, bytes_of(product->factor[0].type), nullptr, {}, {}, {}, {}};
   const tecc::Read &a = *product->factor[0].read, &w = *product->factor[1].read;
   const Buffer& x = p[a.tensor];
@@ -104,7 +104,7 @@ std::optional<Shape> convolution_of(const Context& c, std::uint32_t s) {
     out.rows.extent *= out.pixels.back().extent;
   }
   if (out.pixels.size() != pixels.size() || out.pixels.size() < 2 || out.window.empty() || !out.depth_extent || !out.columns.extent) return std::nullopt;
-  out.instruction = instruction_for(c, b, *product, Via::wgmma, true);
+  out.instruction = instruction_for(c, b, *product, via, true);
   return out.instruction ? std::optional(out) : std::nullopt;
 }
 

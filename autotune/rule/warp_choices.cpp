@@ -13,6 +13,7 @@ constexpr std::int64_t most_warps = 8;      // of a block: so many threads may h
 constexpr std::int64_t line = 32;           // bytes of depth that one mma.sync multiplies, whatever the type
 constexpr std::int64_t panel_rows = 16;     // of a warp's results that go through shared memory at a time
 constexpr std::int64_t lanes = 32;
+constexpr Widths pixel_widths{8, 64};       // ldmatrix wants eight rows of a matrix side by side
 
 /// Registers of a thread: sums, the operands of two steps of depth, addresses and counters.
 std::int64_t registers_of(const Shape& shape, std::int64_t rows, std::int64_t columns) {
@@ -36,7 +37,8 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
   const auto sms = static_cast<double>(t.sm_count);
   const double clocks = sms * clock_ghz * 1e9;  // of all SMs in a second
   const double products_a_clock = t.tensor_tflops * 1e12 / 2 / clocks * 2 / static_cast<double>(shape.element), memory_a_clock = t.memory_gbs * 1e9 / clocks, fetched_a_clock = l2_over_memory * memory_a_clock;
-  const double rounds = static_cast<double>(shape.depth_extent * shape.element) / line;
+  double rounds = static_cast<double>(shape.depth_extent * shape.element) / line;
+  for (const Ref& l : shape.window) rounds *= static_cast<double>(c.build.extent(l));
   Preferred best;
   double least = 1e300;
   for (const auto& [wr, wc] : {std::pair<std::int64_t, std::int64_t>{64, 64}, {64, 32}, {32, 64}, {32, 32}, {16, 64}, {16, 32}, {32, 16}, {16, 16}})
@@ -45,7 +47,8 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
         const std::int64_t rows = wr * down, columns = wc * across;
         if (wr * wc / lanes * (is_promoted(shape) ? 2 : 1) > most_sums) continue;
         if ((rows > 16 && rows >= 2 * shape.rows.extent) || (columns > 16 && columns >= 2 * shape.columns.extent)) continue;
-        if (parts > 1 && (is_promoted(shape) || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
+        if (!shape.pixels.empty() && boxes_of(shape.pixels, rows, down, pixel_widths).empty()) continue;
+        if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
         constexpr std::int64_t stages = 3;
         const std::int64_t stage = (rows + columns) * 2 * line;  // of two steps
         const std::int64_t residents = std::min({t.registers_per_sm / (down * across * lanes * registers_of(shape, wr, wc)), t.shared_per_sm / (stages * stage), t.threads_per_sm / (down * across * lanes)});
@@ -73,8 +76,14 @@ WarpDecisions decide_warps(Context& c, const std::string& name, const Shape& sha
   const std::int64_t sums = is_promoted(shape) ? 2 : 1;
   d.warp_rows = choose(" warp rows", those({64, 32, 16, 128}, [&](std::int64_t n) { return n == 16 || n < 2 * rows.extent; }), like.warp_rows);
   d.warp_columns = choose(" warp columns", those({64, 32, 16, 128}, [&](std::int64_t n) { return d.warp_rows * n / lanes * sums <= most_sums && (n == 16 || n < 2 * columns.extent); }), like.warp_columns);
-  d.down = choose(" warps down", those({1, 2, 4}, [&](std::int64_t n) { return n == 1 || d.warp_rows * n < 2 * rows.extent; }), like.down);
+  d.down = choose(" warps down", those({1, 2, 4}, [&](std::int64_t n) { return shape.pixels.empty() ? n == 1 || d.warp_rows * n < 2 * rows.extent : !boxes_of(shape.pixels, d.warp_rows * n, n, pixel_widths).empty(); }), like.down);
   d.across = choose(" warps across", those({1, 2, 4, 8}, [&](std::int64_t n) { return n * d.down <= most_warps && (n == 1 || d.warp_columns * n < 2 * columns.extent); }), like.across);
+  if (!shape.pixels.empty()) {
+    const auto boxes = boxes_of(shape.pixels, d.rows(), d.down, pixel_widths);
+    std::vector<std::int64_t> numbers;
+    for (std::size_t n = 0; n < boxes.size(); ++n) numbers.push_back(static_cast<std::int64_t>(n));
+    if (!boxes.empty()) d.box = boxes[static_cast<std::size_t>(choose(" box", numbers, 0))];
+  }
   const std::int64_t tile_bytes = (d.rows() + d.columns()) * shape.element;  // of one term of depth
   const std::int64_t panels = panel_rows * d.down * d.columns() * out_bytes;
   const auto fit = [&](std::int64_t depth, std::int64_t slots) { return slots * depth * tile_bytes + panels <= c.target.limits.shared_bytes; };
@@ -84,8 +93,8 @@ WarpDecisions decide_warps(Context& c, const std::string& name, const Shape& sha
   d.depth = choose(" depth", those({4 * step, 2 * step, step, 8 * step}, [&](std::int64_t k) { return is_promoted(shape) ? promotes(k) && fit(k, 2) : (k == step || k / 2 < shape.depth_extent) && fit(k, 2); }),
                    is_promoted(shape) || fit(4 * step, 3) ? 4 * step : 2 * step);
   const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows()) * ceil_div(columns.extent, d.columns()), rounds = ceil_div(shape.depth_extent, d.depth);
-  d.parts = choose(" parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }), like.parts);
-  d.panel = choose(" panel", {1, 0}, 1) == 1;
+  d.parts = choose(" parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }), like.parts);
+  d.panel = shape.pixels.empty() && choose(" panel", {1, 0}, 1) == 1;
   const bool ahead = c.target.limits.has("cp_async");  // else the next round's elements wait in registers
   d.slots = ahead ? choose(" slots", those({2, 3, 4, 5, 6}, [&](std::int64_t n) { return fit(d.depth, n); }), 4) : 2;
   d.band = choose(" band", {1, 2, 4, 8, 16, 32}, 8);

@@ -20,7 +20,20 @@ struct Nest : Sums {
   Ref tile;    // the outermost loop of a warp's tile
 };
 
+Result<Nest> make_window_nest(Context& c, std::uint32_t s, const Shape& shape, const WarpDecisions& d) {
+  TECC_TRY(const Window x, tile_window(c, shape, d.box, {d.across, d.warp_columns}, d.depth));
+  Nest n;
+  n.multiplies = n.adds = Builder::stage(s);
+  TECC_TRY(const auto w, c.build.add(Split{x.pixels, {d.warp_rows}}, {"wi", "i2"}));
+  TECC_TRY(const auto k, c.build.add(Split{x.inside, {shape.instruction->k}}, {"k1_", "k2"}));
+  n.i0 = x.boxes, n.j0 = x.columns[0], n.rounds = x.rounds, n.wi = w[0], n.wj = x.columns[1], n.step = k[0], n.tile = w[1];
+  TECC_CHECK(c.build.add(Reorder{{n.wi, n.wj, n.step, n.tile, x.columns[2], k[1]}}));
+  TECC_CHECK(c.build.add(Bind{{n.wi, n.wj}, Group::warp}));
+  return n;
+}
+
 Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const WarpDecisions& d) {
+  if (!shape.pixels.empty()) return make_window_nest(c, s, shape, d);
   TECC_TRY(Sums sums, share_depth(c, s, shape, shape.rows, shape.columns, d.parts, d.depth));
   Nest n{std::move(sums), {}, {}, {}, {}, {}, {}};
   TECC_TRY(const auto i, c.build.add(Split{n.row, {d.down, d.warp_rows}}, {"i0", "wi", "i1"}));
@@ -74,7 +87,8 @@ Check load_operands(Context& c, const Nest& n, const Shape& shape, const WarpDec
 /// A warp stores what it holds: panels of 16 rows go through shared memory, where its threads find neighbours of a row.
 Check store_results(Context& c, const Results& results, const WarpDecisions& d, std::int64_t out_bytes) {
   constexpr std::int64_t panel_rows = 16;
-  TECC_TRY(const auto v, c.build.add(Split{results.rows, d.panel ? std::vector{d.warp_rows / panel_rows, panel_rows} : std::vector{d.warp_rows}}, {"vi", "o"}));
+  const std::int64_t warp_rows = d.box.empty() ? d.warp_rows : d.box[slowest(d.box)] / d.down;  // along the axis that warps share out
+  TECC_TRY(const auto v, c.build.add(Split{results.rows, d.panel ? std::vector{warp_rows / panel_rows, panel_rows} : std::vector{warp_rows}}, {"vi", "o"}));
   TECC_TRY(const auto u, c.build.add(Split{results.columns, {d.warp_columns}}, {"vj", "p"}));
   std::vector<Ref> order{v[0], u[0]};
   order.insert(order.end(), v.begin() + 1, v.end());
@@ -100,10 +114,12 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   const TensorId out = follower ? c.block(*follower).writes[0].buffer : c.block(s).writes[0].buffer;
   const std::int64_t out_bytes = bytes_of(c.program()[out].type);
   const WarpDecisions d = decide_warps(c, name, shape, batch, out_bytes);
+  if (!shape.pixels.empty() && d.box.empty()) return refuse(Code::tile_form, name, "no box of pixels is as large as its rows");
+  const Side& rows = shape.pixels.empty() ? shape.rows : shape.pixels[slowest(d.box)];
   if (follower) c.done[*follower] = 1;
 
   TECC_TRY(const Nest n, make_nest(c, s, shape, d));
-  TECC_TRY(const Results results, take_results(c, n, n.j0, shape.rows, shape.columns, follower));
+  TECC_TRY(const Results results, take_results(c, n, n.j0, rows, shape.columns, follower));
   TECC_CHECK(load_operands(c, n, shape, d));
   TECC_TRY(const auto tile, c.build.add(Blockize{n.tile}, {"t"}));
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::mma_sync}));
@@ -125,7 +141,8 @@ Check warp_products(Context& c) {
   for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
     if (c.done[s] || !c.alive(s)) continue;
     if (!feeds_tensor_cores(c.target.limits)) TECC_CHECK(pad_operands(c, s, Via::mma_sync));  // else matrix_products has done that
-    const auto shape = shape_of(c, s, Via::mma_sync);
+    auto shape = shape_of(c, s, Via::mma_sync);
+    if (!shape) shape = convolution_of(c, s, Via::mma_sync);
     if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
       TECC_CHECK(schedule_product(c, s, *shape));
   }
