@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <set>
 
 #include "autotune/rule/product.h"
 
@@ -63,34 +62,15 @@ struct Loads {
   }
 };
 
-/// The stage that makes an operand stands before the product, in each round: what it reads along rows and depth comes as tiles, the rest
-/// (scales of rows) lies in registers.
-Check make_on_the_way(Context& c, const Nest& n, std::uint32_t stage, bool once, Loads& loads) {
-  const Ref maker = Builder::stage(stage);
-  c.done[stage] = 1;
-  TECC_CHECK(c.build.add(ComputeAt{maker, n.w}));
-  TECC_CHECK(c.build.add(SetScope{{maker}, Scope::reg}));
-  const Block b = c.block(stage);
-  std::set<TensorId> known;
-  for (const tecc::Read& r : form_of(c.program(), b).reads) {
-    const auto tensor = c.build.tensor(r.tensor);
-    if (!tensor || c.program()[r.tensor].by_value || !known.insert(r.tensor).second) continue;
-    const bool tile = is_tile_of(c.program(), b, r);
-    TECC_TRY(const auto copy, c.build.add(CacheRead{{maker}, *tensor, tile ? Scope::shared : Scope::reg, tile ? n.rounds : n.w}));
-    if (tile) loads.filled_by_bulk.push_back(copy[0]);
-    (tile ? loads.bulk : loads.makers).push_back(copy[1]);
-    if (tile && once) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
-  }
-  loads.makers.push_back(maker);
-  return Ok{};
-}
-
 Result<Loads> load_operands(Context& c, const Nest& n, const Shape& shape, const Decisions& d) {
   Loads out;
   const std::string tags[] = {"a", "b"};
   for (int f = 0; f < 2; ++f) {
     if (d.made == f) {
-      TECC_CHECK(make_on_the_way(c, n, *shape.maker[f], d.once[0], out));
+      TECC_TRY(const Made made, make_on_the_way(c, *shape.maker[f], n.rounds, n.w, d.once[0]));
+      out.filled_by_bulk.insert(out.filled_by_bulk.end(), made.tiles.begin(), made.tiles.end());
+      out.bulk.insert(out.bulk.end(), made.copies.begin(), made.copies.end());
+      out.makers = made.blocks;
       continue;
     }
     const TensorId operand = shape.operand[f];

@@ -96,6 +96,15 @@ inline std::size_t slowest(const std::vector<std::int64_t>& box) {
   return static_cast<std::size_t>(std::find_if(box.begin(), box.end() - 1, [](std::int64_t n) { return n > 1; }) - box.begin());
 }
 
+/// An operand that the threads which multiply make themselves, in registers.
+struct Made {
+  std::vector<Ref> tiles, copies;  // shared memory that it is made of, and the copies that fill it
+  std::vector<Ref> blocks;         // what the threads do
+};
+/// The stage that makes an operand stands under the loop `at`, before the product: what it reads along rows and depth comes as tiles in each
+/// of `rounds`, the rest (scales of rows) lies in registers. `once`: the tiles leave L2 first.
+Result<Made> make_on_the_way(Context& c, std::uint32_t stage, const Ref& rounds, const Ref& at, bool once);
+
 /// The block of a sum once its depth is shared out: over blocks of the grid, and, where sums lose bits, over rounds that are added up apart.
 struct Sums {
   Ref multiplies, adds;       // the block of the product, and the one that holds the sums: the same, or another that adds them up
@@ -107,7 +116,8 @@ struct Sums {
 };
 Result<Sums> share_depth(Context& c, std::uint32_t stage, const Shape& shape, const Side& rows, const Side& columns, std::int64_t parts, std::int64_t depth);
 
-/// Elementwise stages between the sum and the output become one that reads the sum alone; nullopt if there is none.
+/// Elementwise stages between the sum and the output become one that reads the sum alone; nullopt if there is none, or none that can follow
+/// element by element.
 std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t stage);
 
 /// What takes the sums out of the registers: the stage that follows, or a copy.
@@ -123,6 +133,7 @@ Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> followe
 
 /// The decisions of a product by warps, in the order in which they are taken.
 struct WarpDecisions {
+  std::optional<int> made;               // the operand that is made on the way, in registers
   std::int64_t warp_rows, warp_columns;  // of a warp's tile
   std::int64_t down, across;             // warps of a block along rows and columns
   std::vector<std::int64_t> box;         // pixels of a block's tile, axis by axis

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "autotune/rule/product.h"
 
@@ -41,6 +42,27 @@ std::optional<std::uint32_t> maker_of(const Context& c, std::uint32_t s, TensorI
     return tiles ? std::optional(n) : std::nullopt;
   }
   return std::nullopt;
+}
+
+Result<Made> make_on_the_way(Context& c, std::uint32_t stage, const Ref& rounds, const Ref& at, bool once) {
+  Made out;
+  const Ref maker = Builder::stage(stage);
+  c.done[stage] = 1;
+  TECC_CHECK(c.build.add(ComputeAt{maker, at}));
+  TECC_CHECK(c.build.add(SetScope{{maker}, Scope::reg}));
+  const Block b = c.block(stage);
+  std::set<TensorId> known;
+  for (const tecc::Read& r : form_of(c.program(), b).reads) {
+    const auto tensor = c.build.tensor(r.tensor);
+    if (!tensor || c.program()[r.tensor].by_value || !known.insert(r.tensor).second) continue;
+    const bool tile = is_tile_of(c.program(), b, r);
+    TECC_TRY(const auto copy, c.build.add(CacheRead{{maker}, *tensor, tile ? Scope::shared : Scope::reg, tile ? rounds : at}));
+    if (tile) out.tiles.push_back(copy[0]);
+    (tile ? out.copies : out.blocks).push_back(copy[1]);
+    if (tile && once) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
+  }
+  out.blocks.push_back(maker);
+  return out;
 }
 
 Check pad_operands(Context& c, std::uint32_t s, Via via) {

@@ -39,6 +39,27 @@ Result<Sums> share_depth(Context& c, std::uint32_t s, const Shape& shape, const 
   return n;
 }
 
+namespace {
+
+/// True if the block uses an element of the sum for each element that it makes, so that it can follow at once: not where it reads neighbours, too.
+bool follows(const Context& c, const Block& follower, TensorId sum) {
+  std::optional<std::vector<VarId>> seen;
+  for (const tecc::Read& r : form_of(c.program(), follower).reads) {
+    if (r.tensor != sum) continue;
+    std::vector<VarId> axes;
+    for (const Expr& e : r.index) {
+      const auto* v = e.as<Var>();
+      if (!v) return false;
+      axes.push_back(v->id);
+    }
+    if (seen && *seen != axes) return false;
+    seen = std::move(axes);
+  }
+  return seen.has_value();
+}
+
+}  // namespace
+
 std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t s) {
   std::optional<std::uint32_t> found;
   for (bool again = true; again;) {
@@ -61,7 +82,8 @@ std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t s) {
     }
     if (!again && readers != 1) return std::nullopt;
   }
-  if (c.program()[c.block(s).writes[0].buffer].role != loop::Role::workspace) return std::nullopt;
+  const TensorId sum = c.block(s).writes[0].buffer;
+  if (c.program()[sum].role != loop::Role::workspace || !found || !follows(c, c.block(*found), sum)) return std::nullopt;
   return found;
 }
 

@@ -39,6 +39,7 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
   const double products_a_clock = t.tensor_tflops * 1e12 / 2 / clocks * 2 / static_cast<double>(shape.element), memory_a_clock = t.memory_gbs * 1e9 / clocks, fetched_a_clock = l2_over_memory * memory_a_clock;
   double rounds = static_cast<double>(shape.depth_extent * shape.element) / line;
   for (const Ref& l : shape.window) rounds *= static_cast<double>(c.build.extent(l));
+  const double memory = static_cast<double>(batch * (shape.rows.extent + shape.columns.extent) * shape.depth_extent * shape.element) / (memory_a_clock * sms);  // clocks
   Preferred best;
   double least = 1e300;
   for (const auto& [wr, wc] : {std::pair<std::int64_t, std::int64_t>{64, 64}, {64, 32}, {32, 64}, {32, 32}, {16, 64}, {16, 32}, {32, 16}, {16, 16}})
@@ -60,6 +61,7 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
         const double hidden = std::min(1.0, warps / enough_warps);  // else products and loads of operands follow each other
         const double step = std::max({products + (1 - hidden) * loads, loads, fetched}) / std::min(1.0, warps / 4);
         double time = each * rounds / static_cast<double>(parts) * step + fixed * each / beside;
+        time = std::max(time, memory / (0.2 + 0.8 * std::min(1.0, tiles / sms)));  // few SMs alone do not ask for all that memory could give
         if (parts > 1) time += launch + static_cast<double>(parts * 2 * 4 * batch * shape.rows.extent * shape.columns.extent) / (memory_a_clock * sms);
         if (time < least) least = time, best = {wr, wc, down, across, parts};
       }
@@ -72,6 +74,7 @@ WarpDecisions decide_warps(Context& c, const std::string& name, const Shape& sha
   WarpDecisions d{};
   const Preferred like = preferred_warps(c, shape, batch);
   const auto choose = [&](const char* what, std::vector<std::int64_t> options, std::int64_t first) { return c.choose.choose(name + what, std::move(options), first); };
+  if (const int f = shape.maker[0] ? 0 : 1; shape.maker[f] && !is_promoted(shape) && choose(" on the way", {0, 1}, 1) == 1) d.made = f;
   const Side &rows = shape.rows, &columns = shape.columns;
   const std::int64_t sums = is_promoted(shape) ? 2 : 1;
   d.warp_rows = choose(" warp rows", those({64, 32, 16, 128}, [&](std::int64_t n) { return n == 16 || n < 2 * rows.extent; }), like.warp_rows);

@@ -66,15 +66,24 @@ Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const Wa
 Check load_operands(Context& c, const Nest& n, const Shape& shape, const WarpDecisions& d) {
   const std::string tags[] = {"a", "b"};
   std::vector<Ref> tiles, copies, loads;
+  std::optional<Ref> tile_of[2];
   for (int f = 0; f < 2; ++f) {
+    if (d.made == f) {
+      TECC_TRY(const Made made, make_on_the_way(c, *shape.maker[f], n.rounds, n.step, false));
+      tiles.insert(tiles.end(), made.tiles.begin(), made.tiles.end());
+      copies.insert(copies.end(), made.copies.begin(), made.copies.end());
+      continue;
+    }
     const auto tensor = c.build.tensor(shape.operand[f]);
     const std::string& name = c.program()[shape.operand[f]].name;
     if (!tensor) return refuse(Code::not_reader, name, name, "none");
     TECC_TRY(const auto tile, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.rounds}, {tags[f] + "s", tags[f] + "l"}));
     tiles.push_back(tile[0]), copies.push_back(tile[1]);
+    tile_of[f] = tile[0];
   }
   for (int f = 0; f < 2; ++f) {
-    TECC_TRY(const auto own, c.build.add(CacheRead{{n.multiplies}, tiles[static_cast<std::size_t>(f)], Scope::reg, n.step}, {tags[f] + "f", tags[f] + "m"}));
+    if (!tile_of[f]) continue;
+    TECC_TRY(const auto own, c.build.add(CacheRead{{n.multiplies}, *tile_of[f], Scope::reg, n.step}, {tags[f] + "f", tags[f] + "m"}));
     // Rows of 8 and 32 bits that run across the depth are not transposed on the way: threads load elements.
     if (c.target.limits.has("ldmatrix") && (shape.along_depth[f] || shape.element == 2)) loads.push_back(own[1]);
   }
