@@ -13,7 +13,7 @@ constexpr std::int64_t most_warps = 8;      // of a block: so many threads may h
 constexpr std::int64_t line = 32;           // bytes of depth that one mma.sync multiplies, whatever the type
 constexpr std::int64_t panel_rows = 16;     // of a warp's results that go through shared memory at a time
 constexpr std::int64_t lanes = 32;
-constexpr Widths pixel_widths{8, 64};       // ldmatrix wants eight rows of a matrix side by side
+constexpr Widths pixel_widths{8, 8};        // ldmatrix wants eight rows of a matrix side by side; of more, registers would hold others' (E0401)
 
 /// Registers of a thread: sums, the operands of two steps of depth, addresses and counters.
 std::int64_t registers_of(const Shape& shape, std::int64_t rows, std::int64_t columns) {
