@@ -13,12 +13,26 @@ constexpr std::int64_t most_warps = 8;      // of a block: so many threads may h
 constexpr std::int64_t line = 32;           // bytes of depth that one mma.sync multiplies, whatever the type
 constexpr std::int64_t panel_rows = 16;     // of a warp's results that go through shared memory at a time
 constexpr std::int64_t lanes = 32;
+constexpr std::int64_t least_slots = 3, least_steps = 2;  // of copies and, in each, of depth: below that a block waits for its operands
 constexpr Widths pixel_widths{8, 8};        // ldmatrix wants eight rows of a matrix side by side; of more, registers would hold others' (E0401)
 
 /// Registers of a thread: sums, the operands of two steps of depth, addresses and counters.
 std::int64_t registers_of(const Shape& shape, std::int64_t rows, std::int64_t columns) {
   const std::int64_t sums = rows * columns / lanes * (is_promoted(shape) ? 2 : 1), operands = (rows + columns) / 4;
   return std::min<std::int64_t>(sums + 2 * operands + 40, 255);
+}
+
+/// Of the window of a convolution.
+std::int64_t places_of(const Context& c, const Shape& shape) {
+  std::int64_t places = 1;
+  for (const Ref& l : shape.window) places *= c.build.extent(l);
+  return places;
+}
+
+/// Blocks that an SM runs at once, as far as registers and `shared` bytes a block go.
+std::int64_t residents_of(const codegen::Target& t, std::int64_t threads, std::int64_t registers, std::int64_t shared) {
+  constexpr std::int64_t reserved = 1024;  // bytes a block, by the device
+  return std::min({t.registers_per_sm / (threads * registers), t.shared_per_sm / (shared + reserved), t.threads_per_sm / threads});
 }
 
 /// Starting point: what should take the least time.
@@ -37,8 +51,7 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
   const auto sms = static_cast<double>(t.sm_count);
   const double clocks = sms * clock_ghz * 1e9;  // of all SMs in a second
   const double products_a_clock = t.tensor_tflops * 1e12 / 2 / clocks * 2 / static_cast<double>(shape.element), memory_a_clock = t.memory_gbs * 1e9 / clocks, fetched_a_clock = l2_over_memory * memory_a_clock;
-  double rounds = static_cast<double>(shape.depth_extent * shape.element) / line;
-  for (const Ref& l : shape.window) rounds *= static_cast<double>(c.build.extent(l));
+  const double rounds = static_cast<double>(places_of(c, shape) * shape.depth_extent * shape.element) / line;
   const double memory = static_cast<double>(batch * (shape.rows.extent + shape.columns.extent) * shape.depth_extent * shape.element) / (memory_a_clock * sms);  // clocks
   Preferred best;
   double least = 1e300;
@@ -50,9 +63,7 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
         if ((rows > 16 && rows >= 2 * shape.rows.extent) || (columns > 16 && columns >= 2 * shape.columns.extent)) continue;
         if (!shape.pixels.empty() && boxes_of(shape.pixels, rows, down, pixel_widths).empty()) continue;
         if (parts > 1 && (is_promoted(shape) || !shape.pixels.empty() || shape.depth_extent % (parts * 128 / shape.element) || shape.depth_extent / parts < 512)) continue;
-        constexpr std::int64_t stages = 3;
-        const std::int64_t stage = (rows + columns) * 2 * line;  // of two steps
-        const std::int64_t residents = std::min({t.registers_per_sm / (down * across * lanes * registers_of(shape, wr, wc)), t.shared_per_sm / (stages * stage), t.threads_per_sm / (down * across * lanes)});
+        const std::int64_t residents = residents_of(t, down * across * lanes, registers_of(shape, wr, wc), least_slots * least_steps * (rows + columns) * line);
         if (residents < 1) continue;
         const double tiles = static_cast<double>(batch * parts * ceil_div(shape.rows.extent, rows) * ceil_div(shape.columns.extent, columns)), each = std::ceil(tiles / sms);
         const double beside = std::min(static_cast<double>(residents), each), warps = static_cast<double>(down * across) * beside;
@@ -90,16 +101,23 @@ WarpDecisions decide_warps(Context& c, const std::string& name, const Shape& sha
   const std::int64_t tile_bytes = (d.rows() + d.columns()) * shape.element;  // of one term of depth
   const std::int64_t panels = panel_rows * d.down * d.columns() * out_bytes;
   const auto fit = [&](std::int64_t depth, std::int64_t slots) { return slots * depth * tile_bytes + panels <= c.target.limits.shared_bytes; };
+  const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows()) * ceil_div(columns.extent, d.columns());
+  // As many blocks of an SM as registers allow and tiles are: what each may take of its shared memory.
+  const std::int64_t threads = d.down * d.across * lanes, least = least_slots * least_steps * line * (d.rows() + d.columns()) + panels;
+  const std::int64_t residents = std::clamp<std::int64_t>(residents_of(c.target, threads, registers_of(shape, d.warp_rows, d.warp_columns), least), 1, ceil_div(tiles * like.parts, c.target.sm_count));
+  const auto shares = [&](std::int64_t depth, std::int64_t slots) { return fit(depth, slots) && residents_of(c.target, threads, 1, slots * depth * tile_bytes + panels) >= residents; };
   const std::int64_t step = line / shape.element;  // terms of depth
   const auto promotes = [&](std::int64_t k) { return k >= promoted_terms && k <= 2 * promoted_terms; };
   // Longer rounds have fewer barriers, more slots have more copies on their way.
   d.depth = choose(" depth", those({4 * step, 2 * step, step, 8 * step}, [&](std::int64_t k) { return is_promoted(shape) ? promotes(k) && fit(k, 2) : (k == step || k / 2 < shape.depth_extent) && fit(k, 2); }),
-                   is_promoted(shape) || fit(4 * step, 3) ? 4 * step : 2 * step);
-  const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows()) * ceil_div(columns.extent, d.columns()), rounds = ceil_div(shape.depth_extent, d.depth);
+                   is_promoted(shape) || shares(4 * step, least_slots) ? 4 * step : 2 * step);
+  const std::int64_t rounds = places_of(c, shape) * ceil_div(shape.depth_extent, d.depth);
   d.parts = choose(" parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }), like.parts);
   d.panel = shape.pixels.empty() && choose(" panel", {1, 0}, 1) == 1;
   const bool ahead = c.target.limits.has("cp_async");  // else the next round's elements wait in registers
-  d.slots = ahead ? choose(" slots", those({2, 3, 4, 5, 6}, [&](std::int64_t n) { return fit(d.depth, n); }), 4) : 2;
+  std::int64_t slots = 4;
+  while (slots > 2 && (slots > rounds || !shares(d.depth, slots))) --slots;
+  d.slots = ahead ? choose(" slots", those({2, 3, 4, 5, 6}, [&](std::int64_t n) { return fit(d.depth, n); }), slots) : 2;
   d.band = choose(" band", {1, 2, 4, 8, 16, 32}, 8);
   d.persist = choose(" persist", {0, 1}, 0) == 1;
   return d;
