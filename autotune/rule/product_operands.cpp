@@ -70,6 +70,8 @@ Check pad_operands(Context& c, std::uint32_t s, Via via) {
   const auto product = product_of(product_block);
   if (!product || !instruction_for(c, product_block, *product, via, true)) return Ok{};
   for (const Iter& i : product_block.iters)
+    if (i.kind == IterKind::reduce && !constant_of(i.upper)) return Ok{};  // no rule takes it
+  for (const Iter& i : product_block.iters)
     if (i.kind == IterKind::spatial && loop::largest(c.program(), i.upper) < 16) return Ok{};  // few rows: reading it again costs as much as the product
   for (const Product::Factor& f : product->factor) {
     const tecc::Read& read = *f.read;

@@ -2,11 +2,27 @@
 #include <set>
 
 #include "autotune/rule/product.h"
+#include "ir/loop/fill.h"
 
 namespace tecc::autotune {
 
 using namespace loop;
 using namespace schedule;
+
+namespace {
+
+/// True if tiles may run over the end of the depth: what they find there is zero. Else it must hold whole ones, of any size that rules offer.
+bool tiles_may_run_over(const Program& p, const Product& product, const Iter& depth) {
+  constexpr std::int64_t widest = 256;  // bytes of a tile's depth
+  const auto extent = constant_of(depth.upper);
+  bool all = true;
+  for (const Product::Factor& f : product.factor)
+    for (std::size_t d = 0; d < f.read->index.size(); ++d)
+      if (const auto* v = f.read->index[d].as<Var>(); v && v->id == depth.var) all &= is_zero_from(p, f.read->tensor, d, depth.upper);
+  return all || (extent && *extent * bytes_of(product.factor[0].type) % widest == 0);
+}
+
+}  // namespace
 
 const Instruction* instruction_for(const Context& c, const Block& b, const Product& product, Via via, bool depth_is_fast) {
   if (via == Via::wgmma && !feeds_tensor_cores(c.target.limits)) return nullptr;
@@ -36,7 +52,7 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t s, Via via) {
     const Ref loop = Builder::axis(Builder::stage(s), n);
     const bool in_a = in(a, i.var), in_w = in(w, i.var);
     if (i.kind == IterKind::reduce) {
-      if (out.depth_extent || !in_a || !in_w || !constant_of(i.upper)) return std::nullopt;
+      if (out.depth_extent || !in_a || !in_w || !constant_of(i.upper) || !tiles_may_run_over(p, *product, i)) return std::nullopt;
       out.depth = loop, out.depth_extent = c.build.extent(loop), depth = i.var;
       continue;
     }
@@ -86,7 +102,7 @@ std::optional<Shape> convolution_of(const Context& c, std::uint32_t s, Via via) 
     const Iter& i = b.iters[n];
     const Ref loop = Builder::axis(Builder::stage(s), n);
     const bool in_a = in(a, i.var), in_w = in(w, i.var);
-    if (!constant_of(i.upper)) return std::nullopt;
+    if (!constant_of(i.upper) || (i.var == depth->id && !tiles_may_run_over(p, *product, i))) return std::nullopt;
     if (i.var == depth->id) out.depth = loop, out.depth_extent = c.build.extent(loop);
     else if (i.kind == IterKind::reduce && in_a && in_w) out.window.push_back(loop);
     else if (i.kind == IterKind::spatial && in_a && !in_w) pixels.insert(i.var);

@@ -96,6 +96,7 @@ TEST_CASE("space: points of products by warps are right in the simulator") {
       {bytes, "M=72,N=80,K=160", "", "mma_sync", "sm_80"},
       {bytes_nn, "M=65,N=80,K=77", "", "mma_sync", "sm_89"},          // elements of 8 bits are not transposed on the way
       {"gemm_e4m3.te", "M=80,N=72,K=272", "", "split_reduction", "sm_89"},  // sums added up apart
+      {"gemm_e4m3.te", "M=66,N=72,K=250", "", "pad(", "sm_89"},
       {"gemm_bias_gelu.te", "M=66,N=72,K=80", "T=bf16", "mma_sync", "sm_89"},
       {"gemm_residual_sqrelu_t.te", "M=72,N=72,K=80", "T=bf16", "mma_sync", "sm_80"},
       {"gemm_dequant.te", "M=16,N=136,K=256", "T=bf16", "compute_at(w", "sm_80"},
@@ -130,6 +131,14 @@ TEST_CASE("space: where wgmma is not, the first candidate of a product is one by
       CHECK(k.spill_store_bytes == 0);
       CHECK(k.stack_bytes == 0);
     }
+  }
+}
+
+TEST_CASE("space: sums over a part of each row count nothing of the rest") {
+  const char* const part = "kernel part(A: f16[M, L], B: f16[N, L]; K) -> (C) { C[i: M, j: N] = f16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) }";
+  for (const char* arch : {"sm_80", "sm_90a"}) {
+    CHECK(check_points({part, "M=40,N=72,L=128,K=100", "", "local", arch}, 2, 8) <= 4);  // tiles of matrix instructions would run over
+    CHECK(check_points({part, "M=40,N=72,L=200,K=128", "", "tensorize", arch}, 2, 8) <= 4);
   }
 }
 

@@ -191,6 +191,10 @@ TEST_CASE("products by warps: refusals") {
   const std::string both = "pipeline(k0, as, slots=3); pipeline(k0, bs, slots=3);";
   CHECK(why(std::string(text).replace(text.find(ring), ring.size(), both), "sm_80") ==
         "error E0421: the pipeline of 'B.shared' cannot be carried out: copies of one loop go ahead together; legal: all its buffers in one pipeline");
+  const std::string part = "kernel part<T>(A: T[M, L], B: T[N, L]; K) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = T(x[i, j]) }";
+  CHECK(test::lowering_refused({part, "M=64,N=64,L=96,K=72", "T=bf16", tiled({})}, on("sm_80")) ==
+        "error E0419: the tile of 'x' cannot be cut into threads: its depth ends where 'A.shared.register' does not, and leaves a rest; legal: split by what divides the depth");
+  CHECK(test::lowering_refused({part, "M=64,N=64,L=96,K=64", "T=bf16", tiled({})}, on("sm_80")).empty());
   CHECK(why(tiled({}, "copy_with([al, am, bm], ldmatrix)"), "sm_80") == "error E0420: 'A.shared' cannot be copied by ldmatrix: no product multiplies it out of registers");
 }
 
