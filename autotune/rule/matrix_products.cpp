@@ -17,6 +17,7 @@ struct Nest : Sums {
   Ref tile;  // the outermost loop of the product's tile
 };
 
+/// Of a convolution: warpgroups share out the pixels of a box.
 Result<Nest> make_window_nest(Context& c, std::uint32_t s, const Shape& shape, const Decisions& d) {
   TECC_TRY(const Window x, tile_window(c, shape, d.box, {d.columns}, d.depth));
   Nest n;

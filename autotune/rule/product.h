@@ -89,7 +89,9 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
 
 /// Sums of 8-bit floats lose bits inside of the tensor core: they are added up apart every so many terms (docs/language.md, "Tensor cores").
 constexpr std::int64_t promoted_terms = 128;  // or twice as many: the error is the same (8192 terms: 1.67e-3 of the largest, the library 1.66e-3)
-inline bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32; }
+inline bool is_promoted(const Shape& s) { return s.element == 1 && s.instruction->d == DType::f32 && (s.depth_extent > promoted_terms || !s.window.empty()); }
+/// Terms that may be added up apart: there is more than one such round.
+inline bool promotes(const Shape& s, std::int64_t depth) { return depth >= promoted_terms && depth <= 2 * promoted_terms && (depth < s.depth_extent || !s.window.empty()); }
 
 /// The slowest axis that a box has more than one pixel along: warpgroups share it out.
 inline std::size_t slowest(const std::vector<std::int64_t>& box) {
@@ -131,6 +133,7 @@ Result<Results> take_results(Context& c, const Sums& sums, const Ref& at, const 
 /// The kernel that adds up partial sums, and what follows them: a thread a vector.
 Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> follower);
 
+constexpr std::int64_t panel_rows = 16;  // of a warp's results that go through shared memory at a time
 /// The decisions of a product by warps, in the order in which they are taken.
 struct WarpDecisions {
   std::optional<int> made;               // the operand that is made on the way, in registers
@@ -138,7 +141,7 @@ struct WarpDecisions {
   std::int64_t down, across;             // warps of a block along rows and columns
   std::vector<std::int64_t> box;         // pixels of a block's tile, axis by axis
   std::int64_t depth, parts, slots;
-  bool panel;                            // results leave through shared memory, 16 rows of a warp at a time
+  bool panel;                            // results leave through shared memory
   std::int64_t band;
   bool persist;
   std::int64_t rows() const { return warp_rows * down; }

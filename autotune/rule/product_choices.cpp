@@ -74,7 +74,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && share.carries(n) && d.group_rows / 64 * n / 2 <= accumulators;
                               }), like.columns);
   const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle
-  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || (k >= promoted_terms && k <= 2 * promoted_terms)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) || is_short(shape) ? 2 * line : line);
+  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || promotes(shape, k)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) || is_short(shape) ? 2 * line : line);
   const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
   const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
   d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),

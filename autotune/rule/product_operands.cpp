@@ -69,6 +69,7 @@ Check pad_operands(Context& c, std::uint32_t s, Via via) {
   const Block product_block = c.block(s);  // steps replace it
   const auto product = product_of(product_block);
   if (!product || !instruction_for(c, product_block, *product, via, true)) return Ok{};
+  if (via != Via::wgmma && instruction_for(c, product_block, *product, Via::wgmma, true)) return Ok{};  // it was decided there
   for (const Iter& i : product_block.iters)
     if (i.kind == IterKind::reduce && !constant_of(i.upper)) return Ok{};  // no rule takes it
   for (const Iter& i : product_block.iters)

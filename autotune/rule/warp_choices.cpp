@@ -11,7 +11,6 @@ namespace {
 constexpr std::int64_t most_sums = 128;     // registers of a thread for sums, with those that are added up apart: with operands they fill its 255
 constexpr std::int64_t most_warps = 8;      // of a block: so many threads may have that many registers
 constexpr std::int64_t line = 32;           // bytes of depth that one mma.sync multiplies, whatever the type
-constexpr std::int64_t panel_rows = 16;     // of a warp's results that go through shared memory at a time
 constexpr std::int64_t lanes = 32;
 constexpr std::int64_t least_slots = 3, least_steps = 2;  // of copies and, in each, of depth: below that a block waits for its operands
 constexpr Widths pixel_widths{8, 8};        // ldmatrix wants eight rows of a matrix side by side; of more, registers would hold others' (E0401)
@@ -107,9 +106,8 @@ WarpDecisions decide_warps(Context& c, const std::string& name, const Shape& sha
   const std::int64_t residents = std::clamp<std::int64_t>(residents_of(c.target, threads, registers_of(shape, d.warp_rows, d.warp_columns), least), 1, ceil_div(tiles * like.parts, c.target.sm_count));
   const auto shares = [&](std::int64_t depth, std::int64_t slots) { return fit(depth, slots) && residents_of(c.target, threads, 1, slots * depth * tile_bytes + panels) >= residents; };
   const std::int64_t step = line / shape.element;  // terms of depth
-  const auto promotes = [&](std::int64_t k) { return k >= promoted_terms && k <= 2 * promoted_terms; };
   // Longer rounds have fewer barriers, more slots have more copies on their way.
-  d.depth = choose(" depth", those({4 * step, 2 * step, step, 8 * step}, [&](std::int64_t k) { return is_promoted(shape) ? promotes(k) && fit(k, 2) : (k == step || k / 2 < shape.depth_extent) && fit(k, 2); }),
+  d.depth = choose(" depth", those({4 * step, 2 * step, step, 8 * step}, [&](std::int64_t k) { return is_promoted(shape) ? promotes(shape, k) && fit(k, 2) : (k == step || k / 2 < shape.depth_extent) && fit(k, 2); }),
                    is_promoted(shape) || shares(4 * step, least_slots) ? 4 * step : 2 * step);
   const std::int64_t rounds = places_of(c, shape) * ceil_div(shape.depth_extent, d.depth);
   d.parts = choose(" parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }), like.parts);

@@ -20,6 +20,7 @@ struct Nest : Sums {
   Ref tile;    // the outermost loop of a warp's tile
 };
 
+/// Of a convolution: warps share out the pixels of a box.
 Result<Nest> make_window_nest(Context& c, std::uint32_t s, const Shape& shape, const WarpDecisions& d) {
   TECC_TRY(const Window x, tile_window(c, shape, d.box, {d.across, d.warp_columns}, d.depth));
   Nest n;
@@ -50,6 +51,7 @@ Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const Wa
     TECC_CHECK(c.build.add(Bind{{n.wi, n.wj}, Group::warp}));
     return n;
   }
+  // The product of a round, with sums of its own, stands before the block that adds them up.
   for (const Ref& l : {n.tile, across}) order.push_back(l);
   TECC_CHECK(c.build.add(Reorder{order}));
   TECC_CHECK(c.build.add(Bind{{n.wi, n.wj}, Group::warp}));
@@ -95,7 +97,6 @@ Check load_operands(Context& c, const Nest& n, const Shape& shape, const WarpDec
 
 /// A warp stores what it holds: panels of 16 rows go through shared memory, where its threads find neighbours of a row.
 Check store_results(Context& c, const Results& results, const WarpDecisions& d, std::int64_t out_bytes) {
-  constexpr std::int64_t panel_rows = 16;
   const std::int64_t warp_rows = d.box.empty() ? d.warp_rows : d.box[slowest(d.box)] / d.down;  // along the axis that warps share out
   TECC_TRY(const auto v, c.build.add(Split{results.rows, d.panel ? std::vector{warp_rows / panel_rows, panel_rows} : std::vector{warp_rows}}, {"vi", "o"}));
   TECC_TRY(const auto u, c.build.add(Split{results.columns, {d.warp_columns}}, {"vj", "p"}));
@@ -149,7 +150,7 @@ Check warp_products(Context& c) {
   if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
   for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
     if (c.done[s] || !c.alive(s)) continue;
-    if (!feeds_tensor_cores(c.target.limits)) TECC_CHECK(pad_operands(c, s, Via::mma_sync));  // else matrix_products has done that
+    TECC_CHECK(pad_operands(c, s, Via::mma_sync));
     auto shape = shape_of(c, s, Via::mma_sync);
     if (!shape) shape = convolution_of(c, s, Via::mma_sync);
     if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
