@@ -314,8 +314,14 @@ class Kernel {
     const codegen::Address address = codegen::address_of(p_, id, t, index);
     a.instructions = times;
     double row = 1;  // elements that straight code reads
+    const bool moves = b.tile && (b.tile->via == Via::cp_async || b.tile->via == Via::ldmatrix);  // one instruction takes what its atom holds
     for (auto l = around.rbegin(); l != around.rend() && is_straight(*l); ++l) {
       const std::int64_t n = *constant_extent(p_, *l);
+      if (moves && is_inside(p_, *l, b.tile->atom)) {
+        a.width *= n, row *= static_cast<double>(n);
+        a.instructions /= static_cast<double>(n);
+        continue;
+      }
       if (!codegen::is_uniform(p_, b, address, *l)) row *= static_cast<double>(n);
       if (codegen::is_uniform(p_, b, address, *l)) a.instructions /= static_cast<double>(n);  // once in a register, for all iterations
       else if (p_.loop(*l).kind == LoopKind::vectorized && a.width == 1 && codegen::is_vector(p_, address, *l, n)) {
@@ -336,7 +342,12 @@ class Kernel {
     f_.load_instructions += a.instructions * warps * (gpu_ ? lanes : 1);
     f_.integer_operations += addressing(address) * a.instructions * warps * (gpu_ ? lanes : 1);
     constexpr double most_in_flight = 256;  // registers of a thread that wait for memory
-    if (a.scope == Scope::global && !is_write) f_.flight_bytes = std::max(f_.flight_bytes, std::min(row * static_cast<double>(a.bytes), most_in_flight));
+    if (a.scope == Scope::global && !is_write) {
+      double asked = std::min(row * static_cast<double>(a.bytes), most_in_flight);
+      if (const Buffer& to = p_[b.writes[0].buffer]; moves && to.storage && to.slots > 1)  // all slots but the one in use are on their way
+        asked = static_cast<double>((to.slots - 1) * to.storage->elements * bytes_of(to.type)) / std::max(f_.threads, 1.0);
+      f_.flight_bytes = std::max(f_.flight_bytes, asked);
+    }
     f_.accesses.push_back(a);
   }
 

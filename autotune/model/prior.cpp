@@ -11,7 +11,8 @@ constexpr double l2_over_memory = 2.5;     // bandwidth of L2 in terms of memory
 constexpr double shared_bytes_a_clock = 128;
 constexpr double function_cost = 8;        // exp, division, square root in terms of an addition
 constexpr double issue_a_clock = 4;        // warp instructions an SM
-constexpr double lanes_a_clock = 128;      // f32 lanes of an SM
+/// f32 lanes of an SM: GA100 and what came before it have half of what the others have.
+double lanes_a_clock(const codegen::Target& t) { return t.arch == "sm_80" || t.arch == "sm_75" ? 64 : 128; }
 constexpr double barrier_clocks = 40;
 constexpr double spill_cost = 4;           // a value without a register is a round trip to memory
 constexpr double schedulers = 4;           // of an SM, each with warps of its own
@@ -25,7 +26,7 @@ constexpr double flight_bytes = 16384;     // an SM's share of bandwidth times l
 
 Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const auto sms = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
-  const double clocks_a_us = std::max(t.f32_tflops, 0.1) * 1e6 / (sms * 2 * lanes_a_clock);
+  const double lanes = lanes_a_clock(t), clocks_a_us = std::max(t.f32_tflops, 0.1) * 1e6 / (sms * 2 * lanes);
   // Work of the busiest SM: whole blocks only.
   const double busiest = std::ceil(k.blocks / sms) / k.blocks;
   const double multiply_adds = k.float_operations - std::min(k.products, k.float_operations / 2);
@@ -44,14 +45,14 @@ Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const double tensor_rate = t.tensor_tflops * 1e6 / sms * 2 / std::max(k.element_bytes, 1.0) / clocks_a_us;  // operations a clock
   double tensor = 0;
   if (k.tensor_operations > 0) {
-    const double tiles = std::ceil(k.blocks / sms);
-    const double overlap = k.slots >= 4 ? 1 : k.slots >= 3 ? 1.04 : 1.2;
+    const double tiles = std::ceil(k.blocks / sms), overlap = k.slots >= 4 ? 1 : k.slots >= 3 ? 1.04 : 1.2;
+    const double at_once = k.roles > 0 ? 1 : std::min(k.blocks_per_sm, tiles);  // without roles blocks begin while their neighbours multiply
     tensor = std::max(k.tensor_operations / std::max(tensor_rate, 1.0), k.tensor_shared_bytes / shared_bytes_a_clock) * busiest * overlap +
-             drain_clocks * tiles + fill_clocks * (k.persistent != 0 ? 1 : tiles);
+             (drain_clocks * tiles + fill_clocks * (k.persistent != 0 ? 1 : tiles)) / at_once;
   }
-  // Products run beside other instructions where the program sets them apart, or where another warpgroup has some.
+  // Products run beside other instructions where the program sets them apart, or where another warpgroup, or warp of the scheduler, has some.
   const double others = std::max(issue, shared) * spills / (0.3 + 0.7 * hidden);
-  const double beside = k.skewed > 0 ? 0.8 : k.consumers > 1 ? 0.4 : 0;
+  const double beside = k.skewed > 0 ? 0.8 : k.roles == 0 ? 0.8 * std::clamp(k.warps_per_sm / schedulers - 1, 0.0, 1.0) : k.consumers > 1 ? 0.4 : 0;
   const double busy_us = (tensor + others - beside * std::min(tensor, others) + barriers) / clocks_a_us;
 
   const double bandwidth = std::max(t.memory_gbs, 1.0) * 1e3;  // bytes a us
@@ -63,7 +64,7 @@ Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const double cached_us = std::max(moved / (bandwidth * l2_over_memory), k.bulk_bytes / (bandwidth * bulk_over_memory));
   const double asynchronous = k.roles > 0 ? 1.0 : std::min(1.0, k.warps_per_sm * 32 * k.lanes * k.flight_bytes / flight_bytes);
   const double memory_us = std::max(fetched / bandwidth, cached_us) / (0.2 + 0.8 * filled) / (0.5 + 0.5 * asynchronous);
-  const double peak_us = std::max(k.tensor_operations / std::max(tensor_rate * sms, 1.0), (k.float_operations + k.functions) / (2 * lanes_a_clock * sms)) / clocks_a_us;
+  const double peak_us = std::max(k.tensor_operations / std::max(tensor_rate * sms, 1.0), (k.float_operations + k.functions) / (2 * lanes * sms)) / clocks_a_us;
   return {tensor / clocks_a_us, issue / clocks_a_us, shared / clocks_a_us, memory_us,
           launch_us + std::max({busy_us, memory_us, waiting_us}) + 0.2 * std::min(std::max(busy_us, waiting_us), memory_us), launch_us + std::max(peak_us, k.footprint_bytes / bandwidth)};
 }

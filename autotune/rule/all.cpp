@@ -4,8 +4,8 @@ namespace tecc::autotune {
 namespace {
 
 constexpr Rule rules[] = {
-    {"inline_elementwise", inline_elementwise}, {"cascades", cascades}, {"matrix_products", matrix_products}, {"tile_contractions", tile_contractions},
-    {"rows", rows}, {"scans", scans}, {"transpositions", transpositions}, {"elementwise", elementwise},
+    {"inline_elementwise", inline_elementwise}, {"cascades", cascades}, {"matrix_products", matrix_products}, {"warp_products", warp_products},
+    {"tile_contractions", tile_contractions}, {"rows", rows}, {"scans", scans}, {"transpositions", transpositions}, {"elementwise", elementwise},
 };
 
 }  // namespace

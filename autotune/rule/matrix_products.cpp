@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <set>
 
 #include "autotune/rule/product.h"
 
@@ -12,100 +11,19 @@ using namespace schedule;
 
 namespace {
 
-/// Elementwise stages between the sum and the output become one that reads the sum alone; nullopt if there is none.
-std::optional<std::uint32_t> epilogue_of(Context& c, std::uint32_t s) {
-  std::optional<std::uint32_t> found;
-  for (bool again = true; again;) {
-    again = false;
-    found.reset();
-    const TensorId sum = c.block(s).writes[0].buffer;
-    int readers = 0;
-    for (BlockId reader : readers_of(c.program(), sum)) {
-      ++readers;
-      for (std::uint32_t n = 0; n < c.program().stages.size(); ++n) {
-        if (!c.alive(n) || c.program().stages[n].block != reader || c.done[n] || c.block(n).combiner) continue;
-        if (c.program()[c.block(n).writes[0].buffer].role == loop::Role::workspace && c.build.try_add(Inline{{Builder::stage(n)}})) {
-          c.done[n] = 1;
-          again = true;
-          break;
-        }
-        found = n;
-      }
-      if (again) break;
-    }
-    if (!again && readers != 1) return std::nullopt;
-  }
-  if (c.program()[c.block(s).writes[0].buffer].role != loop::Role::workspace) return std::nullopt;
-  return found;
-}
-
-/// The kernel that adds up partial sums, and what follows them: a thread a vector.
-Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> follower) {
-  const Block b = c.program().block(*schedule::block_of(c.build.state(), sum));
-  std::vector<Ref> blocks;
-  for (std::size_t a = 0; a + 1 < b.iters.size(); ++a)
-    if (const Ref l = Builder::axis(sum, a); c.build.present(l)) blocks.push_back(l);
-  if (blocks.empty()) return Ok{};
-  const Ref last = blocks.back(), over = Builder::axis(sum, b.iters.size() - 1);
-  blocks.pop_back();
-  const std::int64_t width = c.choose.choose(b.name + " parts vector", {1, 2, 4}, 4), threads = c.choose.choose(b.name + " parts threads", {64, 128, 256}, 128);
-  TECC_TRY(const auto cut, c.build.add(Split{last, {threads, width}}));
-  TECC_CHECK(c.build.add(Reorder{{cut[0], cut[1], over, cut[2]}}));
-  blocks.push_back(cut[0]);
-  TECC_CHECK(c.build.add(Bind{blocks, Group::block}));
-  TECC_CHECK(c.build.add(Bind{{cut[1]}, Group::thread}));
-  (void)c.build.try_add(Unroll{{over}});
-  (void)c.build.try_add(Vectorize{{cut[2]}});
-  if (!follower) {
-    TECC_TRY(const auto copy, c.build.add(CacheWrite{sum, sum, Scope::local, cut[1]}));
-    if (const Ref l = Builder::axis(copy[1], b.iters.size() - 2); c.build.present(l)) (void)c.build.try_add(Vectorize{{l}});
-    return Ok{};
-  }
-  TECC_CHECK(c.build.add(SetScope{{sum}, Scope::local}));
-  TECC_TRY(const auto loops, c.build.add(ReverseComputeAt{Builder::stage(*follower), cut[1]}));
-  for (const Ref& l : loops)
-    if (c.build.present(l) && c.build.extent(l) == width) (void)c.build.try_add(Vectorize{{l}});
-  return Ok{};
-}
-
 /// The nest of the product, tiled; what the further steps name.
-struct Nest {
-  Ref multiplies, adds;  // the block of the product, and the one that holds the sums: the same, or another that adds them up
-  Ref i0, j0, k0, w;
-  Ref tile;              // the outermost loop of the product's tile
-  std::vector<Ref> grid;
-  std::optional<Ref> whole;  // adds up the parts of a split reduction
+struct Nest : Sums {
+  Ref i0, j0, w;
+  Ref tile;  // the outermost loop of the product's tile
 };
 
-/// All pixels of a box as one loop, all boxes as another; places of the window and rounds of the depth as a third.
-Result<Nest> make_window_nest(Context& c, Nest n, const Shape& shape, const Decisions& d) {
-  TECC_TRY(const auto k, c.build.add(Split{shape.depth, {d.depth}}, {"k0", "k1"}));
-  TECC_TRY(const auto j, c.build.add(Split{shape.columns.loop, {d.columns}}, {"j0", "j1"}));
-  std::vector<Ref> boxes, pixels, rounds = shape.window;
-  for (std::size_t a = 0; a < d.box.size(); ++a) {
-    TECC_TRY(const auto cut, c.build.add(Split{shape.pixels[a].loop, {d.box[a]}}));
-    boxes.push_back(cut[0]), pixels.push_back(cut[1]);
-  }
-  rounds.push_back(k[0]);
-  std::vector<Ref> order = boxes;
-  order.push_back(j[0]);
-  order.insert(order.end(), rounds.begin(), rounds.end());
-  order.insert(order.end(), pixels.begin(), pixels.end());
-  order.push_back(j[1]), order.push_back(k[1]);
-  TECC_CHECK(c.build.add(Reorder{order}));
-  const auto as_one = [&](const std::vector<Ref>& loops, const std::string& name) -> Result<Ref> {
-    Ref all = loops[0];
-    for (std::size_t a = 1; a < loops.size(); ++a) {
-      TECC_TRY(const auto fused, c.build.add(Fuse{all, loops[a]}, {name}));
-      all = fused[0];
-    }
-    return all;
-  };
-  TECC_TRY(n.i0, as_one(boxes, "i0"));
-  TECC_TRY(n.k0, as_one(rounds, "k0"));
-  TECC_TRY(const Ref i1, as_one(pixels, "i1"));
-  TECC_TRY(const auto w, c.build.add(Split{i1, {d.group_rows}}, {"w", "i2"}));
-  n.j0 = j[0], n.w = w[0], n.tile = w[1];
+/// Of a convolution: warpgroups share out the pixels of a box.
+Result<Nest> make_window_nest(Context& c, std::uint32_t s, const Shape& shape, const Decisions& d) {
+  TECC_TRY(const Window x, tile_window(c, shape, d.box, {d.columns}, d.depth));
+  Nest n;
+  n.multiplies = n.adds = Builder::stage(s);
+  TECC_TRY(const auto w, c.build.add(Split{x.pixels, {d.group_rows}}, {"w", "i2"}));
+  n.i0 = x.boxes, n.j0 = x.columns[0], n.rounds = x.rounds, n.w = w[0], n.tile = w[1];
   TECC_CHECK(c.build.add(Bind{{n.w}, Group::warpgroup}));
   return n;
 }
@@ -113,42 +31,16 @@ Result<Nest> make_window_nest(Context& c, Nest n, const Shape& shape, const Deci
 Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const Decisions& d) {
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
-  Nest n;
-  n.multiplies = n.adds = Builder::stage(s);
-  n.grid = shape.batch;
-  Ref depth = shape.depth;
-  if (d.parts > 1) {
-    TECC_TRY(const auto cut, c.build.add(SplitReduction{depth, d.parts, d.depth}, {"ko", "ki", "parts"}));
-    n.grid.insert(n.grid.begin(), cut[0]);
-    depth = cut[1];
-    n.whole = cut[2];
-  }
-  if (!shape.pixels.empty()) return make_window_nest(c, n, shape, d);
-  Ref row = rows.loop, column = columns.loop;
-  std::vector<Ref> inside;
-  if (is_promoted(shape)) {  // each round gets sums of its own, which another block adds to what there is
-    TECC_TRY(const auto cut, c.build.add(SplitReduction{depth, ceil_div(shape.depth_extent, d.depth), d.depth}, {"k", "k1", "add"}));
-    n.adds = cut[2];
-    const auto as_new = [&](const Ref& loop) {  // the spatial axes in their order
-      std::size_t at = 0;
-      for (std::size_t a = 0; a < *loop.axis; ++a) at += c.block(s).iters[a].kind == IterKind::spatial;
-      return Builder::axis(n.adds, at);
-    };
-    row = as_new(rows.loop), column = as_new(columns.loop);
-    for (Ref& l : n.grid) l = as_new(l);
-    n.k0 = Builder::axis(n.adds, c.program().block(*schedule::block_of(c.build.state(), n.adds)).iters.size() - 1);
-  } else {
-    TECC_TRY(const auto k, c.build.add(Split{depth, {d.depth}}, {"k0", "k1"}));
-    n.k0 = k[0];
-    inside.push_back(k[1]);
-  }
-  TECC_TRY(const auto i, c.build.add(Split{row, {d.rows}}, {"i0", "i1"}));
+  if (!shape.pixels.empty()) return make_window_nest(c, s, shape, d);
+  TECC_TRY(Sums sums, share_depth(c, s, shape, rows, columns, d.parts, d.depth));
+  Nest n{std::move(sums), {}, {}, {}, {}};
+  TECC_TRY(const auto i, c.build.add(Split{n.row, {d.rows}}, {"i0", "i1"}));
   TECC_TRY(const auto w, c.build.add(Split{i[1], {d.group_rows}}, {"w", "i2"}));
-  TECC_TRY(const auto j, c.build.add(Split{column, {d.columns}}, {"j0", "j1"}));
+  TECC_TRY(const auto j, c.build.add(Split{n.column, {d.columns}}, {"j0", "j1"}));
   n.i0 = i[0], n.j0 = j[0], n.w = w[0], n.tile = w[1];
   std::vector<Ref> order = n.grid;
-  for (const Ref& l : {n.i0, n.j0, n.k0, n.w, w[1], j[1]}) order.push_back(l);
-  order.insert(order.end(), inside.begin(), inside.end());
+  for (const Ref& l : {n.i0, n.j0, n.rounds, n.w, w[1], j[1]}) order.push_back(l);
+  if (n.inside) order.push_back(*n.inside);
   TECC_CHECK(c.build.add(Reorder{order}));
   TECC_CHECK(c.build.add(Bind{{n.w}, Group::warpgroup}));
   if (is_promoted(shape)) {
@@ -157,37 +49,6 @@ Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const De
     n.tile = parts[rows.axis];
   }
   return n;
-}
-
-/// What takes the sums out of the registers: the stage that follows, or a copy.
-struct Results {
-  Ref block;
-  Ref rows, columns;  // its loops along the tile
-  std::optional<Ref> panel, panels, store;
-};
-
-Result<Results> take_results(Context& c, const Nest& n, const Side& rows, const Side& columns, std::optional<std::uint32_t> follower) {
-  const BlockId sums = *schedule::block_of(c.build.state(), n.adds);
-  const auto axis_of = [&](const Side& side) {  // of the block that holds the sums: behind a product that is added up apart the axes moved together
-    const Block& b = c.program().block(sums);
-    for (std::size_t a = 0; a < b.iters.size(); ++a)
-      if (b.iters[a].kind == IterKind::spatial && c.program().vars[b.iters[a].var].name == side.name) return a;
-    return side.axis;
-  };
-  Results out;
-  if (follower && !n.whole) {
-    const auto r = axis_in(c, sums, c.block(*follower), axis_of(rows)), l = axis_in(c, sums, c.block(*follower), axis_of(columns));
-    if (!r || !l) return refuse(Code::not_product, c.program().block(sums).name);
-    TECC_CHECK(c.build.add(SetScope{{n.adds}, Scope::reg}));
-    TECC_TRY(const auto loops, c.build.add(ReverseComputeAt{Builder::stage(*follower), n.j0}));
-    out.block = Builder::stage(*follower), out.rows = loops[*r], out.columns = loops[*l];
-    return out;
-  }
-  TECC_TRY(const auto copy, c.build.add(CacheWrite{n.adds, n.adds, Scope::reg, n.j0}, {"sum", "sl"}));
-  out.block = copy[1];
-  const std::size_t shift = n.whole ? 1 : 0;  // the part stands in front
-  out.rows = Builder::axis(copy[1], axis_of(rows) + shift), out.columns = Builder::axis(copy[1], axis_of(columns) + shift);
-  return out;
 }
 
 /// How tiles of the operands come to the product.
@@ -202,40 +63,21 @@ struct Loads {
   }
 };
 
-/// The stage that makes an operand stands before the product, in each round: what it reads along rows and depth comes as tiles, the rest
-/// (scales of rows) lies in registers.
-Check make_on_the_way(Context& c, const Nest& n, std::uint32_t stage, bool once, Loads& loads) {
-  const Ref maker = Builder::stage(stage);
-  c.done[stage] = 1;
-  TECC_CHECK(c.build.add(ComputeAt{maker, n.w}));
-  TECC_CHECK(c.build.add(SetScope{{maker}, Scope::reg}));
-  const Block b = c.block(stage);
-  std::set<TensorId> known;
-  for (const tecc::Read& r : form_of(c.program(), b).reads) {
-    const auto tensor = c.build.tensor(r.tensor);
-    if (!tensor || c.program()[r.tensor].by_value || !known.insert(r.tensor).second) continue;
-    const bool tile = is_tile_of(c.program(), b, r);
-    TECC_TRY(const auto copy, c.build.add(CacheRead{{maker}, *tensor, tile ? Scope::shared : Scope::reg, tile ? n.k0 : n.w}));
-    if (tile) loads.filled_by_bulk.push_back(copy[0]);
-    (tile ? loads.bulk : loads.makers).push_back(copy[1]);
-    if (tile && once) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
-  }
-  loads.makers.push_back(maker);
-  return Ok{};
-}
-
 Result<Loads> load_operands(Context& c, const Nest& n, const Shape& shape, const Decisions& d) {
   Loads out;
   const std::string tags[] = {"a", "b"};
   for (int f = 0; f < 2; ++f) {
     if (d.made == f) {
-      TECC_CHECK(make_on_the_way(c, n, *shape.maker[f], d.once[0], out));
+      TECC_TRY(const Made made, make_on_the_way(c, *shape.maker[f], n.rounds, n.w, d.once[0]));
+      out.filled_by_bulk.insert(out.filled_by_bulk.end(), made.tiles.begin(), made.tiles.end());
+      out.bulk.insert(out.bulk.end(), made.copies.begin(), made.copies.end());
+      out.makers = made.blocks;
       continue;
     }
     const TensorId operand = shape.operand[f];
     const auto tensor = c.build.tensor(operand);
     if (!tensor) return refuse(Code::not_reader, c.program()[operand].name, c.program()[operand].name, "none");
-    TECC_TRY(const auto copy, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.k0}, {tags[f] + "s", tags[f] + "l"}));
+    TECC_TRY(const auto copy, c.build.add(CacheRead{{n.multiplies}, *tensor, Scope::shared, n.rounds}, {tags[f] + "s", tags[f] + "l"}));
     (shape.by_threads[f] ? out.filled_by_threads : out.filled_by_bulk).push_back(copy[0]);
     (shape.by_threads[f] ? out.by_threads : out.bulk).push_back(copy[1]);
     if (d.once[(f == 1) != d.swap] && !shape.by_threads[f]) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
@@ -271,7 +113,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   if (follower) c.done[*follower] = 1;
 
   TECC_TRY(const Nest n, make_nest(c, s, shape, d));
-  TECC_TRY(Results results, take_results(c, n, rows, columns, follower));
+  TECC_TRY(Results results, take_results(c, n, n.j0, rows, columns, follower));
   TECC_TRY(Loads loads, load_operands(c, n, shape, d));
   TECC_TRY(const auto tile, c.build.add(Blockize{n.tile}, {"t"}));
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::wgmma, d.swap}));
@@ -300,7 +142,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   if (!bulk.empty()) TECC_CHECK(c.build.add(CopyWith{bulk, Via::bulk_tensor}));
   if (!loads.by_threads.empty()) TECC_CHECK(c.build.add(CopyWith{loads.by_threads, Via::cp_async}));
   for (const auto* buffers : {&loads.filled_by_bulk, &loads.filled_by_threads})
-    if (!buffers->empty()) TECC_CHECK(c.build.add(Pipeline{n.k0, *buffers, d.slots}));
+    if (!buffers->empty()) TECC_CHECK(c.build.add(Pipeline{n.rounds, *buffers, d.slots}));
   if (results.panel && leave == Leave::bulk) TECC_CHECK(c.build.add(Pipeline{*results.panels, {*results.panel}, d.panel_slots}));
 
   Ref i0 = n.i0, j0 = n.j0;
@@ -325,9 +167,9 @@ Check matrix_products(Context& c) {
   if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
   for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
     if (c.done[s] || !c.alive(s)) continue;
-    TECC_CHECK(pad_operands(c, s));
-    auto shape = shape_of(c, s);
-    if (!shape) shape = convolution_of(c, s);
+    TECC_CHECK(pad_operands(c, s, Via::wgmma));
+    auto shape = shape_of(c, s, Via::wgmma);
+    if (!shape) shape = convolution_of(c, s, Via::wgmma);
     if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
       TECC_CHECK(schedule_product(c, s, *shape));
   }

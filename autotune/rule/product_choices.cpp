@@ -8,34 +8,6 @@ using namespace loop;
 
 namespace {
 
-/// Boxes of `count` pixels, powers of two along each axis, those first that waste the least beyond the edges.
-std::vector<std::vector<std::int64_t>> boxes_of(const std::vector<Side>& pixels, std::int64_t count, std::int64_t groups) {
-  std::vector<std::pair<double, std::vector<std::int64_t>>> all;
-  std::vector<std::int64_t> box(pixels.size(), 1);
-  const std::function<void(std::size_t, std::int64_t)> fill = [&](std::size_t n, std::int64_t left) {
-    if (n + 1 == pixels.size()) {
-      box[n] = left;
-      constexpr std::int64_t widest = 8;  // more rows of one instruction than lanes tell apart are refused (E0401) along the fastest axis
-      if (left > std::min(pixels[n].extent, widest) || box[slowest(box)] % groups) return;
-      double waste = 1;
-      for (std::size_t a = 0; a < box.size(); ++a) waste *= static_cast<double>(ceil_div(pixels[a].extent, box[a]) * box[a]) / static_cast<double>(pixels[a].extent);
-      all.emplace_back(waste, box);
-      return;
-    }
-    for (std::int64_t x = 1; x <= std::min(left, pixels[n].extent); x *= 2) {
-      box[n] = x;
-      fill(n + 1, left / x);
-    }
-  };
-  fill(0, count);
-  std::stable_sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.second.back() > b.second.back(); });
-  constexpr std::size_t kept = 6;
-  std::vector<std::vector<std::int64_t>> out;
-  for (const auto& [waste, x] : all)
-    if (out.size() < kept) out.push_back(x);
-  return out;
-}
-
 /// The depth is what two lines of shared memory hold.
 bool is_short(const Shape& shape) { return shape.window.empty() && shape.depth_extent * shape.element <= 256; }
 
@@ -83,12 +55,13 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
                            shape.rows.extent < shape.columns.extent) == 1;
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
+  constexpr Widths widths{1, 8};  // more rows of one instruction than lanes tell apart are refused (E0401) along the fastest axis
   const Preferred like = preferred_tile(c, shape, rows, columns, batch);
-  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return shape.pixels.empty() ? g == 1 || 64 * (g - 1) < rows.extent : !boxes_of(shape.pixels, 64 * g, g).empty(); }), like.groups);
-  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups).empty()); }), like.rows);
+  d.groups = c.choose.choose(name + " warpgroups", those({1, 2, 3}, [&](std::int64_t g) { return shape.pixels.empty() ? g == 1 || 64 * (g - 1) < rows.extent : !boxes_of(shape.pixels, 64 * g, g, widths).empty(); }), like.groups);
+  d.group_rows = c.choose.choose(name + " rows", those({64, 128}, [&](std::int64_t r) { return r == 64 || (shape.pixels.empty() ? rows.extent > 64 * d.groups : !boxes_of(shape.pixels, r * d.groups, d.groups, widths).empty()); }), like.rows);
   d.rows = d.groups * d.group_rows;
   if (!shape.pixels.empty()) {
-    const auto boxes = boxes_of(shape.pixels, d.rows, d.groups);
+    const auto boxes = boxes_of(shape.pixels, d.rows, d.groups, widths);
     std::vector<std::int64_t> numbers;
     for (std::size_t n = 0; n < boxes.size(); ++n) numbers.push_back(static_cast<std::int64_t>(n));
     if (!boxes.empty()) d.box = boxes[static_cast<std::size_t>(c.choose.choose(name + " box", numbers, 0))];
@@ -101,7 +74,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && share.carries(n) && d.group_rows / 64 * n / 2 <= accumulators;
                               }), like.columns);
   const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle
-  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || (k >= promoted_terms && k <= 2 * promoted_terms)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) || is_short(shape) ? 2 * line : line);
+  d.depth = c.choose.choose(name + " depth", those({line, line / 2, 2 * line, 4 * line}, [&](std::int64_t k) { return (!is_promoted(shape) || promotes(shape, k)) && (k <= 2 * line || d.rows + d.columns <= 128) && k % shape.instruction->k == 0 && k / 2 < shape.depth_extent; }), is_promoted(shape) || is_short(shape) ? 2 * line : line);
   const std::int64_t tiles = batch * ceil_div(rows.extent, d.rows) * ceil_div(columns.extent, d.columns);
   const std::int64_t rounds = ceil_div(shape.depth_extent, d.depth);
   d.parts = c.choose.choose(name + " parts", those({1, 2, 3, 4, 6, 8, 12, 16}, [&](std::int64_t n) { return n == 1 || (!is_promoted(shape) && shape.pixels.empty() && shape.depth_extent % (n * d.depth) == 0 && n * tiles <= 4 * c.target.sm_count && rounds / n >= 4); }),

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <set>
 
 #include "autotune/rule/product.h"
 
@@ -43,10 +44,34 @@ std::optional<std::uint32_t> maker_of(const Context& c, std::uint32_t s, TensorI
   return std::nullopt;
 }
 
-Check pad_operands(Context& c, std::uint32_t s) {
+Result<Made> make_on_the_way(Context& c, std::uint32_t stage, const Ref& rounds, const Ref& at, bool once) {
+  Made out;
+  const Ref maker = Builder::stage(stage);
+  c.done[stage] = 1;
+  TECC_CHECK(c.build.add(ComputeAt{maker, at}));
+  TECC_CHECK(c.build.add(SetScope{{maker}, Scope::reg}));
+  const Block b = c.block(stage);
+  std::set<TensorId> known;
+  for (const tecc::Read& r : form_of(c.program(), b).reads) {
+    const auto tensor = c.build.tensor(r.tensor);
+    if (!tensor || c.program()[r.tensor].by_value || !known.insert(r.tensor).second) continue;
+    const bool tile = is_tile_of(c.program(), b, r);
+    TECC_TRY(const auto copy, c.build.add(CacheRead{{maker}, *tensor, tile ? Scope::shared : Scope::reg, tile ? rounds : at}));
+    if (tile) out.tiles.push_back(copy[0]);
+    (tile ? out.copies : out.blocks).push_back(copy[1]);
+    if (tile && once) TECC_CHECK(c.build.add(CacheHint{{copy[1]}, Hint::evict_first}));
+  }
+  out.blocks.push_back(maker);
+  return out;
+}
+
+Check pad_operands(Context& c, std::uint32_t s, Via via) {
   const Block product_block = c.block(s);  // steps replace it
   const auto product = product_of(product_block);
-  if (!product || !feeds_tensor_cores(c.target.limits) || !instruction_for(c, product_block, *product, true)) return Ok{};
+  if (!product || !instruction_for(c, product_block, *product, via, true)) return Ok{};
+  if (via != Via::wgmma && instruction_for(c, product_block, *product, Via::wgmma, true)) return Ok{};  // it was decided there
+  for (const Iter& i : product_block.iters)
+    if (i.kind == IterKind::reduce && !constant_of(i.upper)) return Ok{};  // no rule takes it
   for (const Iter& i : product_block.iters)
     if (i.kind == IterKind::spatial && loop::largest(c.program(), i.upper) < 16) return Ok{};  // few rows: reading it again costs as much as the product
   for (const Product::Factor& f : product->factor) {

@@ -32,6 +32,8 @@ Check inline_elementwise(Context& c);
 Check cascades(Context& c);
 /// Sums of products on matrix instructions: tiles in shared memory ahead of the warpgroups that multiply them, with what follows the sum.
 Check matrix_products(Context& c);
+/// The others whose types have a matrix instruction that reads registers (mma.sync): warps of a block, each with a tile of its own.
+Check warp_products(Context& c);
 /// Reductions with reuse: each input is invariant along some output axis. Multi-level tiles, copies in fast memory, and the
 /// elementwise stages that follow.
 Check tile_contractions(Context& c);

@@ -29,13 +29,16 @@ std::optional<Crossing> crossing_of(const Context& c, std::uint32_t s) {
   const auto along_write = axis_of(b.writes[0].index.back());
   if (!along_write) return std::nullopt;
   std::optional<Crossing> out;
-  for (const tecc::Read& r : form_of(c.program(), b).reads) {
+  const std::vector<tecc::Read> reads = form_of(c.program(), b).reads;
+  for (const tecc::Read& r : reads) {
     const auto along = axis_of(r.index.back());
     const bool both = std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return axis_of(e) == along_write; });
     if (r.otherwise || !along || along == along_write || !both) continue;
     if (out) return std::nullopt;  // several: caches will do
     out = Crossing{r, *along, *along_write};
   }
+  // A tile would have to hold what the other reads of the tensor take, too: for A[i, j] + A[j, i] whole rows.
+  if (out && std::count_if(reads.begin(), reads.end(), [&](const tecc::Read& r) { return r.tensor == out->read.tensor; }) > 1) return std::nullopt;
   return out;
 }
 

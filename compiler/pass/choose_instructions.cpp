@@ -114,11 +114,17 @@ Check TileCutter::operand(const Instruction& i, const Product::Factor& f, const 
     return refuse(Code::operand_place, b.name, b.scope == Scope::global ? "in global memory" : registers ? "in registers" : "in shared memory",
                   fmt::format("{} reads {} from {}", family, is_a ? "its rows" : "its columns", i.via == Via::mma_sync ? "registers" : is_a ? "shared memory or registers" : "shared memory"));
   if (registers) {
-    FragmentLayout layout = is_a ? a_fragment_of(i) : b_fragment_of(i, i.n_step);
-    if (rows.axes.size() + depths.axes.size() != 2) return refuse(Code::tile_form, block.name, "rows made of several axes are read from shared memory");
-    const int dims[] = {static_cast<int>(*row), static_cast<int>(*depth)};
-    for (Piece& x : layout) x.dim = dims[x.dim];
-    return lay_out_registers(f.read->tensor, std::move(layout), id);
+    const FragmentLayout layout = is_a ? a_fragment_of(i) : b_fragment_of(i, i.n_step);
+    FragmentLayout in_buffer;
+    for (int x = 0; x < 2; ++x) {
+      const TileSide& side = x == 0 ? rows : depths;
+      std::vector<int> dims;
+      for (const TileAxis& a : side.axes) dims.push_back(static_cast<int>(*dim(a)));
+      const auto pieces = shared_out(layout, x, side, dims);
+      if (!pieces) return refuse(Code::tile_form, block.name, fmt::format("its {} are made of axes whose extents are no powers of two", x == 0 ? "rows" : "terms of depth"));
+      in_buffer.insert(in_buffer.end(), pieces->begin(), pieces->end());
+    }
+    return lay_out_registers(f.read->tensor, std::move(in_buffer), id);
   }
   if (row == depth || depths.axes.size() != 1) return refuse(Code::tile_form, block.name, fmt::format("'{}' has no index of its own for rows or depth", b.name));
   if (rows.axes.size() > 1) {  // they must follow each other in memory like rows of one axis

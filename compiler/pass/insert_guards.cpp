@@ -57,7 +57,7 @@ bool left_out_by_zeros(const Program& p, const Block& b, const Expr& condition) 
     if (!r || !all) return all;
     bool covered = false;
     for (std::size_t d = 0; d < r->index.size(); ++d) {
-      const auto extent = constant_of(p[r->tensor].shape[d]);
+      const auto extent = constant_of(zeros_from(p, r->tensor, d).value_or(p[r->tensor].shape[d]));
       covered |= extent && *extent <= upper->integer && same_value(r->index[d], less->a);
     }
     all = covered && filled_with_zeros(p, r->tensor);
@@ -96,6 +96,24 @@ bool reads_surplus(const Program& p, BlockId id) {
     return all;
   });
   return all;
+}
+
+/// An operand that is not zero yet where the reduction ends, as where it is summed over a part of each row. One that is computed on the way
+/// (weights of attention) has zeros where it was left out.
+std::optional<TensorId> goes_on(const Program& p, const Block& b, const Iter& i) {
+  std::optional<TensorId> found;
+  bool computed = false;
+  walk(b.writes[0].value, [&](const Expr& e) {
+    const auto* r = e.as<Read>();
+    for (std::size_t d = 0; r && d < r->index.size(); ++d) {
+      const auto* v = r->index[d].as<Var>();
+      if (!v || v->id != i.var) continue;
+      if (!zeros_from(p, r->tensor, d)) computed = true;
+      else if (!found && !is_zero_from(p, r->tensor, d, i.upper)) found = r->tensor;
+    }
+    return true;
+  });
+  return computed ? std::nullopt : found;
 }
 
 /// The buffer in shared memory of which an instruction reads more than anybody writes, as where its loops were split again after the copy was made.
@@ -152,6 +170,7 @@ Result<std::vector<Expr>> needed(const Program& p, BlockId id) {
       for (TensorId t : read_buffers(b))
         if (!writes(b, t) && !filled_with_zeros(p, t))
           return refuse(Code::tile_form, b.name, "its depth leaves a rest, and '" + p[t].name + "' is not filled with zeros there");
+      if (const auto t = goes_on(p, b, i)) return refuse(Code::tile_form, b.name, "its depth ends where '" + p[*t].name + "' does not, and leaves a rest; legal: split by what divides the depth");
     }
     return std::vector<Expr>{};
   }

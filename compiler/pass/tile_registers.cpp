@@ -197,6 +197,7 @@ Result<bool> TileCutter::load_matrices(BlockId id, const Block& b, StmtId top, c
   const std::string& name = p_[w.buffer].name;
   if (from.scope != Scope::shared || !layouts_.count(w.buffer)) return refuse(Code::copy_form, name, "ldmatrix", "it copies from shared memory to registers that a product reads");
   std::optional<TileAxis> row, depth;  // of the operand: its rows lie eight lanes apart, neighbours in the depth in one lane
+  std::vector<TileAxis> further;       // of rows that are several axes: registers tell them apart
   for (const TileAxis& axis : axes) {
     if (axis.loop == LoopId{}) continue;
     const auto found = pieces.find(b.iters[axis.iter].var);
@@ -204,7 +205,7 @@ Result<bool> TileCutter::load_matrices(BlockId id, const Block& b, StmtId top, c
     if (axis.div != 1) return refuse(Code::copy_form, name, "ldmatrix", fmt::format("axis '{}' shares its loop with another", p_.vars[b.iters[axis.iter].var].name));
     if (of_lanes(4)) row = axis;
     else if (of_lanes(1)) depth = axis;
-    else return refuse(Code::copy_form, name, "ldmatrix", fmt::format("axis '{}' is neither rows nor depth of a product", p_.vars[b.iters[axis.iter].var].name));
+    else further.push_back(axis);
   }
   const std::int64_t size = bytes_of(from.type), wide = 16 / size, pair = 4 / size;
   if (!row || !depth || row->extent % 8 || depth->extent % wide) return refuse(Code::copy_form, name, "ldmatrix", fmt::format("it loads tiles of 8 rows by {} terms of depth", wide));
@@ -216,10 +217,15 @@ Result<bool> TileCutter::load_matrices(BlockId id, const Block& b, StmtId top, c
   // The matrices of one execution are the first two bits of the registers behind the pair that a lane holds of each.
   struct Bits { const TileAxis* axis; std::int64_t stride, count; };
   std::vector<Bits> order;
-  const std::map<int, const TileAxis*> axis_of = {{static_cast<int>(*dim_of(w.index, b.iters[row->iter].var)), &*row}, {static_cast<int>(*dim_of(w.index, b.iters[depth->iter].var)), &*depth}};
-  std::map<const TileAxis*, std::int64_t> reach = {{&*row, 8}, {&*depth, wide}};
+  std::map<int, const TileAxis*> axis_of;
+  std::map<const TileAxis*, std::int64_t> reach;
+  const auto enter = [&](const TileAxis& axis, std::int64_t within) { axis_of[static_cast<int>(*dim_of(w.index, b.iters[axis.iter].var))] = &axis, reach[&axis] = within; };
+  enter(*row, 8), enter(*depth, wide);
+  for (const TileAxis& axis : further) enter(axis, 1);
   for (const Buffer::Fragment& f : p_[w.buffer].fragment) {
-    const TileAxis* axis = axis_of.at(f.dim);
+    const auto known = axis_of.find(f.dim);
+    if (known == axis_of.end()) continue;  // an axis of one iteration
+    const TileAxis* axis = known->second;
     if (f.unit < reach.at(axis)) continue;  // inside of a matrix
     const std::int64_t count = std::min(f.count, axis->extent / f.unit);
     order.push_back({axis, f.unit, count});

@@ -36,4 +36,40 @@ bool fills_with_zero(const Program& p, const Block& b) {
          holds_surplus(p, b, w.buffer, w.index);
 }
 
+namespace {
+
+/// What all statements that write the tensor copy, the same index along `d` on both sides; nullptr if one of them does something else.
+const Read* copied_along(const Program& p, TensorId t, std::size_t d) {
+  const Read* from = nullptr;
+  for (BlockId id : writers_of(p, t)) {
+    const Block& b = p.block(id);
+    const Read* read = b.combiner || b.writes.size() != 1 ? nullptr : b.writes[0].value.as<Read>();
+    if (!read || d >= read->index.size() || d >= b.writes[0].index.size() || !same_value(read->index[d], b.writes[0].index[d])) return nullptr;
+    if (const auto* fill = read->otherwise ? read->otherwise.as<Literal>() : nullptr; read->otherwise && !(fill && fill->real == 0 && fill->integer == 0)) return nullptr;
+    if (from && (from->tensor != read->tensor || !from->otherwise != !read->otherwise)) return nullptr;
+    from = read;
+  }
+  return from;
+}
+
+}  // namespace
+
+std::optional<Expr> zeros_from(const Program& p, TensorId t, std::size_t d) {
+  for (std::size_t n = 0; n <= p.buffers.size(); ++n) {  // running values are copied in circles
+    const Read* from = copied_along(p, t, d);
+    const bool global = p[t].scope == Scope::global;
+    if (global && (!from || !from->otherwise)) return p[t].shape[d];
+    if (!from) return std::nullopt;
+    t = from->tensor;
+  }
+  return std::nullopt;
+}
+
+bool is_zero_from(const Program& p, TensorId t, std::size_t d, const Expr& upper) {
+  const auto from = zeros_from(p, t, d);
+  if (!from) return false;
+  const auto a = constant_of(*from), b = constant_of(upper);
+  return same_value(*from, upper) || (a && b && *a <= *b);
+}
+
 }  // namespace tecc::loop

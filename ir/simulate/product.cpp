@@ -3,13 +3,13 @@
 #include <map>
 #include <tuple>
 
+#include "ir/loop/affine.h"
 #include "ir/simulate/machine.h"
 
 /// Matrix instructions: sums of products of two tiles, at once (mma.sync, by a warp) or while the threads go on (wgmma, by four).
 namespace tecc::simulator {
 
 namespace {
-
 
 /// A warp's part in an instruction: what it was at when it issued it.
 struct Member {
@@ -130,7 +130,8 @@ class Multiplier {
     if (!i) return true;
     const int side = &p == &k_.places[plan_.factor[0]] ? 0 : 1;
     std::int64_t at[2] = {0, 0}, base[2];
-    for (std::size_t n : plan_.iters[side]) at[0] += t.iters[n] - origin_[n];
+    if (!operand_weight_[side]) operand_weight_[side] = weights(side, st_.tile);
+    for (std::size_t n : plan_.iters[side]) at[0] += (t.iters[n] - origin_[n]) * operand_weight_[side]->at(n);
     for (std::size_t n : plan_.depth) at[1] += t.iters[n] - origin_[n];
     const std::int64_t extents[2] = {side == 0 ? i->m : i->n_most, i->k};
     for (int d = 0; d < 2; ++d) {
@@ -146,6 +147,38 @@ class Multiplier {
     m_.fail_form(st_.id, fmt::format("{} finds element ({}, {}) of its {} in register {} of thread {}; {} wants it in register {} of thread {}", m_.said(st_.id.n), at[0], at[1],
                                      side == 0 ? "rows" : "columns", static_cast<std::int64_t>(h.place) - (fresh ? static_cast<std::int64_t>(k_.buffers[p.buffer.n].file) : known->second), own, i->name, reg, thread));
     return false;
+  }
+
+  using Weights = std::map<std::size_t, std::int64_t>;  // by iteration
+  /// What an iteration of each axis adds to the number of a row (or column). The number counts the axes as the operand has them in memory;
+  /// where it lies in registers, as a tile in memory would have them.
+  Weights weights(int side, const std::vector<LoopId>& moving) const {
+    Weights out;
+    std::vector<std::size_t> iters;  // that move within one execution
+    for (std::size_t n : plan_.iters[side]) {
+      out[n] = 1;
+      if (std::any_of(moving.begin(), moving.end(), [&](LoopId l) { return depends_on(*k_.p, st_.block->iters[n].binding, l); })) iters.push_back(n);
+    }
+    const auto product = product_of(*st_.block);
+    if (iters.size() < 2 || !product) return out;
+    const tecc::Read& read = *product->factor[(side == 1) != st_.block->tile->swap].read;
+    const Buffer& b = (*k_.p)[read.tensor];
+    std::int64_t weight = 1;
+    for (std::size_t d = read.index.size(); d-- > 0;)
+      for (std::size_t n : iters) {
+        if (!uses(read.index[d], st_.block->iters[n].var)) continue;
+        out[n] = weight;
+        if (k_.buffers[read.tensor.n].is_private) weight *= reach(n);
+        else if (b.storage) weight *= b.storage->dims[d].extent();
+      }
+    return out;
+  }
+  /// Values that an axis takes within the statement.
+  std::int64_t reach(std::size_t iter) const {
+    std::int64_t last = 0;
+    for (const Digit& d : normal(*k_.p, st_.block->iters[iter].binding).digits)
+      if (std::find(st_.tile.begin(), st_.tile.end(), d.loop) != st_.tile.end()) last += range_of(*k_.p, d).high;
+    return last + 1;
   }
 
   // ---- sums -------------------------------------------------------------------------------------------------------------------
@@ -258,7 +291,7 @@ class Multiplier {
       }
       if (atom_.empty()) i_ = nullptr;
       else layout_ = accumulator_of(*i_, 4 * n);  // four neighbours share a row of eight columns
-      for (int side = 0; i_ && side < 2; ++side) weigh(side);
+      for (int side = 0; i_ && side < 2; ++side) weight_[side] = of.weights(side, atom_);
     }
     void sum(const Thread& t, std::size_t place) {
       if (!i_ || x_.m_.failed()) return;
@@ -279,30 +312,10 @@ class Multiplier {
     }
 
    private:
-    /// A row's number counts its axes as the operand has them in memory.
-    void weigh(int side) {
-      std::vector<std::size_t> iters;  // that move within one execution
-      for (std::size_t n : x_.plan_.iters[side]) {
-        weight_[side][n] = 1;
-        if (std::any_of(atom_.begin(), atom_.end(), [&](LoopId l) { return depends_on(*x_.k_.p, x_.st_.block->iters[n].binding, l); })) iters.push_back(n);
-      }
-      const auto product = product_of(*x_.st_.block);
-      if (iters.size() < 2 || !product) return;
-      const tecc::Read& read = *product->factor[(side == 1) != x_.st_.block->tile->swap].read;
-      const Buffer& b = (*x_.k_.p)[read.tensor];
-      std::int64_t weight = 1;
-      for (std::size_t d = read.index.size(); d-- > 0;)
-        for (std::size_t n : iters) {
-          if (!uses(read.index[d], x_.st_.block->iters[n].var)) continue;
-          weight_[side][n] = weight;
-          if (b.storage) weight *= b.storage->dims[d].extent();
-        }
-    }
-
     Multiplier& x_;
     const Instruction* i_;
     FragmentLayout layout_;
-    std::map<std::size_t, std::int64_t> weight_[2];
+    Weights weight_[2];
     std::vector<LoopId> atom_;
     Frame zero_, base_;  // at the first iteration of all but the atom's loops, and of these, too
     std::size_t first_ = 0;
@@ -310,6 +323,7 @@ class Multiplier {
 
   std::vector<std::int64_t> key_, origin_;
   std::map<std::tuple<int, std::size_t, std::int64_t, std::int64_t>, std::int64_t> first_;  // registers of an operand begin here
+  std::optional<Weights> operand_weight_[2];
   std::size_t place_ = 0;
 };
 

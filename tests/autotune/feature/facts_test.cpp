@@ -121,6 +121,22 @@ TEST_CASE("facts: a tiled product keeps sums in registers and operands in shared
   CHECK(k[0].block_bytes > k[0].footprint_bytes);
 }
 
+TEST_CASE("facts: copies by cp.async and loads by ldmatrix, each an instruction for many elements") {
+  const auto w = workload("kernel mm(A: bf16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) }", "M=64,N=64,K=64");
+  const auto k = facts(w, R"(i0, wi, i1 = split(C.i, [2, 32]);  j0, wj, j1 = split(C.j, [2, 32]);  k0, k1, k2 = split(C.k, [2, 16])
+reorder(i0, j0, k0, wi, wj, k1, i1, j1, k2);  bind([wi, wj], warp);  cs, cl = cache_write(C, C, register, at=j0)
+as, al = cache_read(C, A, shared, at=k0);  bs, bl = cache_read(C, B, shared, at=k0);  copy_with([al, bl], cp_async)
+af, am = cache_read(C, as, register, at=k1);  bf, bm = cache_read(C, bs, register, at=k1);  copy_with([am, bm], ldmatrix)
+t = blockize(i1);  tensorize(t, mma_sync);  vi, o = split(cl.0, 32);  vj, p = split(cl.1, 32);  reorder(vi, vj, o, p);  bind([vi, vj], warp)
+pipeline(k0, [as, bs], slots=3);  bind([i0, j0], block))");
+  REQUIRE(k.size() == 1);
+  CHECK(k[0].tensor_operations == 2 * 64 * 64 * 64);
+  CHECK(k[0].global_read_bytes == 2 * 64 * 64 * 2);  // each operand once, whole sectors
+  // They are written to shared memory once, and read by two warps each.
+  CHECK(k[0].shared_bytes_moved == 3 * 2 * 64 * 64 * 2);
+  CHECK(k[0].flight_bytes == 2 * 64 * 32 * 2 / 128);  // two of three slots of 64 x 32, by 128 threads
+}
+
 TEST_CASE("features: one length for everything, finite, names differ") {
   const auto a = workload("kernel scale(X: f32[M]) -> (Y) { Y[i: M] = X[i] * 2.0 }", "M=1024");
   const auto b = workload("kernel sm(X: f32[M, N]) -> (Y) { m[i: M] = max[j: N](X[i, j]) s[i: M] = sum[j: N](exp(X[i, j] - m[i])) Y[i: M, j: N] = exp(X[i, j] - m[i]) / s[i] }", "M=64,N=100");

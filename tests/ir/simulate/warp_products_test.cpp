@@ -96,6 +96,18 @@ TEST_CASE("simulator: each warp hands a panel of its results over among its own 
   check(product(), "M=128,N=64,K=64", "T=bf16", text + "; e = blockize(o1); copy_with(e, stmatrix)", "sm_90");
 }
 
+TEST_CASE("simulator: the pixels of a box as the rows of a product by warps") {
+  // A warp multiplies 2 x 8 pixels: the lanes tell apart those of a row, registers the rows.
+  const std::string conv = "kernel conv(X: f16[N, H, W, C], F: f16[O, R, S, C]) -> (Y) { Y[n: N, p: H, q: W, o: O] = sum[r: R, s: S, c: C](f32(X[n, p + r - 1, q + s - 1, c] else 0) * f32(F[o, r, s, c])) }";
+  const std::string steps = R"(p0, p1 = split(Y.p, 4);  q0, q1 = split(Y.q, 8);  o0, o1 = split(Y.o, 16);  k0, k1 = split(Y.c, 16)
+reorder(Y.n, p0, q0, o0, Y.r, Y.s, k0, p1, q1, o1, k1);  window = fuse(Y.r, Y.s);  rounds = fuse(window, k0);  i1 = fuse(p1, q1)
+w, i2 = split(i1, 16);  bind(w, warp);  cs, cl = cache_write(Y, Y, register, at=o0);  v, o = split(cl.1, 2);  bind(v, warp)
+as, al = cache_read(Y, X, shared, rounds);  bs, bl = cache_read(Y, F, shared, rounds);  copy_with([al, bl], cp_async)
+af, am = cache_read(Y, as, register, w);  bf, bm = cache_read(Y, bs, register, w);  t = blockize(i2);  tensorize(t, mma_sync)
+pipeline(rounds, [as, bs], slots=3);  bind([Y.n, p0, q0, o0], block))";
+  for (const char* loads : {"\ncopy_with([am, bm], ldmatrix)", ""}) check(conv, "N=2,H=5,W=9,C=32,O=24,R=3,S=3", "", steps + loads, "sm_80", 1);
+}
+
 TEST_CASE("simulator: attention by warps, whose weights are the rows of the second product as they are") {
   const std::string text = test::read_file(TECC_SOURCE_DIR "/examples/schedules/attention_mma.schedule");
   check(test::read_file(TECC_SOURCE_DIR "/examples/cases/attention.te"), "B=1,H=2,S=100,L=150,D=32", "T=bf16", text, "sm_80", 1);
@@ -179,6 +191,10 @@ TEST_CASE("products by warps: refusals") {
   const std::string both = "pipeline(k0, as, slots=3); pipeline(k0, bs, slots=3);";
   CHECK(why(std::string(text).replace(text.find(ring), ring.size(), both), "sm_80") ==
         "error E0421: the pipeline of 'B.shared' cannot be carried out: copies of one loop go ahead together; legal: all its buffers in one pipeline");
+  const std::string part = "kernel part<T>(A: T[M, L], B: T[N, L]; K) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = T(x[i, j]) }";
+  CHECK(test::lowering_refused({part, "M=64,N=64,L=96,K=72", "T=bf16", tiled({})}, on("sm_80")) ==
+        "error E0419: the tile of 'x' cannot be cut into threads: its depth ends where 'A.shared.register' does not, and leaves a rest; legal: split by what divides the depth");
+  CHECK(test::lowering_refused({part, "M=64,N=64,L=96,K=64", "T=bf16", tiled({})}, on("sm_80")).empty());
   CHECK(why(tiled({}, "copy_with([al, am, bm], ldmatrix)"), "sm_80") == "error E0420: 'A.shared' cannot be copied by ldmatrix: no product multiplies it out of registers");
 }
 
