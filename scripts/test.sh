@@ -25,9 +25,15 @@ echo "built in $((SECONDS - start)) s"
 
 start=$SECONDS
 code=0
-[ "$preset" != asan ] || ulimit -s 65536  # KiB: frames with checks are several times as large, and tests nest as deep as is allowed
+limit=600  # s a program
+if [ "$preset" = asan ]; then
+  limit=3600
+  ulimit -s 65536  # KiB: frames with checks are several times as large, and tests nest as deep as is allowed
+  export UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1
+  export ASAN_OPTIONS=handle_segv=0  # some tests want a process to die by its signal
+fi
 rm -f "build/$preset/Testing/Temporary/LastTest.log"
-ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --timeout 600 -j "$(nproc)" || code=$?
+ctest --test-dir "build/$preset" --output-on-failure --no-tests=error --timeout "$limit" -j "$(nproc)" || code=$?
 echo "tested in $((SECONDS - start)) s"
 
 # CTest counts programs; its log has what each printed. A program that died before its summary counts as one failed case.

@@ -44,9 +44,10 @@ Genome mutate(const Genome& genome, Rng& rng) {
   if (open.empty()) return out;
   Choice& c = out[open[below(rng, open.size())]];
   const auto at = static_cast<std::size_t>(std::find(c.options.begin(), c.options.end(), c.value) - c.options.begin());
-  std::size_t to = below(rng, c.options.size() - 1);  // any other
+  const bool gone = at == c.options.size();  // crossing took it over from a genome with other options
+  std::size_t to = below(rng, c.options.size() - (gone ? 0 : 1));  // any other
   if (to >= at) ++to;
-  if (chance(rng, step_share)) to = at == 0 ? 1 : at + 1 == c.options.size() || chance(rng, 0.5) ? at - 1 : at + 1;
+  if (!gone && chance(rng, step_share)) to = at == 0 ? 1 : at + 1 == c.options.size() || chance(rng, 0.5) ? at - 1 : at + 1;
   c.value = c.options[to];
   return out;
 }

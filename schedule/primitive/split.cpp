@@ -29,10 +29,11 @@ std::int64_t beyond(const Program& p, const Binding& b, LoopId l, std::int64_t e
   return low;
 }
 
-/// True if the block may run for more than its part: it copies or computes elements of their own, from tensors that are complete.
+/// True if the block may run for more than its part: it copies or computes elements of their own, from tensors that are complete, and nobody
+/// else writes them: a sum that has begun must not be set to zero again.
 bool may_repeat(const Program& p, BlockId id) {
   const Block& b = p.block(id);
-  if (b.combiner) return false;
+  if (b.combiner || std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return loop::writers_of(p, w.buffer).size() > 1; })) return false;
   for (TensorId t : loop::read_buffers(b))
     for (BlockId w : loop::writers_of(p, t))
       if (loop::root_of(p, w) == loop::root_of(p, id)) return false;

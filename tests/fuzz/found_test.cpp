@@ -454,3 +454,10 @@ TEST_CASE("an instruction's tiles lie beyond what is copied, where their loop wa
   CHECK(test::lowering_refused(product.with(tiles + "split(i1, 4)")) ==
         "error E0419: the tile of 'C' cannot be cut into threads: some of its tiles lie beyond all that is copied to 'A.shared'; legal: split by what divides the tile");
 }
+
+TEST_CASE("split: the surplus of a loop of digits sets sums to zero that another thread has begun") {
+  const test::Subject product{"kernel p(A: f32[M, M], B: f32[M, K]) -> (C) { C[i: M, j: K] = sum[k: M](A[i, k] * B[k, j]) }", "M=17,K=2"};
+  const std::string apart = "i0, i1 = split(C.i, 16)\nf = fuse(i1, C.j)\nz = decompose_reduction(C, f)\nu, v = split(i0, 5)\nbind(v, thread)\n";
+  CHECK(product.refused(apart + "split(z.1, 3)").find("E0352") != std::string::npos);
+  test::replayed(product.with(apart + "split(z.1, 4)"), false);
+}

@@ -1,6 +1,7 @@
 #include "autotune/search/search.h"
 
 #include <cmath>
+#include <set>
 
 #include "autotune/model/ranker.h"
 #include "tests/support/catch.h"
@@ -124,6 +125,9 @@ TEST_CASE("mutate changes one decision, cross takes both parents' answers") {
     CHECK((x[0].value == 1 || x[0].value == 3));
     CHECK(x[3].name == "only b");
   }
+  std::set<std::int64_t> seen;  // of an answer that crossing took from a genome with other options: any option
+  for (int n = 0; n < 100; ++n) seen.insert(mutate({{"x", {1, 2, 3}, 9}}, rng)[0].value);
+  CHECK(seen == std::set<std::int64_t>{1, 2, 3});
 }
 
 TEST_CASE("search: a batch has no twins while there are others") {
