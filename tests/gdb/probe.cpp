@@ -2,7 +2,7 @@
 #include "ir/loop/program.h"
 #include "ir/te/kernel.h"
 
-[[gnu::noinline]] void looked_at(const tecc::loop::Program& p, const tecc::Expr& e, tecc::TensorId t) {
+[[gnu::noinline]] void looked_at(const tecc::loop::Program& p, const tecc::Expr& e, const tecc::TensorId& t) {
   asm volatile("" ::"r"(&p), "r"(&e), "r"(&t) : "memory");
 }
 
