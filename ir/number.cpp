@@ -15,4 +15,9 @@ std::optional<double> number_of(const Expr& e) {
   return std::nullopt;
 }
 
+bool is_zero(const Expr& e) {
+  const auto* l = e.as<Literal>();
+  return l && l->real == 0 && l->integer == 0;
+}
+
 }  // namespace tecc

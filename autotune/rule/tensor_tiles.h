@@ -4,6 +4,7 @@
 #include "autotune/rule/rules.h"
 #include "ir/instruction/instruction.h"
 #include "ir/loop/affine.h"
+#include "ir/number.h"
 
 /// What the rules that use matrix instructions share.
 namespace tecc::autotune {
@@ -21,11 +22,6 @@ inline std::vector<std::int64_t> those(std::initializer_list<std::int64_t> all, 
 
 inline bool in(const tecc::Read& r, VarId v) {
   return std::any_of(r.index.begin(), r.index.end(), [&](const Expr& e) { return uses(e, v); });
-}
-
-inline bool is_zero(const Expr& e) {
-  const auto* l = e.as<Literal>();
-  return l && l->real == 0 && l->integer == 0;
 }
 
 constexpr std::int64_t box_bytes = 16;  // what bulk copies want rows to be multiples of

@@ -4,20 +4,12 @@
 #include <numeric>
 
 #include "compiler/pass/tile_cutter.h"
+#include "ir/number.h"
 
 /// Copies of tiles between global and shared memory: boxes of bulk copies, runs, and what the threads share out among themselves.
 namespace tecc::compiler {
 
 using namespace loop;
-
-namespace {
-
-bool is_zero(const Expr& e) {
-  const auto* l = e.as<Literal>();
-  return l && l->real == 0 && l->integer == 0;
-}
-
-}  // namespace
 
 /// One contiguous run, copied without a tensor map.
 Check TileCutter::run_of_memory(BlockId id, const Block& b, StmtId top, const std::vector<TileAxis>& axes, TensorId global) {

@@ -1,5 +1,7 @@
 #include "ir/loop/fill.h"
 
+#include "ir/number.h"
+
 namespace tecc::loop {
 
 std::optional<Interval> reach_of(const Program& p, const Block& b, const Expr& index) {
@@ -45,7 +47,7 @@ const Read* copied_along(const Program& p, TensorId t, std::size_t d) {
     const Block& b = p.block(id);
     const Read* read = b.combiner || b.writes.size() != 1 ? nullptr : b.writes[0].value.as<Read>();
     if (!read || d >= read->index.size() || d >= b.writes[0].index.size() || !same_value(read->index[d], b.writes[0].index[d])) return nullptr;
-    if (const auto* fill = read->otherwise ? read->otherwise.as<Literal>() : nullptr; read->otherwise && !(fill && fill->real == 0 && fill->integer == 0)) return nullptr;
+    if (read->otherwise && !is_zero(read->otherwise)) return nullptr;
     if (from && (from->tensor != read->tensor || !from->otherwise != !read->otherwise)) return nullptr;
     from = read;
   }
