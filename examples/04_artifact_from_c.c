@@ -4,7 +4,12 @@
 
 #include "affine_relu.h"
 
-static float* aligned(int n) { return (float*)(((uintptr_t)calloc((size_t)n + 64, 4) + 255) & ~(uintptr_t)255); }
+static void* blocks[4]; /* as calloc gave them */
+static int count;
+static float* aligned(int n) {
+  blocks[count] = calloc((size_t)n + 64, 4);
+  return (float*)(((uintptr_t)blocks[count++] + 255) & ~(uintptr_t)255);
+}
 
 int main(void) {
   enum { rows = 2, columns = 4 };
@@ -22,5 +27,6 @@ int main(void) {
     return 1;
   }
   for (n = 0; n < rows * columns; ++n) printf("%g%c", y[n], n % columns == columns - 1 ? '\n' : ' ');
+  while (count > 0) free(blocks[--count]);
   return 0;
 }

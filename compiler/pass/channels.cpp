@@ -240,12 +240,12 @@ class Realiser {
   /// A product that goes on into the next iteration of the loop: the slot that it reads is free one iteration later.
   bool adds_up(BlockId b) const { return awaited_.count(b) && p_[awaited_.at(b)].as<Sync>()->not_first == p_.channels[n_].loop; }
 
-  /// The loop, or what waits for its products.
-  StmtId behind(LoopId loop) const {
-    const auto& after = p_[p_[loop].parent].children;
-    const std::size_t next = position_in_parent(p_, loop) + 1;
+  /// The statement, or what waits for its products.
+  StmtId behind(StmtId s) const {
+    const auto& after = p_[p_[s].parent].children;
+    const std::size_t next = position_in_parent(p_, s) + 1;
     const auto* sync = next < after.size() ? p_[after[next]].as<Sync>() : nullptr;
-    return sync && sync->op == Sync::Op::await_mma ? after[next] : StmtId(loop);
+    return sync && sync->op == Sync::Op::await_mma ? after[next] : s;
   }
 
   void place_events() {
@@ -283,7 +283,8 @@ class Realiser {
         bool lags = false;
         for (BlockId b : readers_) {
           if (p_[b].role != role || !awaited_.count(b)) continue;
-          const StmtId await = awaited_.at(b);
+          StmtId await = awaited_.at(b);
+          if (p_[await].parent != sequence && is_inside(p_, await, sequence)) await = behind(child_towards(p_, sequence, await));
           if (p_[await].parent == sequence && position_in_parent(p_, await) > position_in_parent(p_, end)) end = await;
           lags |= adds_up(b);
         }

@@ -461,3 +461,10 @@ TEST_CASE("split: the surplus of a loop of digits sets sums to zero that another
   CHECK(product.refused(apart + "split(z.1, 3)").find("E0352") != std::string::npos);
   test::replayed(product.with(apart + "split(z.1, 4)"), false);
 }
+
+TEST_CASE("pipeline: a slot is free behind what waits for the products of a loop inside") {
+  test::check_simulated({"kernel p(A: bf16[M, K], B: bf16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = bf16(x[i, j]) }", "M=1,N=1,K=80", "",
+                         "k0, k1 = split(x.k, 32)\ni0, i1, i2 = split(x.i, [1, 64])\nj0, j1 = split(x.j, 16)\nreorder([i0, j0, k0, i1, i2, j1, k1])\nset_scope(x, register)\nreverse_compute_at(C, j0)\n"
+                         "a, al = cache_read(x, A, shared, k0)\nb, bl = cache_read(x, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\ncopy_with([al, bl], bulk_tensor)\npipeline(k0, [a, b])\n"
+                         "specialize([role([al, bl]), role([t, C])])"});
+}

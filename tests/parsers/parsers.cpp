@@ -179,7 +179,7 @@ void read_machine_code(const std::string& bytes) {
 std::string small_cubin() {
   const auto number = [](std::uint64_t v, int bytes) {
     std::string out;
-    for (int n = 0; n < bytes; ++n) out += static_cast<char>(v >> (8 * n) & 0xff);
+    for (int n = 0; n < bytes; ++n, v >>= 8) out += static_cast<char>(v & 0xff);
     return out;
   };
   const std::string names("\0.shstrtab\0.symtab\0.text.k\0.nv.info\0k\0", 38);
