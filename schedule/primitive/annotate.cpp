@@ -29,6 +29,15 @@ Applied change_loops(const State& state, const std::vector<Ref>& refs, Change ch
   return out;
 }
 
+/// The inner loop of a raster that has the loop between its two, where only ranks of a cluster may stand.
+std::optional<LoopId> raster_around(const Program& p, LoopId l) {
+  if (p.loop(l).group != Group::cluster) return std::nullopt;
+  StmtId below = l;
+  while (p[below].as<Loop>() && p.loop(LoopId{below}).group == Group::cluster && p[below].children.size() == 1) below = p[below].children[0];
+  const auto* inner = p[below].as<Loop>();
+  return inner && inner->raster && loop::is_inside(p, l, inner->raster->outer) ? std::optional(LoopId{below}) : std::nullopt;
+}
+
 }  // namespace
 
 Check check(const State& state, const Bind& step) {
@@ -36,6 +45,7 @@ Check check(const State& state, const Bind& step) {
   for (LoopId l : loops) {
     TECC_CHECK(independent(state.program, l, step.group == Group::thread || step.group == Group::warp, "bound", step.group == Group::thread));
     TECC_CHECK(check_widened(state.program, l, [](LoopId) { return true; }));
+    if (const auto within = raster_around(state.program, l); within && step.group != Group::cluster) return refuse(Code::rastered, say(state.program, l), say(state.program, *within));
   }
   return Ok{};
 }

@@ -468,3 +468,10 @@ TEST_CASE("pipeline: a slot is free behind what waits for the products of a loop
                          "a, al = cache_read(x, A, shared, k0)\nb, bl = cache_read(x, B, shared, k0)\nt = blockize(i2)\ntensorize(t, wgmma)\ncopy_with([al, bl], bulk_tensor)\npipeline(k0, [a, b])\n"
                          "specialize([role([al, bl]), role([t, C])])"});
 }
+
+TEST_CASE("raster: the ranks of a cluster between its loops stay what they are") {
+  const test::Subject copy{"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] }", "M=4,K=4"};
+  const std::string grid = "i, c = cluster(Y.i, 2)\nbind([i, Y.j], block)\ng = raster(i, Y.j, group=2)\n";
+  CHECK(copy.refused(grid + "bind(c, block)").find("E0359") != std::string::npos);
+  test::replayed(copy.with(grid + "bind(c, cluster)"), false);
+}
