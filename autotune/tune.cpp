@@ -148,7 +148,6 @@ struct Tuning::State {
       Entry& e = measured_[chosen[n]];
       TECC_TRY(const bool added, records_.add(record(e.point, (*outcomes)[n], 1)));
       (void)added;
-      steadiness_.finalist((*outcomes)[n]);
       if (const auto* m = std::get_if<Measured>(&(*outcomes)[n])) e.final_us = median(m->us), e.on = m->conditions;
     }
     return Ok{};

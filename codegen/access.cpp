@@ -81,8 +81,7 @@ Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vec
   Address out;
   const std::vector<Expr> strides = buf.storage ? std::vector<Expr>() : strides_of(buf);
   for (std::size_t d = 0; d < index.size(); ++d) {
-    const auto affine = affine_of(index[d]);
-    auto binding = affine ? binding_of(b, *affine) : std::nullopt;
+    auto binding = binding_of(p, b, index[d]);
     if (binding && !zero.empty()) binding = at_zero(p, normal(p, *binding), zero);
     if (!buf.storage) {
       if (binding) add_affine(p, out, normal(p, *binding), strides[d]);

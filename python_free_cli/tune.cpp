@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 #include <sstream>
 
@@ -27,6 +28,7 @@ struct Options : Input {
   int plateau = 0;
   double enough = 0;
   std::int64_t candidate_limit_ms = 10'000;
+  std::optional<std::int64_t> compile_limit_ms;
 };
 
 /// A bar that is drawn over on a terminal; elsewhere a plain line every few seconds.
@@ -152,6 +154,12 @@ void print(const Task& task, const codegen::Target& target, const Tuned& tuned) 
   fmt::print("{}{}", warnings_text(tuned.steadiness), devices_text(task.measurer->units()));
 }
 
+/// A batch waits for its slowest candidate, and there should be several batches.
+std::int64_t compile_limit_ms(std::optional<double> seconds) {
+  const std::int64_t most = autotune::MeasureOptions().compile_limit_ms, least = 2'000;
+  return seconds ? std::clamp(static_cast<std::int64_t>(*seconds * 1000 / 8), least, most) : most;
+}
+
 int run(Options o) {
   std::optional<double> limit;
   if (!read_time(o.time, limit)) return 2;
@@ -179,6 +187,7 @@ int run(Options o) {
   if (!records) return fail(records.error(), o);
   measure.seed = o.seed;
   measure.candidate_limit_ms = o.candidate_limit_ms;
+  measure.compile_limit_ms = o.compile_limit_ms.value_or(compile_limit_ms(limit));
   std::vector<autotune::BudgetTask> searches;
   for (Task& t : tasks) {
     auto measurer = autotune::make_measurer(t.loaded.workload, target, measure);
@@ -237,6 +246,7 @@ std::function<int()> add_tune(CLI::App& app) {
   app.add_option("--plateau", o->plateau, "stop after so many trials without a better one; 0: never")->capture_default_str();
   app.add_option("--enough", o->enough, "stop at this share of the roofline, for example 0.9; 0: never")->capture_default_str()->check(CLI::Range(0.0, 1.0));
   app.add_option("--candidate-limit", o->candidate_limit_ms, "milliseconds for one candidate")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--compile-limit", o->compile_limit_ms, "milliseconds for compiling one candidate; default: an eighth of --time, at most 20000")->check(CLI::PositiveNumber);
   return [o] { return run(*o); };
 }
 

@@ -97,6 +97,16 @@ class CpuBench final : public Bench {
     return std::unique_ptr<Loaded>(std::move(out));
   }
 
+  Result<std::vector<cuda::Timed>> time_in_turns(std::span<Loaded* const> candidates, std::span<const std::size_t> order) override {
+    std::vector<cuda::Timed> out(candidates.size());
+    for (Loaded* one : candidates) TECC_CHECK(one->time_us(1, 0));
+    for (const std::size_t n : order) {
+      TECC_TRY(const cuda::Timed once, candidates[n]->time_us(0, 1));
+      out[n].us.push_back(once.us[0]);
+    }
+    return out;
+  }
+
  private:
   struct InProcess final : Loaded {
     struct Step {

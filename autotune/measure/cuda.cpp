@@ -146,7 +146,7 @@ class CudaMeasurer final : public Measurer {
     for (const auto& [file, text] : built.files) {
       if (!file.ends_with(".cu")) continue;
       const Message question{{"op", "compile"}, {"source", text}, {"name", workload_.kernel.name}, {"arch", target_.arch}};
-      TECC_TRY(const Message answer, compiler.ask(question, options_.compile_limit_ms, "it compiled"));
+      TECC_TRY(const Message answer, compiler.ask(question, options_.compile_limit_ms, "it compiled", Code::compile_timeout));
       if (!answer.contains("cubin")) return answer;  // why it failed
       m["images"][file.substr(0, file.size() - 3) + ".cubin"] = answer.at("cubin");
     }

@@ -83,11 +83,20 @@ class CudaBench final : public Bench {
     return std::unique_ptr<Loaded>(std::make_unique<OnDevice>(*this, std::move(call)));
   }
 
+  Result<std::vector<cuda::Timed>> time_in_turns(std::span<Loaded* const> candidates, std::span<const std::size_t> order) override {
+    std::vector<cuda::Work> works;
+    for (Loaded* one : candidates) works.push_back(static_cast<const OnDevice*>(one)->work());
+    return cuda::time_in_turns(device_, works, order, {1, 0, true});
+  }
+
  private:
   struct OnDevice final : Loaded {
     const CudaBench& bench;
     cuda::Call call;
     OnDevice(const CudaBench& b, cuda::Call c) : bench(b), call(std::move(c)) {}
+    cuda::Work work() const {
+      return [this](const cuda::Stream& s) { return call.launch(s); };
+    }
 
     Check check(bool corrupt) override {
       for (const Guarded& g : bench.outputs_) TECC_CHECK(g.memory.fill(poison));
@@ -106,7 +115,7 @@ class CudaBench final : public Bench {
       return Ok{};
     }
     Result<cuda::Timed> time_us(int warmups, int runs) override {
-      return cuda::time_us(bench.device_, [&](const cuda::Stream& s) { return call.launch(s); }, {warmups, runs, true});
+      return cuda::time_us(bench.device_, work(), {warmups, runs, true});
     }
   };
 

@@ -13,7 +13,7 @@ namespace tecc::autotune {
 // How candidates are timed, the same for every device.
 constexpr double give_up_ratio = 3.0;   // a first run this much slower than the best is not repeated: noise is far smaller
 constexpr int most_runs = 20, least_runs = 5;
-constexpr int final_rounds = 10;        // finalists are timed so many times in turns
+constexpr int final_rounds = 20;        // finalists are timed so many times in turns
 
 class Measurer {
  public:
@@ -46,7 +46,7 @@ struct MeasureOptions {
   std::vector<int> devices = {0};      // CUDA ordinals, of one kind; the first that still lives times the finalists
   std::uint64_t seed = 0;              // of the inputs
   std::int64_t candidate_limit_ms = 10'000;  // of checking and timing one candidate, then SIGKILL
-  std::int64_t compile_limit_ms = 20'000;    // of one candidate
+  std::int64_t compile_limit_ms = 20'000;    // of one candidate; a batch is not over before its slowest one
   std::int64_t prepare_limit_ms = 300'000;   // of the inputs and the reference
   int compile_threads = 0;             // 0: thread_count()
   double sampling_ms = 60;             // time given to the repetitions of one candidate

@@ -78,7 +78,7 @@ void RunnerProcess::stop() {
   (void)end();
 }
 
-Result<Message> RunnerProcess::ask(const Message& question, std::int64_t limit_ms, const std::string& doing) {
+Result<Message> RunnerProcess::ask(const Message& question, std::int64_t limit_ms, const std::string& doing, Code late) {
   if (!running()) TECC_CHECK(start());
   if (const Check sent = send(socket_, question); !sent) return refuse(Code::runner_died, doing, end());
   auto answer = receive(socket_, limit_ms);
@@ -86,7 +86,7 @@ Result<Message> RunnerProcess::ask(const Message& question, std::int64_t limit_m
   const Code code = answer.error().code;
   if (code == Code::runner_died) return refuse(Code::runner_died, doing, end());
   stop();
-  return answer;
+  return code == Code::candidate_timeout ? refuse(late, limit_ms) : answer.error();
 }
 
 }  // namespace tecc::autotune

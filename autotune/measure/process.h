@@ -25,8 +25,8 @@ class RunnerProcess {
   /// E0523. To be called from a thread that lives as long as the runner shall.
   Check start();
   /// Asks and waits. When there is no answer in time or the process dies it is killed and gone: running() is false then.
-  /// E0520 E0521 E0522; `doing` is for the message.
-  Result<Message> ask(const Message& question, std::int64_t limit_ms, const std::string& doing);
+  /// `late` (E0520 E0537), E0521 E0522; `doing` is for the message.
+  Result<Message> ask(const Message& question, std::int64_t limit_ms, const std::string& doing, Code late = Code::candidate_timeout);
   void stop();
 
  private:

@@ -65,38 +65,28 @@ Message compiled(const Message& m) {
 Message finals(Bench& bench, const Message& m) {
   const Message& list = m.at("candidates");
   std::vector<std::unique_ptr<Bench::Loaded>> loaded;
+  std::vector<Bench::Loaded*> ready;
+  std::vector<std::size_t> places;  // in the list, of those that are ready
   std::vector<Message> answers(list.size());
-  std::vector<cuda::Timed> timed(list.size());
-  std::vector<std::vector<cuda::ChipState>> moments(list.size());
   for (std::size_t n = 0; n < list.size(); ++n) {
     auto one = bench.load(list[n]);
-    if (!one) answers[n] = failure(Phase::load, one.error());
-    loaded.push_back(one ? *std::move(one) : nullptr);
+    if (!one) {
+      answers[n] = failure(Phase::load, one.error());
+      continue;
+    }
+    ready.push_back(loaded.emplace_back(*std::move(one)).get());
+    places.push_back(n);
   }
   std::mt19937_64 rng(m.at("seed").get<std::uint64_t>());
-  std::vector<std::size_t> order(list.size());
-  std::iota(order.begin(), order.end(), 0);
-  for (int round = 0; round < m.at("rounds").get<int>(); ++round) {
-    for (std::size_t n = order.size(); n > 1; --n) std::swap(order[n - 1], order[rng() % n]);
-    for (const std::size_t n : order) {
-      if (!loaded[n]) continue;
-      const auto some = loaded[n]->time_us(1, 2);
-      if (some) {
-        timed[n].us.insert(timed[n].us.end(), some->us.begin(), some->us.end());
-        if (some->chip) moments[n].push_back(*some->chip);
-        continue;
-      }
-      answers[n] = failure(Phase::run, some.error());
-      loaded[n] = nullptr;
-    }
+  std::vector<std::size_t> round(ready.size()), order;
+  std::iota(round.begin(), round.end(), 0);
+  for (int left = m.at("rounds").get<int>(); left > 0; --left) {
+    for (std::size_t n = round.size(); n > 1; --n) std::swap(round[n - 1], round[rng() % n]);
+    order.insert(order.end(), round.begin(), round.end());
   }
-  for (std::size_t n = 0; n < list.size(); ++n) {
-    timed[n].chip = cuda::summary(moments[n]);
-    if (loaded[n]) answers[n] = answer_of(timed[n]);
-  }
-  Message out;
-  out["outcomes"] = answers;
-  return out;
+  const auto timed = bench.time_in_turns(ready, order);
+  for (std::size_t n = 0; n < ready.size(); ++n) answers[places[n]] = timed ? answer_of((*timed)[n]) : failure(Phase::run, timed.error());
+  return {{"outcomes", answers}};
 }
 
 }  // namespace

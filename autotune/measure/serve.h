@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "autotune/measure/inputs.h"
@@ -27,6 +28,8 @@ class Bench {
     virtual Result<cuda::Timed> time_us(int warmups, int runs) = 0;
   };
   virtual Result<std::unique_ptr<Loaded>> load(const Message& candidate) = 0;
+  /// Several in turns, each warmed up before; `order` says whose turn it is, run by run. One result each.
+  virtual Result<std::vector<cuda::Timed>> time_in_turns(std::span<Loaded* const> candidates, std::span<const std::size_t> order) = 0;
 };
 std::unique_ptr<Bench> cuda_bench();
 std::unique_ptr<Bench> cpu_bench();

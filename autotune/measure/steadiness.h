@@ -8,20 +8,15 @@ namespace tecc::autotune {
 /// Whether times compare: what the chips did while candidates were timed. Counts only those of which that is known.
 class Steadiness {
  public:
-  /// Clocks of finalists that lie further apart may have decided between them.
-  static constexpr double most_apart = 0.03;
-
   void timed(const Outcome& outcome);
-  void finalist(const Outcome& outcome);
 
   /// What a reader of the times should know, a line each: "12 of 64 candidates were timed under a power cap". None where all was well.
   std::vector<std::string> warnings() const;
-  /// {"timed": 64, "power_cap": 12, "thermal_cap": 0, "hardware_cap": 0, "finalists_mhz": [1605, 1755]}; null where nothing is known.
+  /// {"timed": 64, "power_cap": 12, "thermal_cap": 0, "hardware_cap": 0}; null where nothing is known.
   nlohmann::ordered_json json() const;
 
  private:
   std::int64_t timed_ = 0, capped_[3] = {};
-  std::optional<std::pair<double, double>> finalists_mhz_;  // lowest, highest
 };
 
 }  // namespace tecc::autotune

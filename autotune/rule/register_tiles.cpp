@@ -158,6 +158,7 @@ struct Nest {
 struct Staged {
   Way way;
   std::vector<Ref> channel, copies;  // buffers that come ahead, and the statements that bring them
+  std::size_t operands = 0;
 };
 
 /// A tile of the operand in shared memory for each step of the depth, and out of it what a thread multiplies.
@@ -171,6 +172,7 @@ Check stage_operand(Context& c, std::uint32_t s, const Nest& n, const Sides& sid
   const auto handle = c.build.tensor(r.tensor);
   auto copy = c.build.add(CacheRead{{stage}, *handle, Scope::shared, n.step});
   if (!copy) return Ok{};
+  ++staged.operands;
   const Ref shared = (*copy)[0];
   const bool stays = way == Way::asynchronous && is_along_depth(c, b, r);
   std::optional<Ref> ahead;
@@ -264,11 +266,11 @@ Check register_tiles(Context& c, std::uint32_t s, const Form& form) {
   TECC_CHECK(c.build.add(Reorder{order}));
   TECC_CHECK(c.build.add(Bind{blocks, Group::block}));
   TECC_CHECK(c.build.add(Bind{{rows.warp, columns.warp, rows.lane, columns.lane}, Group::thread}));
-  if (decide("unroll k", {0, 1}, 1)) TECC_CHECK(c.build.add(Unroll{{n.chunk}}));
+  const bool unrolls = decide("unroll k", {0, 1}, 1) != 0;
 
   TECC_CHECK(take_sum(c, s, sides, b));
 
-  Staged staged{way, {}, {}};
+  Staged staged{way, {}, {}, 0};
   std::vector<TensorId> seen;
   for (const tecc::Read& r : form.reads) {
     if (std::find(seen.begin(), seen.end(), r.tensor) != seen.end()) continue;
@@ -277,6 +279,8 @@ Check register_tiles(Context& c, std::uint32_t s, const Form& form) {
     if (!along_depth || !c.build.tensor(r.tensor) || decide("stage " + c.program()[r.tensor].name, {0, 1}, 1) == 0) continue;
     TECC_CHECK(stage_operand(c, s, n, sides, r, staged));
   }
+  // What is not staged has an address of its own in each product.
+  if (unrolls && (staged.operands == seen.size() || depth * rows.registers * columns.registers <= most_unrolled / 4)) TECC_CHECK(c.build.add(Unroll{{n.chunk}}));
   if (!staged.copies.empty()) TECC_CHECK(c.build.add(CopyWith{staged.copies, Via::cp_async}));
   if (!staged.channel.empty()) (void)c.build.try_add(Pipeline{n.step, staged.channel, way == Way::asynchronous ? decide("slots", {2, 3, 4}, 3) : 2});
   return Ok{};

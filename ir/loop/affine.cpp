@@ -206,6 +206,40 @@ std::optional<Binding> binding_of(const Block& b, const Affine& a) {
   return sum;
 }
 
+namespace {
+
+/// x / by, where the digits of x are multiples of `by` or add up to less; nullopt if they carry.
+std::optional<Binding> quotient(const Program& p, const Binding& x, std::int64_t by) {
+  Binding out{{}, floor_div(x.offset, by)};
+  std::int64_t rest = floor_mod(x.offset, by);
+  for (Digit d : normal(p, x).digits) {
+    const Interval values = range_of(p, Digit{d.loop, d.div, d.mod, 1});
+    const bool reaches = d.stride < 0 || values.low < 0 || d.stride * values.high >= by;
+    if (d.stride % by && reaches) {  // a digit of two: what stays below, and multiples
+      if (d.stride < 0 || values.low < 0 || by % d.stride || d.mod % (by / d.stride)) return std::nullopt;
+      const std::int64_t below = by / d.stride;
+      rest += d.stride * (below - 1);
+      out.digits.push_back({d.loop, d.div * below, d.mod / below, 1});
+    } else if (d.stride % by) {
+      rest += d.stride * values.high;
+    } else {
+      d.stride /= by;
+      out.digits.push_back(d);
+    }
+  }
+  return rest < by ? std::optional(out) : std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Binding> binding_of(const Program& p, const Block& b, const Expr& e) {
+  if (const auto affine = affine_of(e)) return binding_of(b, *affine);
+  const auto* x = e.as<Binary>();
+  const auto by = x && x->op == BinOp::div ? constant_of(x->b) : std::nullopt;
+  const auto whole = by && *by > 0 ? binding_of(p, b, x->a) : std::nullopt;
+  return whole ? quotient(p, *whole, *by) : std::nullopt;
+}
+
 Binding expand(const Program& p, const Binding& b, LoopId l) {
   Binding out{{}, b.offset};
   for (const Digit& d : b.digits) {

@@ -28,6 +28,8 @@ Binding normal(const Program& p, Binding binding, Zeros zeros = Zeros::vanish);
 Binding add(const Program& p, const Binding& a, const Binding& b, std::int64_t factor = 1);  // a + factor * b
 /// An affine form over iteration variables as digits over loops; nullopt if it names anything but the block's iterations.
 std::optional<Binding> binding_of(const Block& b, const Affine& a);
+/// The same of an index expression that is affine, or the quotient of such a one by a constant that no sum of digits below it reaches.
+std::optional<Binding> binding_of(const Program& p, const Block& b, const Expr& e);
 /// Replaces digits of retired loop `l` by digits of what it was made of, where radices line up.
 Binding expand(const Program& p, const Binding& b, LoopId l);
 

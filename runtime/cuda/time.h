@@ -1,6 +1,7 @@
 #pragma once
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "runtime/cuda/driver.h"
@@ -18,10 +19,16 @@ struct Timed {
   std::optional<ChipState> chip;  // while they ran; nothing where NVML is not there
 };
 
-/// Times what `work` enqueues on a stream, as deployed: between two events, one sample a run, in microseconds. The flush
-/// memset before each run also keeps the device behind the host, so that launch overhead does not show. The chip is looked at
-/// when all runs are enqueued and the device still works on them. E0605, and whatever `work` refuses with.
-Result<Timed> time_us(const Device& device, const std::function<Check(const Stream&)>& work,
-                      const TimeOptions& options = {});
+using Work = std::function<Check(const Stream&)>;  // enqueues what is timed
+
+/// Times what works enqueue on a stream, as deployed: between two events, one sample a run, in microseconds; `order` says whose turn it
+/// is, run by run. The device never waits for the host meanwhile: after a pause clocks and memory are not what they are under load (an
+/// H100 takes 10 % longer for its first milliseconds). The flush memset before each run also hides what a launch costs the host. The
+/// chip is looked at while it works. One result a work, all with the same `chip`. `options.runs` does not count here. E0605, and
+/// whatever a work refuses with.
+Result<std::vector<Timed>> time_in_turns(const Device& device, std::span<const Work> works, std::span<const std::size_t> order,
+                                         const TimeOptions& options = {});
+/// One work, `options.runs` times.
+Result<Timed> time_us(const Device& device, const Work& work, const TimeOptions& options = {});
 
 }  // namespace tecc::cuda

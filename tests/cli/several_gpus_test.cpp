@@ -50,8 +50,7 @@ TEST_CASE("cli: two GPUs measure, one times the finalists, records and last line
   INFO(r.out << r.err);
   REQUIRE(r.code == 0);
   CHECK(r.out.find("\n  the best one ran at 1") != std::string::npos);
-  CHECK(r.out.find(" MHz, 612 W, 61 °C, power cap\n  8 of 8 candidates were timed under a power cap\n  the finalists ran at ") != std::string::npos);
-  CHECK(r.out.find(" % apart: the clock may have decided between them\n  device 1: ") != std::string::npos);
+  CHECK(r.out.find(" MHz, 612 W, 61 °C, power cap\n  8 of 8 candidates were timed under a power cap\n  device 1: ") != std::string::npos);
   CHECK(r.out.find("\n  device 0: ") != std::string::npos);
   std::set<std::string> search;
   const std::string lines = tool("records export " + db).out;

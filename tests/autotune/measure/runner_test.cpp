@@ -57,6 +57,14 @@ TEST_CASE("runner: one that hangs or dies is a failure without a time, and is re
   CHECK(text(runner.time({{"us", 1.0}}, {}, Fault::none)) == "measured");
 }
 
+TEST_CASE("runner: E0537 when a compiler takes too long") {
+  RunnerProcess compiler(fake().runner);
+  const auto answer = compiler.ask({{"op", "time"}, {"candidate", {{"us", 1.0}}}, {"inject", "hang"}}, 200, "it compiled", Code::compile_timeout);
+  REQUIRE_FALSE(answer);
+  CHECK(render(answer.error()) == "error E0537: the candidate compiled for over 200 ms and was given up; raise --compile-limit if that is what its kernels take");
+  CHECK_FALSE(compiler.running());
+}
+
 TEST_CASE("runner: E0528 when the reference fails, E0521 and E0523 when there is no process") {
   Runner refuses(fake(), {{"refuse", true}}, "gemm");
   const Check r = refuses.ready();
