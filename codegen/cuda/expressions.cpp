@@ -114,21 +114,50 @@ std::string KernelEmitter::literal_value(const Literal& l, DType type) {
   return float_text(v, type);
 }
 
-/// e * by in f32, the number joined with those that e is multiplied by: so that exp(a / c - b) is one fma and ex2.
-std::string KernelEmitter::scaled(const Expr& e, double by) {
+namespace {
+
+constexpr double log2_e = 1.4426950408889634;
+
+/// True if a number that e is to be multiplied by goes into one that is there.
+bool joins(const Expr& e) {
+  if (e->type != DType::f32) return false;
+  if (const auto* u = e.as<Unary>()) return u->op == UnOp::neg && joins(u->a);
+  const auto* x = e.as<Binary>();
+  if (!x) return false;
+  if (x->op == BinOp::add || x->op == BinOp::sub) return joins(x->a) || joins(x->b);
+  if (x->op != BinOp::mul && x->op != BinOp::div) return false;
+  const auto n = number_of(x->b);
+  return (n && *n != 0) || (x->op == BinOp::mul && (number_of(x->a) || joins(x->a)));
+}
+
+}  // namespace
+
+/// e * by in f32, the number joined with those that e is multiplied by: so that exp(a / c - b) is one fma and ex2. A sum is multiplied
+/// term by term if it is the whole, whose terms often vary less than it does (the largest of a row), or if numbers join.
+std::string KernelEmitter::scaled(const Expr& e, double by, bool whole) {
   if (const auto* x = e.as<Binary>(); x && e->type == DType::f32) {
-    if (x->op == BinOp::add || x->op == BinOp::sub) return fmt::format("({} {} {})", scaled(x->a, by), x->op == BinOp::add ? '+' : '-', scaled(x->b, by));
+    if ((x->op == BinOp::add || x->op == BinOp::sub) && (whole || joins(e))) return fmt::format("({} {} {})", scaled(x->a, by, false), x->op == BinOp::add ? '+' : '-', scaled(x->b, by, false));
     if (x->op == BinOp::mul || x->op == BinOp::div)
-      if (const auto n = number_of(x->b); n && *n != 0) return scaled(x->a, x->op == BinOp::mul ? by * *n : by / *n);
+      if (const auto n = number_of(x->b); n && *n != 0) return scaled(x->a, x->op == BinOp::mul ? by * *n : by / *n, whole);
     if (x->op == BinOp::mul)
-      if (const auto n = number_of(x->a)) return scaled(x->b, by * *n);
+      if (const auto n = number_of(x->a)) return scaled(x->b, by * *n, whole);
+    if (x->op == BinOp::mul && joins(x->a)) return fmt::format("({} * {})", scaled(x->a, by, false), value(x->b));
   }
-  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::neg && e->type == DType::f32) return scaled(u->a, -by);
+  if (const auto* u = e.as<Unary>(); u && u->op == UnOp::neg && e->type == DType::f32) return scaled(u->a, -by, whole);
   return fmt::format("({} * {})", value(e), float_text(by, DType::f32));
 }
 
+/// times / (1 + exp(-by * e)).
+std::string KernelEmitter::logistic(const Expr& e, double by, double times) {
+  const std::string one = float_text(1 / times, DType::f32);
+  return fmt::format("{0}(({1} + ({1} * {2}({3}))))", call("tecc_rcp"), one, call("tecc_ex2"), scaled(e, -by * log2_e));
+}
+
 std::string KernelEmitter::unary(const Unary& u, DType type) {
-  if (u.op == UnOp::exp && type == DType::f32 && u.a->type == DType::f32 && fast_) return fmt::format("{}({})", call("tecc_ex2"), scaled(u.a, 1.4426950408889634));
+  if (fast_ && type == DType::f32 && u.a->type == DType::f32) {
+    if (u.op == UnOp::exp) return fmt::format("{}({})", call("tecc_ex2"), scaled(u.a, log2_e));
+    if (u.op == UnOp::sigmoid) return logistic(u.a, 1, 1);
+  }
   const DType operand = u.a->type;
   const FunctionText f = function_text(u.op);
   std::string a = value(u.a);
@@ -141,6 +170,11 @@ std::string KernelEmitter::unary(const Unary& u, DType type) {
 }
 
 std::string KernelEmitter::binary(const Binary& b, DType type) {
+  if (fast_ && type == DType::f32 && (b.op == BinOp::add || b.op == BinOp::sub)) {  // 1 + tanh(y) = 2 / (1 + exp(-2 y)), which keeps its bits where tanh nears -1
+    const auto of_tanh = [](const Expr& e) { return e.as<Unary>() && e.as<Unary>()->op == UnOp::tanh ? &e.as<Unary>()->a : nullptr; };
+    if (const Expr* y = of_tanh(b.b); y && number_of(b.a) == 1.0) return logistic(*y, b.op == BinOp::add ? 2 : -2, 2);
+    if (const Expr* y = of_tanh(b.a); y && number_of(b.b) == 1.0 && b.op == BinOp::add) return logistic(*y, 2, 2);
+  }
   if (b.op == BinOp::div && type == DType::f32 && b.b->type == DType::f32) {
     if (const auto n = number_of(b.b); n && *n != 0) return fmt::format("({} * {})", value(b.a), float_text(1 / *n, DType::f32));
     if (fast_) return fmt::format("({} * {}({}))", value(b.a), call("tecc_rcp"), value(b.b));

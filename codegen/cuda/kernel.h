@@ -95,6 +95,7 @@ class KernelEmitter {
   std::int64_t registers_at_launch(std::int64_t residents) const;
   std::int64_t residents() const;
   void combine(const loop::Combine& c);
+  void enter(BlockId id);
   void open_block(BlockId id, const std::string& comment);
   void close_block();
   void declare_retired(const Binding& b, std::set<LoopId>& done);
@@ -151,7 +152,8 @@ class KernelEmitter {
   std::string variable(VarId v);
   std::string literal_value(const Literal& l, DType type);
   std::string unary(const Unary& u, DType type);
-  std::string scaled(const Expr& e, double by);
+  std::string scaled(const Expr& e, double by, bool whole = true);
+  std::string logistic(const Expr& e, double by, double times);
   std::string binary(const Binary& b, DType type);
   std::string cast(const std::string& a, DType from, DType to);
 };

@@ -79,9 +79,7 @@ bool KernelEmitter::tree_loop(LoopId l) {
   const DType type = p_[w.buffer].type;
   if (*b.combiner != Reducer::sum && *b.combiner != Reducer::max && *b.combiner != Reducer::min) return false;
   if (type != DType::f32 || !is_uniform(p_, b, address_of(p_, child, w.buffer, w.index), l)) return false;
-  block_ = child;
-  ahead_ = b.ahead;
-  fast_ = true;
+  enter(child);
   line(fmt::format("{{  // {}", b.name));
   ++depth_;
   line(fmt::format("{} tecc_part[{}];", memory_type(type), *extent));
@@ -244,10 +242,18 @@ void KernelEmitter::combine(const Combine& c) {
 }
 
 /// Opens the scope of a block: iteration variables it names, guards.
-void KernelEmitter::open_block(BlockId id, const std::string& comment) {
-  block_ = id;
+/// What follows computes the block's value.
+void KernelEmitter::enter(BlockId id) {
   const Block& b = p_.block(id);
+  const Buffer& to = p_[b.writes[0].buffer];
+  block_ = id;
   ahead_ = b.ahead;
+  fast_ = to.scope != Scope::global || is_narrow_float(to.type);
+}
+
+void KernelEmitter::open_block(BlockId id, const std::string& comment) {
+  const Block& b = p_.block(id);
+  enter(id);
   line(fmt::format("{{  // {}", comment));
   ++depth_;
   std::set<VarId> used;
@@ -374,7 +380,6 @@ void KernelEmitter::block(BlockId id) {
   open_block(id, b.name);
   const Write& w = b.writes[0];
   const DType type = p_[w.buffer].type;
-  fast_ = p_[w.buffer].scope != Scope::global || is_narrow_float(type);
   const std::string target = element(id, w.buffer, w.index);
   if (b.writes.size() == 2 && b.combiner) {
     const Write& position = b.writes[1];

@@ -36,10 +36,8 @@ std::string KernelEmitter::shared_bytes(TensorId t, const Address& a) {
 
 // ---- tiles --------------------------------------------------------------------------------------------------------------
 void KernelEmitter::tile(StmtId top, BlockId id) {
-  block_ = id;
   const Block& b = p_.block(id);
-  ahead_ = b.ahead;
-  fast_ = p_[b.writes[0].buffer].scope != Scope::global || is_narrow_float(p_[b.writes[0].buffer].type);
+  enter(id);
   line(fmt::format("{{  // {}", b.name));
   ++depth_;
   if (b.tile->via == Via::wgmma) line(call("tecc_wgmma_fence") + "();");

@@ -51,8 +51,7 @@ bool KernelEmitter::vector_loop(LoopId v) {
 
   line(fmt::format("{{  // {}, {} at a time", b.name, *extent));
   ++depth_;
-  block_ = id;
-  ahead_ = b.ahead;
+  enter(id);
   std::string condition;
   {
     // Guards for the first lane stand for all.

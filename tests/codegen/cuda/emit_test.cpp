@@ -88,6 +88,20 @@ TEST_CASE("cuda: the naive nest of a product, as it is printed") {
   CHECK(text.find("A") != std::string::npos);
 }
 
+TEST_CASE("cuda: values that are rounded to 16 bits take few instructions for exp, sigmoid and 1 + tanh") {
+  const auto text = [](const std::string& value) {
+    const std::string source = cuda_text(workload("kernel e(X: f32[N], B: f32[N]) -> (Y) { Y[i: N] = bf16(" + value + ") }", "N=64", ""), "sm_90a");
+    const std::size_t at = source.find("tecc_to_bf16(", source.find("extern \"C\""));
+    return std::regex_replace(source.substr(at, source.find(';', at) - at), std::regex("tecc_r([0-9])\\.lane\\[tecc_lane\\]"), "x$1");  // what was loaded first, second, ..
+  };
+  CHECK(text("exp(X[i] * 2 - B[i])") == "tecc_to_bf16(tecc_ex2(((x0 * 2.88539f) - (x1 * 1.442695f))))");
+  CHECK(text("sigmoid(X[i])") == "tecc_to_bf16(tecc_rcp((1.0f + (1.0f * tecc_ex2((x0 * -1.442695f))))))");
+  CHECK(text("X[i] * (1 + tanh(0.5 * (X[i] + B[i] * 3)))") == "tecc_to_bf16((x0 * tecc_rcp((0.5f + (0.5f * tecc_ex2(((x1 * -1.442695f) + (x2 * -4.328085f))))))))");
+  CHECK(text("1 - tanh(X[i] + B[i])") == "tecc_to_bf16(tecc_rcp((0.5f + (0.5f * tecc_ex2(((x0 * 2.88539f) + (x1 * 2.88539f)))))))");
+  CHECK(text("1 + tanh(3 * X[i] * X[i] * X[i] + X[i])") == "tecc_to_bf16(tecc_rcp((0.5f + (0.5f * tecc_ex2(((((x0 * -8.65617f) * x1) * x2) + (x3 * -2.88539f)))))))");
+  CHECK(cuda_text(workload("kernel e(X: f32[N]) -> (Y) { Y[i: N] = 1 + tanh(X[i]) }", "N=64", ""), "sm_90a").find("tanhf(tecc_r0") != std::string::npos);
+}
+
 TEST_CASE("cuda: blocks that share an SM start with what their roles will take") {
   const auto emitted = [](std::int64_t loader, std::int64_t consumer) {
     const std::string steps = fmt::format(R"(i0, i1 = split(C.i, 128);  w, i2 = split(i1, 128);  j0, j1 = split(C.j, 128);  k0, k1 = split(C.k, 64)
