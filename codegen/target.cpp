@@ -15,18 +15,18 @@ namespace tecc::codegen {
 namespace {
 
 // clang-format off
-struct Row { const char* arch; std::int64_t sms, shared_block, shared_sm, threads_sm, l2_mib; double gbs, f32, tensor; };
+struct Row { const char* arch; std::int64_t sms, shared_block, shared_sm, threads_sm, lanes, l2_mib; double gbs, f32, tensor; };
 constexpr Row rows[] = {  // vendor's data sheets; shared memory in KiB
-    {"sm_75",  40,  64,  64, 1024,  4,  320,   8.1,   65},
-    {"sm_80", 108, 163, 164, 2048, 40, 1555,  19.5,  312},
-    {"sm_86",  84,  99, 100, 1536,  6,  936,  35.6,  142},
-    {"sm_87",  16, 163, 164, 1536,  4,  204,   5.3,   42},
-    {"sm_89", 128,  99, 100, 1536, 72, 1008,  82.6,  330},
-    {"sm_90", 132, 227, 228, 2048, 50, 3350,  66.9,  989},
-    {"sm_90a",132, 227, 228, 2048, 50, 3350,  66.9,  989},
-    {"sm_100",148, 227, 228, 2048,126, 8000,  80.0, 2250},
-    {"sm_100a",148,227, 228, 2048,126, 8000,  80.0, 2250},
-    {"sm_120",170,  99, 100, 1536, 96, 1792, 104.8,  419},
+    {"sm_75",  40,  64,  64, 1024,  64,  4,  320,   8.1,   65},
+    {"sm_80", 108, 163, 164, 2048,  64, 40, 1555,  19.5,  312},
+    {"sm_86",  84,  99, 100, 1536, 128,  6,  936,  35.6,  142},
+    {"sm_87",  16, 163, 164, 1536, 128,  4,  204,   5.3,   42},
+    {"sm_89", 128,  99, 100, 1536, 128, 72, 1008,  82.6,  330},
+    {"sm_90", 132, 227, 228, 2048, 128, 50, 3350,  66.9,  989},
+    {"sm_90a",132, 227, 228, 2048, 128, 50, 3350,  66.9,  989},
+    {"sm_100",148, 227, 228, 2048, 128,126, 8000,  80.0, 2250},
+    {"sm_100a",148,227, 228, 2048, 128,126, 8000,  80.0, 2250},
+    {"sm_120",170,  99, 100, 1536, 128, 96, 1792, 104.8,  419},
 };
 // clang-format on
 
@@ -38,6 +38,7 @@ Target from_row(const Row& r) {
   t.shared_per_sm = r.shared_sm * 1024;
   t.registers_per_sm = 65536;
   t.threads_per_sm = r.threads_sm;
+  t.f32_lanes_per_sm = r.lanes;
   t.l2_bytes = r.l2_mib << 20;
   t.memory_gbs = r.gbs;
   t.f32_tflops = r.f32;
@@ -71,6 +72,7 @@ void for_each_number(T& t, F f) {
   f("shared_bytes_per_sm", t.shared_per_sm);
   f("registers_per_sm", t.registers_per_sm);
   f("threads_per_sm", t.threads_per_sm);
+  f("f32_lanes_per_sm", t.f32_lanes_per_sm);
   f("l2_bytes", t.l2_bytes);
   f("memory_gbs", t.memory_gbs);
   f("f32_tflops", t.f32_tflops);

@@ -17,6 +17,7 @@ struct Target {
   std::int64_t shared_per_sm = 0;        // bytes
   std::int64_t registers_per_sm = 0;     // 32 bit each
   std::int64_t threads_per_sm = 0;
+  std::int64_t f32_lanes_per_sm = 128;   // f32 operations a clock
   std::int64_t l2_bytes = 0;
   double memory_gbs = 0, f32_tflops = 0, tensor_tflops = 0;  // rooflines; tensor: dense 16-bit
   std::int64_t vector_bytes = 16;        // widest access of a thread (cuda) or register (cpu)

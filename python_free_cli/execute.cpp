@@ -10,6 +10,7 @@
 #include "autotune/measure/compare.h"
 #include "autotune/record/conditions.h"
 #include "ir/base/files.h"
+#include "ir/base/median.h"
 #include "ir/interpret/te.h"
 #include "ir/simulate/simulate.h"
 #include "runtime/cuda/time.h"
@@ -220,16 +221,15 @@ int report(const RunOptions& o, const Data& data, Times times, const std::string
     if (o.json) j["verified"] = true;
     else fmt::print("verified against the reference interpreter\n");
   }
-  if (std::vector<double>& us = times.us; !us.empty()) {
-    std::sort(us.begin(), us.end());
-    const double median = us[us.size() / 2];
+  if (!times.us.empty()) {
+    const double us = median(times.us);
     const std::string chip = times.chip ? autotune::text(*times.chip) : "";
     if (o.json) {
-      j["median_us"] = median;
+      j["median_us"] = us;
       if (times.chip) j["chip"] = autotune::to_json(*times.chip);
-      if (flops) j["gflops"] = *flops / median / 1e3;
+      if (flops) j["gflops"] = *flops / us / 1e3;
     } else {
-      fmt::print("{:.1f} us (median of {}){} on {}{}\n", median, us.size(), flops ? fmt::format(", {:.1f} GFLOP/s", *flops / median / 1e3) : "", where,
+      fmt::print("{:.1f} us (median of {}){} on {}{}\n", us, times.us.size(), flops ? fmt::format(", {:.1f} GFLOP/s", *flops / us / 1e3) : "", where,
                  chip.empty() ? "" : fmt::format(" ({})", chip));
     }
   }

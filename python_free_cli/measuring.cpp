@@ -48,8 +48,15 @@ void add_devices(CLI::App& app, std::string& devices) {
   app.add_option("--devices", devices, "several GPUs of one kind side by side: 0,1,2 or all; the first times the finalists")->excludes("--device");
 }
 
+namespace {
+
+Refusal on_cpu(const std::string& text) { return refuse(Code::devices_text, text, "the target is a CPU, which is no numbered device"); }
+
+}  // namespace
+
 Result<std::vector<int>> devices_of(const std::string& text, const Input& in) {
   if (text.empty()) return std::vector<int>{in.device};
+  if (in.target == "llvm") return on_cpu(text);  // before a driver is asked that may not be there
   TECC_TRY(const int count, cuda::device_count());
   std::vector<int> out;
   if (text == "all") {
@@ -72,13 +79,13 @@ Result<std::vector<int>> devices_of(const std::string& text, const Input& in) {
 
 Check devices_fit(const std::string& text, const codegen::Target& target) {
   if (text.empty() || target.kind == codegen::Target::Kind::cuda) return Ok{};
-  return refuse(Code::devices_text, text, "the target is a CPU, which is no numbered device");
+  return on_cpu(text);
 }
 
 std::string devices_text(const std::vector<autotune::Measurer::Unit>& units) {
   std::string out;
   for (const auto& u : units)
-    if (units.size() > 1) out += fmt::format("  device {}: {} candidates{}\n", u.ordinal, u.measured, u.lost.empty() ? "" : ", then it was lost: " + u.lost.substr(0, u.lost.find('\n')));
+    if (units.size() > 1) out += fmt::format("  device {}: {} candidates{}\n", u.ordinal, u.measured, u.lost.empty() ? "" : ", then it was lost: " + first_line(u.lost));
   return out;
 }
 
@@ -101,7 +108,7 @@ std::string causes_text(const char* what, const std::vector<autotune::Cause>& ca
   std::string out;
   for (const auto& c : causes) {
     out += fmt::format("  {} of {} {}: {} {}\n", c.count, of, what, c.code, c.text);
-    if (const std::string one = c.example.substr(0, c.example.find('\n')); one != c.text) out += fmt::format("    for example: {}\n", one);
+    if (const std::string one = first_line(c.example); one != c.text) out += fmt::format("    for example: {}\n", one);
   }
   return out;
 }

@@ -59,7 +59,7 @@ int list(const Options& o) {
   if (o.why)
     for (const auto& c : *failures) {
       fmt::print("{:>6} x {} ({}): {}\n", c.count, c.code, c.phase, c.text);
-      if (const std::string one = c.example.substr(0, c.example.find('\n')); one != c.text) fmt::print("         for example: {}\n", one);
+      if (const std::string one = first_line(c.example); one != c.text) fmt::print("         for example: {}\n", one);
     }
   return 0;
 }

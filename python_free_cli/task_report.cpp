@@ -14,7 +14,6 @@ using autotune::Database;
 using autotune::Record;
 using Json = nlohmann::ordered_json;
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
 
 /// "2, 4: not measured; 8: refused: E0405 ...", options with one reason together.
 std::string text_of(const std::vector<autotune::Alternative::Untried>& untried) {

@@ -30,8 +30,7 @@ struct Growth {
 constexpr Growth of_one{60, "0.2", "0", "1"}, of_several{150, "0.07", "1", "0.3"};
 
 std::string last_words() {
-  const std::string words = XGBGetLastError();
-  return words.substr(0, words.find('\n'));
+  return first_line(XGBGetLastError());
 }
 Check done(int code, const char* doing) {
   if (code == 0) return Ok{};

@@ -11,8 +11,6 @@ constexpr double l2_over_memory = 2.5;     // bandwidth of L2 in terms of memory
 constexpr double shared_bytes_a_clock = 128;
 constexpr double function_cost = 8;        // exp, division, square root in terms of an addition
 constexpr double issue_a_clock = 4;        // warp instructions an SM
-/// f32 lanes of an SM: GA100 and what came before it have half of what the others have.
-double lanes_a_clock(const codegen::Target& t) { return t.arch == "sm_80" || t.arch == "sm_75" ? 64 : 128; }
 constexpr double barrier_clocks = 40;
 constexpr double spill_cost = 4;           // a value without a register is a round trip to memory
 constexpr double schedulers = 4;           // of an SM, each with warps of its own
@@ -26,7 +24,7 @@ constexpr double flight_bytes = 16384;     // an SM's share of bandwidth times l
 
 Estimate on_cuda(const KernelFacts& k, const codegen::Target& t) {
   const auto sms = static_cast<double>(std::max<std::int64_t>(t.sm_count, 1));
-  const double lanes = lanes_a_clock(t), clocks_a_us = std::max(t.f32_tflops, 0.1) * 1e6 / (sms * 2 * lanes);
+  const double lanes = static_cast<double>(t.f32_lanes_per_sm), clocks_a_us = std::max(t.f32_tflops, 0.1) * 1e6 / (sms * 2 * lanes);
   // Work of the busiest SM: whole blocks only.
   const double busiest = std::ceil(k.blocks / sms) / k.blocks;
   const double multiply_adds = k.float_operations - std::min(k.products, k.float_operations / 2);

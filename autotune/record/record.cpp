@@ -76,14 +76,6 @@ std::string fingerprint_family(const codegen::Target& t) {
 }
 std::string fingerprint(const codegen::Target& t) { return fmt::format("{}{}", fingerprint_family(t), t.sm_count); }
 
-double median(std::vector<double> values) {
-  invariant(!values.empty(), "the median of nothing");
-  const std::size_t half = values.size() / 2;
-  std::nth_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(half), values.end());
-  if (values.size() % 2) return values[half];
-  return (values[half] + *std::max_element(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(half))) / 2;
-}
-
 std::string genome_json(const Genome& genome) { return text(to_json(genome)); }
 
 std::string json_line(const Record& r) {

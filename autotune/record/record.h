@@ -9,6 +9,7 @@
 #include "autotune/search/choices.h"
 #include "codegen/target.h"
 #include "ir/base/errors.h"
+#include "ir/base/median.h"
 
 /// What is known about candidates that were tried. A failure has a reason and no time, so nothing can rank it.
 namespace tecc::autotune {
@@ -61,8 +62,6 @@ struct Record {
 std::string fingerprint(const codegen::Target& target);
 /// The part that all sizes of a chip share, "cuda/sm_90a/".
 std::string fingerprint_family(const codegen::Target& target);
-/// Of a non-empty list.
-double median(std::vector<double> values);
 
 /// One line of JSON without a newline; parse_record() reads it back. E0506 with `file` and `line` for the message.
 std::string json_line(const Record& record);

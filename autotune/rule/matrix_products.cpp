@@ -150,11 +150,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
     TECC_TRY(const auto parts, c.build.add(schedule::Cluster{d.cluster > 0 ? i0 : j0, std::abs(d.cluster)}, {"ranks", "rank"}));
     (d.cluster > 0 ? i0 : j0) = parts[0];
   }
-  std::vector<Ref> grid = n.grid;
-  grid.push_back(i0), grid.push_back(j0);
-  TECC_CHECK(c.build.add(Bind{grid, Group::block}));
-  TECC_TRY(const auto g, c.build.add(schedule::Raster{i0, j0, d.band, Order::forward}, {"g"}));
-  if (d.persist) TECC_CHECK(c.build.add(Persist{g[0]}));
+  TECC_CHECK(bind_grid(c, n, i0, j0, d.band, d.persist));
   const Share share = share_of(d.groups, d.residents, shape.by_threads[0] || shape.by_threads[1]);
   TECC_CHECK(c.build.add(Specialize{{schedule::Role{loads.copies(), 1, share.loader}, schedule::Role{multiply, d.groups, share.consumer}}}));
   if (n.whole) TECC_CHECK(add_parts(c, *n.whole, follower));
@@ -164,16 +160,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
 }  // namespace
 
 Check matrix_products(Context& c) {
-  if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
-  for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
-    if (c.done[s] || !c.alive(s)) continue;
-    TECC_CHECK(pad_operands(c, s, Via::wgmma));
-    auto shape = shape_of(c, s, Via::wgmma);
-    if (!shape) shape = convolution_of(c, s, Via::wgmma);
-    if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
-      TECC_CHECK(schedule_product(c, s, *shape));
-  }
-  return Ok{};
+  return for_each_product(c, Via::wgmma, [&](std::uint32_t s, const Shape& shape) { return schedule_product(c, s, shape); });
 }
 
 }  // namespace tecc::autotune

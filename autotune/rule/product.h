@@ -1,4 +1,5 @@
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -50,6 +51,9 @@ std::optional<Shape> shape_of(const Context& c, std::uint32_t stage, loop::Via v
 std::optional<Shape> convolution_of(const Context& c, std::uint32_t stage, loop::Via via);
 /// The instruction of that family that multiplies such factors; nullptr if the device has none, or not what its tiles come by.
 const Instruction* instruction_for(const Context& c, const loop::Block& b, const loop::Product& product, loop::Via via, bool depth_is_fast);
+
+/// Hands every product that instructions of that family can carry out to `schedule`, its operands made fit for copies before.
+Check for_each_product(Context& c, loop::Via via, const std::function<Check(std::uint32_t stage, const Shape&)>& schedule);
 
 /// How many pixels of a box may lie side by side along the fastest axis.
 struct Widths {
@@ -130,6 +134,8 @@ struct Results {
 };
 /// Under the loop `at`, inside of which a tile's sums are complete.
 Result<Results> take_results(Context& c, const Sums& sums, const Ref& at, const Side& rows, const Side& columns, std::optional<std::uint32_t> follower);
+/// Tiles, whose loops are `i0` and `j0`, become blocks of the grid, in bands of so many rows of tiles.
+Check bind_grid(Context& c, const Sums& sums, const Ref& i0, const Ref& j0, std::int64_t band, bool persist);
 /// The kernel that adds up partial sums, and what follows them: a thread a vector.
 Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> follower);
 

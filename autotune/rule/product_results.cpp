@@ -111,6 +111,15 @@ Result<Results> take_results(Context& c, const Sums& n, const Ref& at, const Sid
   return out;
 }
 
+Check bind_grid(Context& c, const Sums& sums, const Ref& i0, const Ref& j0, std::int64_t band, bool persist) {
+  std::vector<Ref> grid = sums.grid;
+  grid.push_back(i0), grid.push_back(j0);
+  TECC_CHECK(c.build.add(Bind{grid, Group::block}));
+  TECC_TRY(const auto all, c.build.add(schedule::Raster{i0, j0, band, Order::forward}, {"g"}));
+  if (persist) TECC_CHECK(c.build.add(Persist{all[0]}));
+  return Ok{};
+}
+
 Check add_parts(Context& c, const Ref& sum, std::optional<std::uint32_t> follower) {
   const Block b = c.program().block(*schedule::block_of(c.build.state(), sum));
   std::vector<Ref> blocks;

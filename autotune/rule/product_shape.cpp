@@ -124,4 +124,19 @@ std::optional<Shape> convolution_of(const Context& c, std::uint32_t s, Via via) 
   return out.instruction ? std::optional(out) : std::nullopt;
 }
 
+Check for_each_product(Context& c, Via via, const std::function<Check(std::uint32_t, const Shape&)>& schedule) {
+  constexpr std::int64_t least_long = 64, least_short = 8;  // of a product's sides: less leaves tiles mostly empty
+  if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
+  for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
+    if (c.done[s] || !c.alive(s)) continue;
+    TECC_CHECK(pad_operands(c, s, via));
+    auto shape = shape_of(c, s, via);
+    if (!shape) shape = convolution_of(c, s, via);
+    if (!shape) continue;
+    const auto [shorter, longer] = std::minmax(shape->rows.extent, shape->columns.extent);
+    if (longer >= least_long && shorter >= least_short) TECC_CHECK(schedule(s, *shape));
+  }
+  return Ok{};
+}
+
 }  // namespace tecc::autotune

@@ -135,11 +135,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::mma_sync}));
   (void)c.build.try_add(Unroll{{n.step}});
   TECC_CHECK(store_results(c, results, d, out_bytes));
-  std::vector<Ref> grid = n.grid;
-  grid.push_back(n.i0), grid.push_back(n.j0);
-  TECC_CHECK(c.build.add(Bind{grid, Group::block}));
-  TECC_TRY(const auto g, c.build.add(schedule::Raster{n.i0, n.j0, d.band, Order::forward}, {"g"}));
-  if (d.persist) TECC_CHECK(c.build.add(Persist{g[0]}));
+  TECC_CHECK(bind_grid(c, n, n.i0, n.j0, d.band, d.persist));
   if (n.whole) TECC_CHECK(add_parts(c, *n.whole, follower));
   return Ok{};
 }
@@ -147,16 +143,7 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
 }  // namespace
 
 Check warp_products(Context& c) {
-  if (c.target.kind != codegen::Target::Kind::cuda) return Ok{};
-  for (std::uint32_t s = 0; s < c.program().stages.size(); ++s) {
-    if (c.done[s] || !c.alive(s)) continue;
-    TECC_CHECK(pad_operands(c, s, Via::mma_sync));
-    auto shape = shape_of(c, s, Via::mma_sync);
-    if (!shape) shape = convolution_of(c, s, Via::mma_sync);
-    if (shape && std::max(shape->rows.extent, shape->columns.extent) >= 64 && std::min(shape->rows.extent, shape->columns.extent) >= 8)
-      TECC_CHECK(schedule_product(c, s, *shape));
-  }
-  return Ok{};
+  return for_each_product(c, Via::mma_sync, [&](std::uint32_t s, const Shape& shape) { return schedule_product(c, s, shape); });
 }
 
 }  // namespace tecc::autotune

@@ -16,9 +16,8 @@ using namespace loop;
 
 namespace {
 
-bool is_bulk(const Block& b) { return b.tile && (b.tile->via == Via::bulk || b.tile->via == Via::bulk_tensor); }
 bool by_instruction(const Block& b) {
-  return b.tile && (is_bulk(b) || b.tile->via == Via::wgmma || b.tile->via == Via::mma_sync || b.tile->via == Via::stmatrix || b.tile->via == Via::ldmatrix || b.tile->via == Via::cp_async);
+  return b.tile && (is_bulk(b.tile->via) || b.tile->via == Via::wgmma || b.tile->via == Via::mma_sync || b.tile->via == Via::stmatrix || b.tile->via == Via::ldmatrix || b.tile->via == Via::cp_async);
 }
 
 }  // namespace
@@ -245,7 +244,7 @@ void KernelEmitter::roles() {
 /// True if one thread does all that the role does: it issues bulk copies.
 bool KernelEmitter::is_elected_role() const {
   for (BlockId b : blocks_under(p_, root_))
-    if (p_[b].role == role_ && (!is_bulk(p_.block(b)) || compiler::thread_nest(p_, b))) return false;
+    if (p_[b].role == role_ && (!is_bulk(via_of(p_.block(b))) || compiler::thread_nest(p_, b))) return false;
   bool alone = true;
   const std::function<void(StmtId)> visit = [&](StmtId s) {
     if (p_[s].role == role_ && p_[s].as<Barrier>()) alone = false;

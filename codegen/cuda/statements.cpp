@@ -25,7 +25,7 @@ void KernelEmitter::statement(StmtId s) {
 }
 
 void KernelEmitter::loop(LoopId id, const Loop& l) {
-  if (compiler::is_thread_group(l.group)) {
+  if (loop::is_thread_group(l.group)) {
     thread_loop(id);
     return;
   }

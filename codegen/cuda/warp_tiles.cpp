@@ -36,7 +36,7 @@ std::string KernelEmitter::swizzled(TensorId t, const Address& a) {
     const std::int64_t own = (values - 1) * d.stride;
     if (d.stride < 1 || (d.stride & (d.stride - 1)) || (bits & own)) return whole;
     bits |= own;
-    (!p_.loop(d.loop).retired && compiler::is_thread_group(p_.loop(d.loop).group) ? lanes : rest).digits.push_back(d);
+    (!p_.loop(d.loop).retired && loop::is_thread_group(p_.loop(d.loop).group) ? lanes : rest).digits.push_back(d);
   }
   std::string near;
   if (!lanes.digits.empty()) near = swizzle(binding(lanes));

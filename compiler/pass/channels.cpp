@@ -22,8 +22,6 @@ using namespace loop;
 
 namespace {
 
-Via via_of(const Block& b) { return b.tile ? b.tile->via : Via::plain; }
-bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
 bool is_cp_async(Via v) { return v == Via::cp_async; }
 bool is_plain(Via v) { return v == Via::plain || v == Via::vector; }
 

@@ -104,8 +104,6 @@ std::vector<loop::LoopId> bound_loops(const loop::Program& p, loop::StmtId s, lo
 std::int64_t cluster_of(const loop::Program& p, loop::StmtId root);
 /// True if a bulk load fetches the same for every block of the cluster: each fetches a part of it for all.
 bool is_multicast(const loop::Program& p, loop::BlockId b);
-/// Loops of a block's threads: bound to thread, warp (32 threads) or warpgroup (128).
-inline bool is_thread_group(loop::Group g) { return g == loop::Group::thread || g == loop::Group::warp || g == loop::Group::warpgroup; }
 std::vector<loop::LoopId> thread_loops(const loop::Program& p, loop::StmtId s);
 /// A thread's iteration of loop `l` is thread number / thread_weight(l) % extent.
 std::int64_t thread_weight(const loop::Program& p, loop::LoopId l);

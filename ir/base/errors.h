@@ -31,6 +31,8 @@ std::string number(Code code);
 std::string_view name(Code code);
 /// One sentence with the arguments filled in, without place and number.
 std::string message(const Refusal& why);
+/// Of a text of several.
+inline std::string first_line(std::string_view text) { return std::string(text.substr(0, text.find('\n'))); }
 /// "gemm.te:3:7: error E0102: ...": with the line and a caret when `source` holds the place.
 std::string render(const Refusal& why, const Source& source);
 /// The long text behind `tecc explain E0303`.

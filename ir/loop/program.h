@@ -128,6 +128,11 @@ struct Block {
   std::vector<LoopId> axes;  // the loops made with the block, one an iteration variable (absent: none was made, row 0)
 };
 
+/// Loops of a block's threads: bound to thread, warp (32 threads) or warpgroup (128).
+inline bool is_thread_group(Group g) { return g == Group::thread || g == Group::warp || g == Group::warpgroup; }
+inline bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
+inline Via via_of(const Block& b) { return b.tile ? b.tile->via : Via::plain; }
+
 /// True if the block is a prefix scan: running values along one iteration.
 inline bool is_scan(const Block& b) {
   for (const Iter& i : b.iters)

@@ -10,9 +10,6 @@ namespace tecc::simulator {
 constexpr std::int64_t most_threads = 1024;                    // a block
 constexpr std::int64_t most_elements = std::int64_t{1} << 31;  // of a buffer, of a grid: what a run can take
 
-inline bool is_thread_group(Group g) { return g == Group::thread || g == Group::warp || g == Group::warpgroup; }
-inline bool is_bulk(Via v) { return v == Via::bulk || v == Via::bulk_tensor; }
-inline Via via_of(const Block& b) { return b.tile ? b.tile->via : Via::plain; }
 /// Done at once by many threads, or by another unit: not by running loops.
 inline bool is_whole(Via v) { return is_bulk(v) || v == Via::wgmma || v == Via::mma_sync || v == Via::stmatrix || v == Via::ldmatrix; }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "ir/base/median.h"
 #include "ir/base/shared_library.h"
 
 namespace tecc::cuda {
@@ -46,24 +47,17 @@ const Library& library() {
   return opened;
 }
 
-std::optional<double> median(std::vector<double> values) {
-  if (values.empty()) return std::nullopt;
-  std::sort(values.begin(), values.end());
-  const std::size_t half = values.size() / 2;
-  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
-}
-
 }  // namespace
 
 std::optional<ChipState> summary(std::span<const ChipState> moments) {
   if (moments.empty()) return std::nullopt;
-  const auto all = [&](std::optional<double> ChipState::* field) {
+  const auto middle = [&](std::optional<double> ChipState::* field) {
     std::vector<double> out;
     for (const ChipState& m : moments)
       if (m.*field) out.push_back(*(m.*field));
-    return out;
+    return out.empty() ? std::nullopt : std::optional(median(out));
   };
-  ChipState out{median(all(&ChipState::sm_mhz)), median(all(&ChipState::memory_mhz)), median(all(&ChipState::power_w)), {}, 0};
+  ChipState out{middle(&ChipState::sm_mhz), middle(&ChipState::memory_mhz), middle(&ChipState::power_w), {}, 0};
   for (const ChipState& m : moments) {
     out.caps |= m.caps;
     if (m.celsius) out.celsius = std::max(out.celsius.value_or(*m.celsius), *m.celsius);
