@@ -47,7 +47,8 @@ bool runs_along(const Program& p, const Region& want, LoopId made, LoopId l) {
 /// the copy is made for the box around all that the loops can reach, also beyond the reader's domain.
 bool copies_too_much(const Program& p, BlockId reader, TensorId tensor, LoopId l) {
   const Block& b = p.block(reader);
-  const bool within = std::all_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return loop::stays_below(p, b, i); });
+  // A predicate (of rfactor) leaves out iterations whose indices nobody else keeps apart.
+  const bool within = b.predicate.empty() && std::all_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return loop::stays_below(p, b, i); });
   const std::vector<Region> copied = read_region(p, reader, tensor, fixed_around(p, l));
   for (BlockId w : loop::writers_of(p, tensor)) {
     if (loop::root_of(p, w) != loop::root_of(p, reader)) continue;

@@ -9,11 +9,10 @@ using namespace tecc;
 using test::check_wrong;
 using test::parsed;
 using test::Ran;
+using test::mm;
 using test::tool;
 
 namespace {
-
-const std::string mm = "-e 'kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }' --dims M=64,N=64,K=64 ";
 
 /// The tool where these GPUs are; `variables` tell the fakes more.
 Ran on_gpus(const std::string& folder, const std::string& sms, const std::string& arguments, const std::string& variables = "") {
@@ -40,6 +39,11 @@ TEST_CASE("cli: --devices, refusals by number") {
   CHECK(refused("--devices 0 --target=llvm") == "error E0533: --devices '0': the target is a CPU, which is no numbered device; write for example --devices 0,1 or --devices all\n");
   CHECK(on_gpus(f.path, "132", "survey " + mm + "--out " + f.path + "/s.jsonl --devices one").err.starts_with("error E0533: --devices 'one'"));
   check_wrong({{"tune " + mm + "--devices 0 --device 0", 2, "excludes"}});
+}
+
+TEST_CASE("cli: --devices of a CPU is refused whether there is a driver or not") {
+  for (const char* command : {"tune ", "survey --out /nonexistent/s.jsonl "})
+    CHECK(tool(command + mm + "--target=llvm --devices 0,1").err == "error E0533: --devices '0,1': the target is a CPU, which is no numbered device; write for example --devices 0,1 or --devices all\n");
 }
 
 TEST_CASE("cli: two GPUs measure, one times the finalists, records and last lines say which and at which clock", "[slow]") {

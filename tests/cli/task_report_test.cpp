@@ -7,13 +7,8 @@ using namespace tecc;
 using test::check_wrong;
 using test::parsed;
 using test::Ran;
+using test::mm;
 using test::tool;
-
-namespace {
-
-const std::string mm = "-e 'kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }' --dims M=64,N=64,K=64 ";
-
-}  // namespace
 
 TEST_CASE("explain: what was measured beside the best candidate, of an artifact, a task or the newest task") {
   const TemporaryFolder f;

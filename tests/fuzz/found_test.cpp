@@ -475,3 +475,10 @@ TEST_CASE("raster: the ranks of a cluster between its loops stay what they are")
   CHECK(copy.refused(grid + "bind(c, block)").find("E0359") != std::string::npos);
   test::replayed(copy.with(grid + "bind(c, cluster)"), false);
 }
+
+TEST_CASE("cache_read: a copy of a copy beyond what was copied, where rfactor left iterations out") {
+  const test::Subject rows{"kernel r(X: f32[N, N]) -> (Y) { Y[i: N] = sum[j: N / 2 + 1](X[i, j]) }", "N=9"};
+  const std::string parts = "a, c = cache_read(Y, X, local, Y.i)\nj0, j1 = split(Y.j, 5)\nu, v, w = split(j1, [5, 3])\nrfactor(Y, u)\n";
+  CHECK(rows.refused(parts + "cache_read(Y, a, local, v)").find("E0321") != std::string::npos);
+  test::replayed(rows.with(parts), false);
+}

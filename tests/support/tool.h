@@ -37,6 +37,9 @@ inline Ran tool(const std::string& arguments, const std::string& folder = ".") {
   return shell("XDG_DATA_HOME=/nonexistent HOME=/nonexistent " TECC_BINARY_DIR "/tecc " + arguments, folder);
 }
 
+/// Arguments for a product of 64x64 matrices, a kernel named mm.
+inline const std::string mm = "-e 'kernel mm(A: f32[M, K], B: f32[K, N]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[k, j]) }' --dims M=64,N=64,K=64 ";
+
 inline nlohmann::json parsed(const Ran& r) {
   INFO(r.out << r.err);
   auto j = nlohmann::json::parse(r.out, nullptr, false);
