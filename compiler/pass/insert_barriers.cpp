@@ -23,6 +23,7 @@ struct Pending {
     reads.insert(o.reads.begin(), o.reads.end());
     writes.insert(o.writes.begin(), o.writes.end());
   }
+  bool operator==(const Pending&) const = default;
 };
 
 /// What no barrier has settled yet. Where copies run ahead, barriers of a later stage do not run in the loop's first rounds: they settle things for
@@ -46,6 +47,7 @@ struct State {
     late.merge(o.late);
     stage = std::max(stage, o.stage);
   }
+  bool operator==(const State&) const = default;
 };
 
 class Inserter {
@@ -68,6 +70,14 @@ class Inserter {
   std::set<TensorId> handed_;  // what threads hand to each other through memory
   bool fences_ = false;  // barriers come with a fence before them
   std::map<StmtId, bool> matters_;  // what is known of statements: a barrier changes none
+  /// How many barriers a sequence would get, and what it leaves, until one is inserted: each loop asks that of its body several times, so that
+  /// nests would take time exponential in their depth.
+  struct Tried {
+    std::optional<LoopId> owner;
+    State before, after;
+    int barriers;
+  };
+  std::map<StmtId, std::vector<Tried>> tried_;
   std::optional<LoopId> owner_;  // of what is looked at now: loops bound to warps or warpgroups have buffers of their own
 
   std::vector<BlockId> mine_under(StmtId s) const {
@@ -268,11 +278,24 @@ class Inserter {
 
   /// Walks the statements of `parent` with what is pending before them; inserts barriers, or only counts them.
   int sequence(StmtId parent, State& state, bool insert) {
+    if (insert) return pass_through(parent, state, true);
+    for (const Tried& t : tried_[parent])
+      if (t.owner == owner_ && t.before == state) {
+        state = t.after;
+        return t.barriers;
+      }
+    const State before = state;
+    const int barriers = pass_through(parent, state, false);
+    tried_[parent].push_back({owner_, before, state, barriers});
+    return barriers;
+  }
+  int pass_through(StmtId parent, State& state, bool insert) {
     int barriers = 0;
     const auto barrier = [&](std::size_t& n, StmtId before) {
       ++barriers;
       state = {};
       if (!insert) return;
+      tried_.clear();
       if (fences_) {
         Stmt fence{{}, {}, Sync{Sync::Op::fence_async}, p_[before].at};
         fence.role = role_;
