@@ -14,7 +14,6 @@ using autotune::Database;
 using autotune::Record;
 using Json = nlohmann::ordered_json;
 
-
 /// "2, 4: not measured; 8: refused: E0405 ...", options with one reason together.
 std::string text_of(const std::vector<autotune::Alternative::Untried>& untried) {
   std::vector<std::pair<std::string, std::string>> by_reason;  // options, reason

@@ -246,7 +246,7 @@ std::function<int()> add_tune(CLI::App& app) {
   app.add_option("--plateau", o->plateau, "stop after so many trials without a better one; 0: never")->capture_default_str();
   app.add_option("--enough", o->enough, "stop at this share of the roofline, for example 0.9; 0: never")->capture_default_str()->check(CLI::Range(0.0, 1.0));
   app.add_option("--candidate-limit", o->candidate_limit_ms, "milliseconds for one candidate")->capture_default_str()->check(CLI::PositiveNumber);
-  app.add_option("--compile-limit", o->compile_limit_ms, "milliseconds for compiling one candidate; default: an eighth of --time, at most 20000")->check(CLI::PositiveNumber);
+  app.add_option("--compile-limit", o->compile_limit_ms, "milliseconds for compiling one candidate; default: an eighth of --time, 2000 to 20000")->check(CLI::PositiveNumber);
   return [o] { return run(*o); };
 }
 

@@ -103,11 +103,11 @@ class Inserter {
     const auto blocks = mine_under(root);
     const auto by_threads = [&](BlockId w) {
       const auto& t = p_.block(w).tile;
-      return !t || (t->via != Via::bulk && t->via != Via::bulk_tensor);
+      return !t || !is_bulk(t->via);
     };
     return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) {
       const auto& t = p_.block(b).tile;
-      if (!t || (t->via != Via::wgmma && t->via != Via::bulk && t->via != Via::bulk_tensor)) return false;
+      if (!t || (t->via != Via::wgmma && !is_bulk(t->via))) return false;
       const auto from = read_buffers(p_.block(b));
       return std::any_of(from.begin(), from.end(), [&](TensorId x) {
         return p_[x].scope == Scope::shared && handed_.count(x) && std::any_of(blocks.begin(), blocks.end(), [&](BlockId w) { return by_threads(w) && writes(p_.block(w), x); });

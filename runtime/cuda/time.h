@@ -22,8 +22,8 @@ struct Timed {
 using Work = std::function<Check(const Stream&)>;  // enqueues what is timed
 
 /// Times what works enqueue on a stream, as deployed: between two events, one sample a run, in microseconds; `order` says whose turn it
-/// is, run by run. The device never waits for the host meanwhile: after a pause clocks and memory are not what they are under load (an
-/// H100 takes 10 % longer for its first milliseconds). The flush memset before each run also hides what a launch costs the host. The
+/// is, run by run. The device never waits for the host meanwhile: with pauses
+/// between its runs an H100 took up to 16 % longer for some kernels than in a row. The flush memset before each run also hides what a launch costs the host. The
 /// chip is looked at while it works. One result a work, all with the same `chip`. `options.runs` does not count here. E0605, and
 /// whatever a work refuses with.
 Result<std::vector<Timed>> time_in_turns(const Device& device, std::span<const Work> works, std::span<const std::size_t> order,

@@ -63,6 +63,36 @@ void check(const Nest& n, std::int64_t by, unsigned fixed, bool wants_one) {
 
 }  // namespace
 
+TEST_CASE("binding_of: a quotient is digits of the loops, or nothing where digits carry") {
+  int found = 0, carried = 0;
+  const auto walk = [&](const std::vector<std::int64_t>& extents, const std::vector<std::int64_t>& strides, std::int64_t offset) {
+    const Nest n = nest(extents, strides, offset);
+    const Block& b = n.p.block(n.block);
+    for (std::int64_t by = 1; by <= 30; ++by) {
+      const auto q = binding_of(n.p, b, make(Binary{BinOp::div, var(b.iters[0].var), index_literal(by)}, DType::i64));
+      ++(q ? found : carried);
+      if (!q) continue;
+      std::vector<std::int64_t> at(extents.size(), 0);
+      for (bool more = true; more;) {
+        INFO("/ " << by);
+        CHECK(value(*q, n.loops, at) == floor_div(value(b.iters[0].binding, n.loops, at), by));
+        more = false;
+        for (std::size_t i = at.size(); i-- > 0 && !more;) more = ++at[i] < extents[i] || (at[i] = 0, false);
+      }
+    }
+  };
+  walk({3, 3, 8}, {24, 8, 1}, 0);
+  walk({4, 4, 2}, {16, 4, 2}, 1);
+  walk({2, 2, 2, 2, 2}, {16, 8, 4, 2, 1}, 0);
+  walk({5, 7}, {6, 1}, -3);    // digits that overshoot each other, below zero
+  walk({3, 4}, {-8, 2}, 20);   // that run backwards
+  CHECK(found >= 20);
+  CHECK(carried >= 20);
+  const Nest n = nest({16, 32, 4, 2}, {256, 8, 2, 1}, 0);  // the depth of a tile of int8 weights, whose scales hold 128 terms each
+  const Block& b = n.p.block(n.block);
+  CHECK(binding_of(n.p, b, make(Binary{BinOp::div, var(b.iters[0].var), index_literal(128)}, DType::i64)));
+}
+
 TEST_CASE("region_of: quotients of tiles, their digits and what lies between") {
   check(nest({4, 16, 8}, {128, 8, 1}, 0), 128, 1, true);         // k0 * 128 + a tile of 128, by 128
   check(nest({4, 8, 4, 2}, {128, 8, 2, 1}, 0), 128, 0b101, true);  // threads stand still inside of the tile
