@@ -29,6 +29,7 @@ constexpr Pass gpu_passes[] = {
     {"decompose_reductions", decompose_reductions, Level::decomposed},
     {"combine_threads", combine_threads, Level::decomposed},
     {"realise_channels", realise_channels, Level::decomposed},
+    {"overlap_kernels", overlap_kernels, Level::decomposed},
     {"check_instructions", check_instructions, Level::decomposed},
     {"pipeline_copies", pipeline_copies, Level::pipelined},
     {"place_buffers", place_buffers, Level::placed},

@@ -62,49 +62,57 @@ class Decoder {
   std::vector<double> table_;
 };
 
+double scaled(const Difference& d) { return d.norm > 0 ? std::sqrt(d.squares / d.norm) : std::sqrt(d.squares); }
+double allowed_swaps(std::int64_t count, bool exact) { return exact ? 0 : swaps * static_cast<double>(count); }
+
 }  // namespace
+
+bool agrees(const Difference& d, DType type, std::int64_t count, double rtol, bool exact) {
+  if (!is_float(type)) return d.wrong <= allowed_swaps(count, exact);
+  return d.wrong == 0 && std::max(scaled(d), d.largest) <= rtol;  // false for NaN
+}
 
 Check compare(const std::string& name, const HostTensor& got, const Expected& expected, double rtol, bool exact) {
   const std::int64_t count = got.count(), tasks = (count + chunk - 1) / chunk;
   std::mutex mutex;
+  Difference d;
   if (!is_float(got.dtype)) {
-    std::int64_t wrong = 0, first = count;
+    std::int64_t first = count;
     run_tasks(tasks, [&](std::int64_t t) {
       std::int64_t here = 0, at = count;
       for (std::int64_t n = t * chunk; n < std::min(count, (t + 1) * chunk); ++n)
         if (got.integer(n) != expected.integer[static_cast<std::size_t>(n)]) ++here, at = std::min(at, n);
       const std::lock_guard lock(mutex);
-      wrong += here, first = std::min(first, at);
+      d.wrong += static_cast<double>(here), first = std::min(first, at);
     });
-    if (static_cast<double>(wrong) <= (exact ? 0.0 : swaps * static_cast<double>(count))) return Ok{};
-    return refuse(Code::wrong_result, name, fmt::format("{} of {} elements", wrong, count), exact ? "0" : fmt::format("{:.0f}", swaps * static_cast<double>(count)),
+    if (agrees(d, got.dtype, count, rtol, exact)) return Ok{};
+    return refuse(Code::wrong_result, name, fmt::format("{:.0f} of {} elements", d.wrong, count), fmt::format("{:.0f}", allowed_swaps(count, exact)),
                   fmt::format("; {} is {}, not {}", place(first, got.shape), got.integer(first), expected.integer[static_cast<std::size_t>(first)]));
   }
-  double difference = 0, norm = 0, largest = 0;
-  std::int64_t strange = count, worst = 0, finite = 0;
+  std::int64_t strange = count, worst = 0;
   const auto number = [](double x) { return std::isfinite(x); };
   const Decoder decoder(got);
   run_tasks(tasks, [&](std::int64_t t) {
     double d2 = 0, r2 = 0;
-    std::int64_t odd = count, seen = 0;
+    std::int64_t odd = count, wrong = 0, seen = 0;
     const std::int64_t first = t * chunk;
     const std::vector<double> part = decoder.part(first, std::min(count, first + chunk));
     for (std::int64_t n = first; n < first + static_cast<std::int64_t>(part.size()); ++n) {
       const double a = part[static_cast<std::size_t>(n - first)], b = expected.real[static_cast<std::size_t>(n)];
       if (!number(a) || !number(b)) {
-        if (!(a == b || (a != a && b != b))) odd = std::min(odd, n);
+        if (!(a == b || (a != a && b != b))) odd = std::min(odd, n), ++wrong;
         continue;
       }
       d2 += (a - b) * (a - b), r2 += b * b, ++seen;
     }
     const std::lock_guard lock(mutex);
-    difference += d2, norm += r2, strange = std::min(strange, odd), finite += seen;
+    d.squares += d2, d.norm += r2, d.wrong += static_cast<double>(wrong), d.finite += static_cast<double>(seen), strange = std::min(strange, odd);
   });
   const auto values = [&](std::int64_t n) {
     return fmt::format("; {} is {}, not {}", place(n, got.shape), got.value(n), expected.real[static_cast<std::size_t>(n)]);
   };
-  if (strange < count) return refuse(Code::wrong_result, name, "a number that is not finite", "0", values(strange));
-  const double rms = finite ? std::sqrt(norm / static_cast<double>(finite)) : 0;
+  if (d.wrong > 0) return refuse(Code::wrong_result, name, "a number that is not finite", "0", values(strange));
+  const double rms = d.finite > 0 ? std::sqrt(d.norm / d.finite) : 0;
   run_tasks(tasks, [&](std::int64_t t) {
     double most = 0;
     std::int64_t at = 0;
@@ -117,12 +125,10 @@ Check compare(const std::string& name, const HostTensor& got, const Expected& ex
       if (off > most) most = off, at = n;
     }
     const std::lock_guard lock(mutex);
-    if (most > largest) largest = most, worst = at;
+    if (most > d.largest) d.largest = most, worst = at;
   });
-  const double scaled = norm > 0 ? std::sqrt(difference / norm) : std::sqrt(difference);
-  const double off = std::max(scaled, largest);
-  if (off <= rtol) return Ok{};
-  return refuse(Code::wrong_result, name, fmt::format("{:.3g}", off), fmt::format("{:.3g}", rtol), values(worst));
+  if (agrees(d, got.dtype, count, rtol, exact)) return Ok{};
+  return refuse(Code::wrong_result, name, fmt::format("{:.3g}", std::max(scaled(d), d.largest)), fmt::format("{:.3g}", rtol), values(worst));
 }
 
 }  // namespace tecc::autotune

@@ -4,10 +4,12 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <numeric>
 #include <thread>
 
 #include "autotune/measure/inputs.h"
 #include "autotune/measure/runner_pool.h"
+#include "codegen/cuda/agreement.h"
 #include "codegen/cuda/nvrtc.h"
 #include "codegen/cuda/reference.h"
 #include "runtime/cpu/pool.h"
@@ -187,12 +189,21 @@ Result<std::unique_ptr<Measurer>> make_cuda_measurer(const codegen::Workload& w,
   TECC_TRY(const Injector injector, Injector::from_environment());
   const auto dims = measuring_dims(w);
   TECC_TRY(const codegen::cuda::Reference reference, codegen::cuda::reference(w.lifted, dims, t.arch));
-  auto compiled = tecc::compile(reference.source, "reference", t.arch, {{}, false});
-  if (!compiled) return refuse(Code::reference_failed, w.kernel.name, message(compiled.error()));
+  const TaskSpec task = task_of(w, dims, o.seed);
+  std::vector<codegen::cuda::Output> outputs;
+  for (const OutputSpec& out : task.outputs) outputs.push_back({out.type, std::accumulate(out.shape.begin(), out.shape.end(), std::int64_t{1}, std::multiplies<>())});
+  const codegen::cuda::Agreement agreement = codegen::cuda::agreement(outputs, t.arch);
+  const auto plain = [&](const std::string& source, const char* what) -> Result<Message> {
+    auto compiled = tecc::compile(source, what, t.arch, {{}, false});
+    if (!compiled) return refuse(Code::reference_failed, w.kernel.name, message(compiled.error()));
+    return pack(compiled->cubin);
+  };
+  TECC_TRY(const Message image, plain(reference.source, "reference"));
+  TECC_TRY(const Message agreement_image, plain(agreement.source, "agreement"));
   std::vector<Message> prepare;
   for (const int device : o.devices)
-    prepare.push_back({{"kind", "cuda"}, {"device", device}, {"task", to_message(task_of(w, dims, o.seed))},
-                       {"contract", to_json(reference.contract)}, {"image", pack(compiled->cubin)}});
+    prepare.push_back({{"kind", "cuda"}, {"device", device}, {"task", to_message(task)}, {"contract", to_json(reference.contract)}, {"image", image},
+                       {"agreement", to_json(agreement.contract)}, {"agreement_image", agreement_image}});
   auto m = std::make_unique<CudaMeasurer>(w, t, o, injector, prepare);
   TECC_CHECK(m->ready());
   return std::unique_ptr<Measurer>(std::move(m));

@@ -8,6 +8,8 @@
 namespace tecc::autotune {
 namespace {
 
+using cuda::Memory;
+
 constexpr std::int64_t guard_bytes = 64 << 10;  // on both sides: a tile that runs over lands here
 constexpr unsigned char poison = 0xff;          // a NaN in every float type, -1 in every integer
 
@@ -20,18 +22,24 @@ std::int64_t size_of(DType type, const std::vector<std::int64_t>& shape) {
 /// Device memory between two guard zones, filled with poison. Reads outside of the buffer give NaN, writes are found.
 struct Guarded {
   std::string name;
-  cuda::Memory memory;
+  Memory memory;
   std::int64_t bytes = 0, room = 0;  // room: rounded up, so that the second zone is aligned
 
   static Result<Guarded> make(const std::string& name, std::int64_t bytes) {
     Guarded g{name, {}, bytes, (bytes + 255) / 256 * 256};
-    TECC_TRY(g.memory, cuda::Memory::allocate(g.room + 2 * guard_bytes, name));
+    TECC_TRY(g.memory, Memory::allocate(g.room + 2 * guard_bytes, name));
     TECC_CHECK(g.memory.fill(poison));
     return g;
   }
   BoundBuffer bound() const { return {memory.address() + guard_bytes, bytes}; }
-  Check upload(const void* from) const { return bytes ? memory.upload(from, bytes, guard_bytes) : Check(Ok{}); }
+  Check upload(const void* from) const { return upload(from, bytes); }
+  Check upload(const void* from, std::int64_t some) const { return some ? memory.upload(from, some, guard_bytes) : Check(Ok{}); }
   Check download(void* to) const { return bytes ? memory.download(to, bytes, guard_bytes) : Check(Ok{}); }
+  /// An injected fault: the first elements are poison again.
+  Check spoil() const {
+    const std::vector<unsigned char> some(static_cast<std::size_t>(std::min<std::int64_t>(64, bytes)), poison);
+    return upload(some.data(), static_cast<std::int64_t>(some.size()));
+  }
   Check intact() const {
     for (const bool after : {false, true}) {
       const std::int64_t from = after ? guard_bytes + bytes : 0, length = after ? guard_bytes + room - bytes : guard_bytes;
@@ -71,6 +79,7 @@ class CudaBench final : public Bench {
       binding_.buffers[o.name] = g.bound();
       outputs_.push_back(std::move(g));
     }
+    TECC_CHECK(bind_agreement(m));
     return Device{device_.facts().name, device_.facts().uuid};
   }
 
@@ -103,12 +112,13 @@ class CudaBench final : public Bench {
       const cuda::Stream stream;
       TECC_CHECK(call.launch(stream));
       TECC_CHECK(stream.synchronize());
+      if (corrupt)
+        for (const Guarded& g : bench.outputs_) TECC_CHECK(g.spoil());
+      for (const Memory& m : bench.differences_) TECC_CHECK(m.fill(0));
+      TECC_CHECK(bench.agreement_->launch(stream));
+      TECC_CHECK(stream.synchronize());
       for (std::size_t n = 0; n < bench.outputs_.size(); ++n) {
-        const OutputSpec& o = bench.task_.outputs[n];
-        TECC_TRY(HostTensor got, make_tensor(o.type, o.shape, o.name));
-        TECC_CHECK(bench.outputs_[n].download(got.bytes.data()));
-        if (corrupt && !got.bytes.empty()) std::fill(got.bytes.begin(), got.bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(64, got.bytes.size())), poison);
-        TECC_CHECK(compare(o.name, got, bench.expected_[n], bench.task_.rtol, bench.task_.exact_integers));
+        TECC_CHECK(bench.check_output(n));
         TECC_CHECK(bench.outputs_[n].intact());
       }
       for (const Guarded& g : bench.inputs_) TECC_CHECK(g.intact());
@@ -122,7 +132,7 @@ class CudaBench final : public Bench {
   Check run_reference(const Contract& contract, const Message& m) {
     cuda::Artifact artifact = cuda::Artifact::of(device_, contract, {{"reference.cubin", unpack(m.at("image"))}});
     Binding b = binding_;
-    std::vector<Guarded> results;  // in f64 or i64
+    std::vector<Guarded> results;
     for (const OutputSpec& o : task_.outputs) {
       TECC_TRY(Guarded g, Guarded::make(o.name, size_of(DType::f64, o.shape)));
       b.buffers[o.name] = g.bound();
@@ -134,26 +144,48 @@ class CudaBench final : public Bench {
     const cuda::Stream stream;
     TECC_CHECK(call.launch(stream));
     TECC_CHECK(stream.synchronize());
-    for (std::size_t n = 0; n < results.size(); ++n) {
-      Expected e;
-      const auto count = static_cast<std::size_t>(results[n].bytes / 8);
-      if (is_float(task_.outputs[n].type)) {
-        e.real.resize(count);
-        TECC_CHECK(results[n].download(e.real.data()));
-      } else {
-        e.integer.resize(count);
-        TECC_CHECK(results[n].download(e.integer.data()));
-      }
-      expected_.push_back(std::move(e));
-    }
+    expected_ = std::move(results);
     return Ok{};
+  }
+
+  Check bind_agreement(const Message& m) {
+    TECC_TRY(const Contract contract, parse_contract(m.at("agreement").get<std::string>(), "agreement"));
+    cuda::Artifact artifact = cuda::Artifact::of(device_, contract, {{"agreement.cubin", unpack(m.at("agreement_image"))}});
+    Binding b;
+    for (std::size_t n = 0; n < outputs_.size(); ++n) {
+      static_assert(sizeof(Difference) == 5 * sizeof(double), "the kernels of codegen/cuda/agreement write five numbers");
+      TECC_TRY(Memory difference, Memory::allocate(sizeof(Difference), outputs_[n].name + ", its difference"));
+      b.buffers["got_" + std::to_string(n)] = outputs_[n].bound();
+      b.buffers["expected_" + std::to_string(n)] = expected_[n].bound();
+      b.buffers["difference_" + std::to_string(n)] = {difference.address(), sizeof(Difference)};
+      differences_.push_back(std::move(difference));
+    }
+    TECC_TRY(agreement_, artifact.bind(b));
+    return Ok{};
+  }
+
+  /// What the device found is enough where it agrees. Else the host looks again, and says where and by how much.
+  Check check_output(std::size_t n) const {
+    const OutputSpec& o = task_.outputs[n];
+    const std::int64_t count = expected_[n].bytes / 8;
+    Difference d;
+    TECC_CHECK(differences_[n].download(&d, sizeof d));
+    if (agrees(d, o.type, count, task_.rtol, task_.exact_integers)) return Ok{};
+    TECC_TRY(HostTensor got, make_tensor(o.type, o.shape, o.name));
+    TECC_CHECK(outputs_[n].download(got.bytes.data()));
+    Expected e;
+    if (is_float(o.type)) e.real.resize(static_cast<std::size_t>(count));
+    else e.integer.resize(static_cast<std::size_t>(count));
+    TECC_CHECK(expected_[n].download(is_float(o.type) ? static_cast<void*>(e.real.data()) : e.integer.data()));
+    return compare(o.name, got, e, task_.rtol, task_.exact_integers);
   }
 
   cuda::Device device_;
   TaskSpec task_;
   Binding binding_;
-  std::vector<Guarded> inputs_, outputs_;
-  std::vector<Expected> expected_;
+  std::vector<Guarded> inputs_, outputs_, expected_;  // expected: in f64 or i64
+  std::vector<Memory> differences_;
+  std::optional<cuda::Call> agreement_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include "autotune/rule/product.h"
 
@@ -11,23 +12,34 @@ namespace {
 /// The depth is what two lines of shared memory hold.
 bool is_short(const Shape& shape) { return shape.window.empty() && shape.depth_extent * shape.element <= 256; }
 
+/// Widths of tiles, and the least one at which the device takes all of them at once. `down`: tiles that lie side by side along rows and batch.
+std::vector<std::int64_t> widths_of(std::int64_t columns, std::int64_t down, std::int64_t sms) {
+  std::vector<std::int64_t> out{16, 32, 48, 64, 96, 128, 160, 192, 224, 256};
+  constexpr std::int64_t step = 16;  // what the narrowest panel takes
+  const std::int64_t across = sms / down;
+  const std::int64_t balanced = across > 0 ? ceil_div(ceil_div(columns, across), step) * step : out.back();
+  if (const auto at = std::lower_bound(out.begin(), out.end(), balanced); at != out.end() && *at != balanced) out.insert(at, balanced);
+  return out;
+}
+
 /// Starting point: the tile, and the parts of the depth, that should take the least time.
 struct Preferred {
-  std::int64_t groups = 2, rows = 64, columns = 256, parts = 1;  // rows of each group
+  std::int64_t groups = 1, rows = 64, columns = 64, parts = 1;  // rows of each group
+  double clocks = 1e300;
 };
 Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows, const Side& columns, std::int64_t batch) {
   constexpr double fetched_a_clock = 48;  // bytes that an SM gets out of L2
   constexpr double shared_a_clock = 128;  // and out of its shared memory
   constexpr double fixed = 2300;          // clocks of a tile before its first product and after its last
   constexpr double launch = 3500;         // clocks between two kernels
-  constexpr double written = 1700;        // bytes a clock that the device writes or reads
+  constexpr double moved = 1700;          // bytes a clock that the device writes or reads
   const double step = 32.0 / static_cast<double>(shape.element);  // terms of depth that 32 bytes hold: one instruction
   double places = 1;  // of the window
   for (const Ref& l : shape.window) places *= static_cast<double>(c.build.extent(l));
-  Preferred best{1, 64, 64, 1};
-  double least = 1e300;
+  const double once = static_cast<double>(batch * (rows.extent + columns.extent) * shape.depth_extent) * places * static_cast<double>(shape.element);  // bytes of the operands
+  Preferred best;
   for (const auto& [groups, each] : {std::pair<std::int64_t, std::int64_t>{2, 64}, {1, 64}, {2, 128}})
-    for (const std::int64_t n : {256, 192, 160, 128, 96, 64, 32, 16})
+    for (const std::int64_t n : std::views::reverse(widths_of(columns.extent, batch * ceil_div(rows.extent, each * groups), c.target.sm_count)))
       for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
         if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 128)) continue;
         if (each > 64 && (n > 128 || is_promoted(shape) || !shape.pixels.empty() || rows.extent <= each * groups)) continue;
@@ -36,9 +48,11 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
         const double tiles = static_cast<double>(batch * parts * ceil_div(rows.extent, each * groups) * ceil_div(columns.extent, n));
         const double products = rows_of / 64 * std::max(width / 2, (64 + width) * 32 / shared_a_clock);
         const double rounds = static_cast<double>(shape.depth_extent) * places / static_cast<double>(parts) / step;
-        double time = std::ceil(tiles / static_cast<double>(c.target.sm_count)) * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
-        if (parts > 1) time += launch + static_cast<double>(parts * 2 * 4 * batch * rows.extent * columns.extent) / written;
-        if (time < least) least = time, best = {groups, each, n, parts};
+        const double waves = std::ceil(tiles / static_cast<double>(c.target.sm_count)), filled = tiles / (waves * static_cast<double>(c.target.sm_count));
+        double time = waves * (rounds * std::max(products, (rows_of + width) * 32 / fetched_a_clock) + fixed);
+        time = std::max(time, once / moved / (0.2 + 0.8 * filled) + fixed);  // few SMs alone do not ask for all that memory could give
+        if (parts > 1) time += launch + static_cast<double>(parts * 2 * 4 * batch * rows.extent * columns.extent) / moved;
+        if (time < best.clocks) best = {groups, each, n, parts, time};
       }
   // Of few rounds storing the tile is the most: the next one is multiplied meanwhile, out of operands that lie there whole.
   if (is_short(shape)) best.columns = std::min<std::int64_t>(best.columns, 128);
@@ -52,7 +66,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   if (const int f = shape.maker[0] ? 0 : 1; shape.maker[f] && shape.instruction->a_registers && !is_promoted(shape) && c.choose.choose(name + " on the way", {0, 1}, 1) == 1) d.made = f;
   if (d.made) d.swap = *d.made == 1;
   else d.swap = shape.pixels.empty() && c.choose.choose(name + " swap", shape.rows.extent <= 64 || shape.columns.extent <= 64 ? std::vector<std::int64_t>{0, 1} : std::vector<std::int64_t>{0},
-                           shape.rows.extent < shape.columns.extent) == 1;
+                           preferred_tile(c, shape, shape.columns, shape.rows, batch).clocks < preferred_tile(c, shape, shape.rows, shape.columns, batch).clocks) == 1;
   const Side& rows = d.swap ? shape.columns : shape.rows;
   const Side& columns = d.swap ? shape.rows : shape.columns;
   constexpr Widths widths{1, 8};  // more rows of one instruction than lanes tell apart are refused (E0401) along the fastest axis
@@ -70,7 +84,7 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   d.residents = c.choose.choose(name + " residents", {1, 2, 3}, 1);
   const Share share = share_of(d.groups, d.residents, shape.by_threads[0] || shape.by_threads[1]);
   const std::int64_t accumulators = (share.consumer - 40) / (is_promoted(shape) ? 2 : 1);
-  d.columns = c.choose.choose(name + " columns", those({16, 32, 48, 64, 96, 128, 160, 192, 224, 256}, [&](std::int64_t n) {
+  d.columns = c.choose.choose(name + " columns", those(widths_of(columns.extent, batch * ceil_div(rows.extent, d.rows), c.target.sm_count), [&](std::int64_t n) {
                                 return n % shape.instruction->n_step == 0 && (n == 16 || n < 2 * columns.extent) && share.carries(n) && d.group_rows / 64 * n / 2 <= accumulators;
                               }), like.columns);
   const std::int64_t line = 128 / shape.element;  // elements of the widest swizzle

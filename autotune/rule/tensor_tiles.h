@@ -12,11 +12,11 @@ namespace tecc::autotune {
 inline std::int64_t ceil_div(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 /// The options that fit; the first one where none does, so that there is something to refuse.
-inline std::vector<std::int64_t> those(std::initializer_list<std::int64_t> all, const std::function<bool(std::int64_t)>& fits) {
+inline std::vector<std::int64_t> those(const std::vector<std::int64_t>& all, const std::function<bool(std::int64_t)>& fits) {
   std::vector<std::int64_t> out;
   for (std::int64_t v : all)
     if (fits(v)) out.push_back(v);
-  if (out.empty()) out.push_back(*all.begin());
+  if (out.empty()) out.push_back(all.front());
   return out;
 }
 

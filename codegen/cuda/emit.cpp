@@ -24,6 +24,7 @@ bool by_instruction(const Block& b) {
 
 KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : p_(p), root_(root), names_(names_of(p)) {
   kernel_.name = std::move(name);
+  kernel_.dependent = p[root].as<Root>()->dependent;
   for (BlockId b : blocks_under(p, root))
     if (p[b].role != Stmt::every_role && std::find(kernel_roles_.begin(), kernel_roles_.end(), p[b].role) == kernel_roles_.end()) kernel_roles_.push_back(p[b].role);
   std::sort(kernel_roles_.begin(), kernel_roles_.end());
@@ -60,8 +61,11 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   functions_ = &functions;
   collect();
   header();
+  const auto next = std::find(p_.kernels.begin(), p_.kernels.end(), root_) + 1;
+  if (next != p_.kernels.end() && p_[*next].as<Root>()->dependent) line(call("tecc_launch_next") + "();");
   declare_storage();
   declare_channels();
+  if (kernel_.dependent) line(call("tecc_await_kernel") + "();");
   if (kernel_roles_.empty()) {
     if (kernel_.threads > 1) line("const int tid = threadIdx.x;");
     body();
@@ -154,6 +158,7 @@ void KernelEmitter::header() {
     const std::vector<BlockId> all = blocks_under(p_, root_);
     const bool written = std::any_of(all.begin(), all.end(), [&](BlockId x) { return writes(p_.block(x), t); });
     if (b.by_value) params.push_back(fmt::format("{} {}", memory_type(b.type), buffer_names_[t]));
+    else if (kernel_.dependent && !written && b.role != Role::input) params.push_back(fmt::format("const {}* {}", memory_type(b.type), buffer_names_[t]));  // another kernel may be writing it
     else params.push_back(fmt::format("{}{}* __restrict__ {}", written ? "" : "const ", memory_type(b.type), buffer_names_[t]));
   }
   for (const auto& [v, range] : p_.dims) {

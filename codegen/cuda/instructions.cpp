@@ -75,6 +75,8 @@ __device__ __forceinline__ void tecc_arrive_cluster(unsigned b, int block) {
   asm volatile("{\n.reg .pred done;\nAGAIN:\nmbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n@done bra READY;\nbra AGAIN;\nREADY:\n}" :: "r"(b), "r"(parity) : "memory"); })"},
     {"tecc_fence_async", R"(__device__ __forceinline__ void tecc_fence_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); })"},
     {"tecc_group_barrier", R"(__device__ __forceinline__ void tecc_group_barrier(int id, int threads) { asm volatile("bar.sync %0, %1;" :: "r"(id), "r"(threads) : "memory"); })"},
+    {"tecc_launch_next", R"(__device__ __forceinline__ void tecc_launch_next() { asm volatile("griddepcontrol.launch_dependents;" ::: "memory"); })"},
+    {"tecc_await_kernel", R"(__device__ __forceinline__ void tecc_await_kernel() { asm volatile("griddepcontrol.wait;" ::: "memory"); })"},
     {"tecc_await_turn", R"(// Two warpgroups meet at a turn: the one that passes it on does not wait.
 __device__ __forceinline__ void tecc_await_turn(int id) { asm volatile("bar.sync %0, 256;" :: "r"(id) : "memory"); })"},
     {"tecc_pass_turn", R"(__device__ __forceinline__ void tecc_pass_turn(int id) { asm volatile("bar.arrive %0, 256;" :: "r"(id) : "memory"); })"},

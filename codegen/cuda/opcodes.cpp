@@ -27,7 +27,7 @@ constexpr Row sass[] = {
     {"UFADD", Work::arithmetic}, {"UFMUL", Work::arithmetic}, {"UFFMA", Work::arithmetic},
     {"MUFU", Work::special},
     {"F2", Work::conversion}, {"I2", Work::conversion}, {"FRND", Work::conversion}, {"PRMT", Work::conversion}, {"UPRMT", Work::conversion},
-    {"MEMBAR", Work::barrier}, {"BAR", Work::barrier}, {"SYNCS", Work::barrier}, {"DEPBAR", Work::barrier}, {"WARPGROUP", Work::barrier}, {"FENCE", Work::barrier}, {"ERRBAR", Work::barrier}, {"CCTL", Work::barrier}, {"WARPSYNC", Work::barrier}, {"NANOSLEEP", Work::barrier}, {"UCGABAR", Work::barrier}, {"ACQBULK", Work::barrier}, {"SHFL", Work::barrier}, {"VOTE", Work::barrier},
+    {"MEMBAR", Work::barrier}, {"BAR", Work::barrier}, {"SYNCS", Work::barrier}, {"DEPBAR", Work::barrier}, {"WARPGROUP", Work::barrier}, {"FENCE", Work::barrier}, {"ERRBAR", Work::barrier}, {"CCTL", Work::barrier}, {"WARPSYNC", Work::barrier}, {"NANOSLEEP", Work::barrier}, {"UCGABAR", Work::barrier}, {"ACQBULK", Work::barrier}, {"PREEXIT", Work::barrier}, {"SHFL", Work::barrier}, {"VOTE", Work::barrier},
     {"BRA", Work::control}, {"BRX", Work::control}, {"BSSY", Work::control}, {"BSYNC", Work::control}, {"BREAK", Work::control}, {"EXIT", Work::control}, {"CALL", Work::control}, {"RET", Work::control}, {"NOP", Work::control}, {"ELECT", Work::control}, {"YIELD", Work::control}, {"KILL", Work::control}, {"BMOV", Work::control}, {"USETMAXREG", Work::control},
     {"IADD", Work::integer}, {"IMAD", Work::integer}, {"IMUL", Work::integer}, {"IMNMX", Work::integer}, {"VIMNMX", Work::integer}, {"IABS", Work::integer}, {"ISETP", Work::integer}, {"ISET", Work::integer}, {"LEA", Work::integer}, {"LOP", Work::integer}, {"SHF", Work::integer}, {"SHL", Work::integer}, {"SHR", Work::integer}, {"SEL", Work::integer}, {"MOV", Work::integer}, {"CS2R", Work::integer}, {"S2R", Work::integer}, {"S2UR", Work::integer}, {"R2UR", Work::integer}, {"P2R", Work::integer}, {"R2P", Work::integer}, {"PLOP", Work::integer}, {"SGXT", Work::integer}, {"FLO", Work::integer}, {"POPC", Work::integer}, {"BMSK", Work::integer}, {"BREV", Work::integer}, {"IDP", Work::integer}, {"VIADD", Work::integer},
     {"U", Work::integer},  // the same for a whole warp: UIADD3, UMOV, ULDC, ..
@@ -40,7 +40,7 @@ constexpr Row ptx[] = {
     {"ld.", Work::global}, {"st.", Work::global}, {"atom", Work::global}, {"red.", Work::global}, {"ldu", Work::global}, {"prefetch", Work::barrier},
     {"ex2", Work::special}, {"lg2", Work::special}, {"sin", Work::special}, {"cos", Work::special}, {"tanh", Work::special}, {"rcp", Work::special}, {"rsqrt", Work::special}, {"sqrt", Work::special},
     {"cvt", Work::conversion}, {"prmt", Work::conversion},
-    {"bar", Work::barrier}, {"mbarrier", Work::barrier}, {"membar", Work::barrier}, {"fence", Work::barrier}, {"wgmma", Work::barrier}, {"shfl", Work::barrier}, {"vote", Work::barrier}, {"redux", Work::barrier}, {"nanosleep", Work::barrier},
+    {"bar", Work::barrier}, {"mbarrier", Work::barrier}, {"membar", Work::barrier}, {"fence", Work::barrier}, {"wgmma", Work::barrier}, {"shfl", Work::barrier}, {"vote", Work::barrier}, {"redux", Work::barrier}, {"nanosleep", Work::barrier}, {"griddepcontrol", Work::barrier},
     {"bra", Work::control}, {"brx", Work::control}, {"ret", Work::control}, {"exit", Work::control}, {"call", Work::control}, {"setmaxnreg", Work::control}, {"elect", Work::control}, {"trap", Work::control},
 };
 // clang-format on

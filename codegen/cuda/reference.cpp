@@ -8,6 +8,7 @@
 #include <set>
 #include <vector>
 
+#include "codegen/cuda/reference_text.h"
 #include "ir/numeric.h"
 #include "ir/te/prover.h"
 
@@ -15,47 +16,6 @@ namespace tecc::codegen::cuda {
 namespace {
 
 constexpr int threads = 256;
-
-// Bits to f64 and the roundings of casts, by the shape of the format: nothing of the compiler's own prelude.
-constexpr const char* helpers = R"cuda(
-__device__ double decode(unsigned bits, int mantissa, int exponent_bits, bool ieee) {
-  const int bias = (1 << (exponent_bits - 1)) - 1, top = (1 << exponent_bits) - 1;
-  const unsigned exponent = bits >> mantissa & top, fraction = bits & ((1u << mantissa) - 1);
-  const double sign = bits >> (mantissa + exponent_bits) & 1 ? -1.0 : 1.0;
-  if (ieee && exponent == top) return fraction ? nan("") : sign / 0.0;
-  if (!ieee && exponent == top && fraction == (1u << mantissa) - 1) return nan("");
-  if (exponent == 0) return sign * ldexp((double)fraction, 1 - bias - mantissa);
-  return sign * ldexp((double)(fraction | 1u << mantissa), (int)exponent - bias - mantissa);
-}
-__device__ double rounded(double x, int mantissa, int least, double largest, bool saturate) {
-  if (x != x || x == 0) return x;
-  if (isinf(x)) return saturate ? copysign(largest, x) : x;
-  int exponent;
-  frexp(x, &exponent);
-  const int quantum = max(exponent - 1 - mantissa, least);
-  const double r = ldexp(rint(ldexp(x, -quantum)), quantum);
-  return fabs(r) > largest ? (saturate ? copysign(largest, x) : copysign(1.0 / 0.0, x)) : r;
-}
-__device__ long long truncated(double x, double lowest, double highest) {
-  if (x != x) return 0;
-  if (x <= lowest) return (long long)lowest;
-  if (x >= highest) return highest >= 9223372036854775807.0 ? 9223372036854775807ll : (long long)highest;
-  return (long long)x;
-}
-__device__ long long floor_div(long long a, long long b) {
-  if (b == 0) return 0;
-  if (b == -1) return (long long)(0ull - (unsigned long long)a);
-  const long long q = a / b;
-  return q - (a % b != 0 && (a < 0) != (b < 0));
-}
-__device__ long long floor_mod(long long a, long long b) {
-  return b == 0 ? 0 : (long long)((unsigned long long)a - (unsigned long long)floor_div(a, b) * (unsigned long long)b);
-}
-__device__ double smaller(double a, double b) { return a != a ? a : b != b ? b : a < b ? a : b; }
-__device__ double larger(double a, double b) { return a != a ? a : b != b ? b : a > b ? a : b; }
-__device__ long long smaller(long long a, long long b) { return a < b ? a : b; }
-__device__ long long larger(long long a, long long b) { return a > b ? a : b; }
-)cuda";
 
 // clang-format off
 struct FunctionText { UnOp op; const char* text; };
@@ -65,21 +25,9 @@ constexpr FunctionText functions[] = {
     {UnOp::sigmoid, "1.0 / (1.0 + exp(-{0}))"}, {UnOp::floor, "floor({0})"}, {UnOp::ceil, "ceil({0})"}, {UnOp::round, "rint({0})"},
     {UnOp::square, "{0} * {0}"},
 };
-struct MemoryText { DType type; const char* text; };
-constexpr MemoryText memory[] = {
-    {DType::boolean, "unsigned char"}, {DType::i8, "signed char"}, {DType::u8, "unsigned char"}, {DType::i16, "short"}, {DType::i32, "int"},
-    {DType::i64, "long long"}, {DType::f16, "unsigned short"}, {DType::bf16, "unsigned short"}, {DType::f32, "float"}, {DType::f64, "double"},
-    {DType::e4m3, "unsigned char"}, {DType::e5m2, "unsigned char"}, {DType::tf32, "float"},
-};
 // clang-format on
 
 const char* word(bool real) { return real ? "double" : "long long"; }
-std::string memory_text(DType t) {
-  for (const MemoryText& m : memory)
-    if (m.type == t) return m.text;
-  return "void";
-}
-
 std::string number_text(double v) {
   if (std::isnan(v)) return "nan(\"\")";
   if (std::isinf(v)) return v > 0 ? "(1.0 / 0.0)" : "(-1.0 / 0.0)";
@@ -325,8 +273,7 @@ class StagePrinter {
     const std::string element = fmt::format("{}[{}]", tensor(t), at);
     if (lifted_.stage_of(t)) return let(is_float(type), element);
     if (!is_float(type)) return let(false, type == DType::boolean ? element + " != 0" : element);
-    if (bytes_of(type) >= 4) return let(true, element);
-    return let(true, fmt::format("decode({}, {}, {}, {})", element, info(type).mantissa_bits, info(type).exponent_bits, type != DType::e4m3));
+    return let(true, decoded_text(element, type));
   }
 
   std::string read(const Read& r) {
@@ -424,7 +371,7 @@ Result<Reference> reference(const te::Lifted& lifted, const std::map<std::string
     c.buffers.push_back(b);
   }
 
-  out.source = helpers;
+  out.source = reference_helpers();
   Variant v;
   v.target = CudaIsa{arch, false};
   for (std::size_t n = 0; n < lifted.stages.size(); ++n) {

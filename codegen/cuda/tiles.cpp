@@ -300,6 +300,7 @@ std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
   const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
   if (lag == 0) return now;
   if (lag == 1 && counts(n)) return fmt::format("({0} == 0 ? {1} : {0} - 1)", now, c.slots - 1);
+  if (lag < c.slots && counts(n)) return fmt::format("({0} < {1} ? {0} + {2} : {0} - {1})", now, lag, c.slots - lag);
   return fmt::format("({} + {}) % {}", now, c.slots - lag % c.slots, c.slots);
 }
 
@@ -332,7 +333,7 @@ void KernelEmitter::barrier(const Barrier& b) {
 void KernelEmitter::sync(StmtId s, const Sync& op) {
   // After the loop's last iteration its counter stands at the next slot.
   const std::int64_t lag = op.lag + (p_.channels.empty() || is_inside(p_, s, p_.channels[op.channel].loop) ? 0 : 1);
-  const std::string first = op.not_first == LoopId{} ? "" : fmt::format("if ({} != 0) ", counter(op.not_first));
+  const std::string first = op.not_first == LoopId{} ? "" : op.lag > 1 ? fmt::format("if ({} >= {}) ", counter(op.not_first), op.lag) : fmt::format("if ({} != 0) ", counter(op.not_first));
   const auto parity = [&] { return parity_of(op.channel); };
   switch (op.op) {
     case Sync::Op::wait_full: line(fmt::format("{}({}, {});", call("tecc_wait"), barrier_of(op.channel, true, lag), parity())); break;

@@ -12,7 +12,7 @@
 ///
 ///   producer -> consumer                        realisation
 ///   bulk copies -> threads                      full barrier that expects bytes, empty barrier with an arrival a consumer
-///   threads of one role -> threads of another   the same, with arrivals on both sides; those of cp.async come one iteration later
+///   threads of one role -> threads of another   the same, with arrivals on both sides; those of cp.async come some iterations later
 ///   threads -> bulk stores of the same role     proxy fence and barrier; groups of bulk stores
 ///   cp.async -> the same threads                groups of copies and one barrier an iteration
 ///   plain copies -> the same threads            registers, one iteration ahead (pipeline_copies)
@@ -84,7 +84,7 @@ class Realiser {
     }
     if (c.how == Channel::How::mbarrier) {
       // What is handed on late at both ends takes a slot each.
-      const std::int64_t late = (all(writers_, is_cp_async) ? 1 : 0) + (std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); }) ? 1 : 0);
+      const std::int64_t late = (all(writers_, is_cp_async) ? 1 : 0) + released_late();
       if (c.slots <= late) return refuse(Code::channel_form, name, fmt::format("{} slots, and {} of them at a time {} handed on an iteration later; legal: {} slots or more", c.slots, late, late > 1 ? "are" : "is", late + 1));
       c.full_arrivals = 1;
       c.empty_arrivals = 0;
@@ -238,6 +238,19 @@ class Realiser {
   /// A product that goes on into the next iteration of the loop: the slot that it reads is free one iteration later.
   bool adds_up(BlockId b) const { return awaited_.count(b) && p_[awaited_.at(b)].as<Sync>()->not_first == p_.channels[n_].loop; }
 
+  /// How many iterations later its readers give a slot back.
+  std::int64_t released_late() const {
+    return std::any_of(readers_.begin(), readers_.end(), [&](BlockId b) { return adds_up(b); }) ? 1 : 0;
+  }
+
+  /// How many groups of cp.async run while an older one is awaited: half of the slots that readers leave, so that the other half hides how long
+  /// readers and writers take to hear of each other. No more than every run of the loop has iterations.
+  std::int64_t groups_ahead() const {
+    const Channel& c = p_.channels[n_];
+    const auto rounds = p_.loop(c.loop).persistent ? std::nullopt : constant_extent(p_, c.loop);
+    return std::min((c.slots - released_late() + 1) / 2, std::max<std::int64_t>(rounds.value_or(1), 1));
+  }
+
   /// The statement, or what waits for its products.
   StmtId behind(StmtId s) const {
     const auto& after = p_[p_[s].parent].children;
@@ -269,9 +282,9 @@ class Realiser {
       if (const auto w = in_role(writers_); w != writers_.end()) {
         const auto [first, last] = ends(writers_);
         event(first, false, Event::Kind::acquire, role, p_[*w].stage);
-        const bool lags = is_cp_async(via_of(p_.block(*w)));  // while one group is awaited, the next one runs
-        event(last, true, Event::Kind::commit, role, p_[*w].stage, lags ? 1 : 0, lags ? loop : LoopId{});
-        if (lags) event(behind(loop), true, Event::Kind::commit, role, p_[*w].stage);
+        const std::int64_t lag = is_cp_async(via_of(p_.block(*w))) ? groups_ahead() : 0;  // while one group is awaited, the next ones run
+        event(last, true, Event::Kind::commit, role, p_[*w].stage, lag, lag ? loop : LoopId{});
+        for (std::int64_t n = 0; n < lag; ++n) event(behind(loop), true, Event::Kind::commit, role, p_[*w].stage, n);
       }
       if (const auto r = in_role(readers_); r != readers_.end()) {
         const auto [first, last] = ends(readers_);

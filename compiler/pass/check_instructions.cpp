@@ -30,8 +30,11 @@ std::vector<Need> needs_of(const Program& p) {
     else if (b.tile && b.tile->via > Via::vector && b.tile->via < Via::mma_sync) out.push_back({user, words::of(words::vias, b.tile->via), p[id].at});
     if (is_multicast(p, id)) out.push_back({user, "multicast", p[id].at});
   }
-  for (StmtId root : p.kernels)
-    if (cluster_of(p, root) > 1) out.push_back({fmt::format("kernel '{}'", p[root].as<Root>()->name), "cluster", p[root].at});
+  for (StmtId root : p.kernels) {
+    const std::string kernel = fmt::format("kernel '{}'", p[root].as<Root>()->name);
+    if (cluster_of(p, root) > 1) out.push_back({kernel, "cluster", p[root].at});
+    if (p[root].as<Root>()->dependent) out.push_back({kernel + " that is dependent", "griddepcontrol", p[root].at});
+  }
   for (const Channel& c : p.channels)
     if (c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) out.push_back({fmt::format("the pipeline of '{}'", p[c.buffers[0]].name), "mbarrier", {}});
   for (std::size_t r = 0; r < p.roles.size(); ++r)

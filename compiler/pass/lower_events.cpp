@@ -87,7 +87,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
             break;
           case Event::Kind::commit:
             if (bulk) break;  // the copies themselves arrive
-            if (groups && e.lag) into.push_back(Sync{Op::commit_copies, e.channel, 0, 0, c.owner, {}});  // behind the loop nothing is new
+            if (groups && e.not_first != LoopId{}) into.push_back(Sync{Op::commit_copies, e.channel, 0, 0, c.owner, {}});  // behind the loop nothing is new
             if (groups) into.push_back(Sync{Op::await_copies, e.channel, 0, e.lag, c.owner, {}});
             into.push_back(Sync{Op::fence_async, e.channel, 0, 0, c.owner, {}}), into.push_back(Barrier{c.owner});
             sync(Op::arrive_full, c.owner);

@@ -34,6 +34,8 @@ Result<loop::Program> assign_roles(loop::Program p, const Limits& limits);
 Result<loop::Program> skew_statements(loop::Program p, const Limits& limits);
 /// Pipelines are carried out by what their producers and consumers ask for; events stand where slots change hands. E0421.
 Result<loop::Program> realise_channels(loop::Program p, const Limits& limits);
+/// Kernels after the first begin while the one before ends, where the device can do that.
+Result<loop::Program> overlap_kernels(loop::Program p, const Limits& limits);
 /// Every instruction that the program uses exists on the device: E0430. A table of who needs what; the program stays as it is.
 Result<loop::Program> check_instructions(loop::Program p, const Limits& limits);
 /// Events become operations on barriers and on groups of asynchronous work.

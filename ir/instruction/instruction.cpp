@@ -44,6 +44,7 @@ constexpr InstructionName moves[] = {
     {"multicast",   "sm_90",  "no cluster step: every block copies for itself"},
     {"mbarrier",    "sm_90",  "no specialize, and pipelines of plain copies with 2 slots"},
     {"setmaxnreg",  "sm_90a", "roles with registers=0"},
+    {"griddepcontrol", "sm_90", "kernels that are not dependent: each begins when the one before has ended"},
 };
 // clang-format on
 

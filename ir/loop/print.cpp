@@ -108,7 +108,8 @@ class Printer {
       out_ += fmt::format("  let {}: {} = {}\n", loop(l), expr(row.extent, DType::i64), binding(*row.retired));
     }
     for (StmtId k : p_.kernels) {
-      out_ += fmt::format("  kernel {} {{\n", p_[k].as<Root>()->name);
+      const Root& root = *p_[k].as<Root>();
+      out_ += fmt::format("  kernel {}{} {{\n", root.name, root.dependent ? " dependent" : "");
       for (StmtId c : p_[k].children) statement(c, 2);
       out_ += "  }\n";
     }

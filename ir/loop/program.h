@@ -169,7 +169,7 @@ struct Event {
   std::uint32_t channel;  // index of Program::channels
   Kind kind;
   std::int64_t lag = 0;   // it concerns the slot of `lag` iterations of the channel's loop before the one that is running
-  LoopId not_first{};     // skipped in the first iteration of this loop (row 0: never)
+  LoopId not_first{};     // skipped in the first iterations of this loop: in `lag` of them, and in one where that is 0 (row 0: never)
 };
 /// At level `threaded`: what events and the ends of asynchronous work become. Operations on a slot's barriers name the channel; the
 /// slot is (iterations of the channel's loop that this role has begun - 1 - lag) mod slots, the parity flips with every round of slots.
@@ -200,6 +200,8 @@ struct Sync {
 /// A kernel: the root of a tree.
 struct Root {
   std::string name;
+  /// It may begin while the kernel before it ends, and awaits that end before it touches memory (CUDA: programmatic dependent launch).
+  bool dependent = false;
 };
 
 struct Stmt {

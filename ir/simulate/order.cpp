@@ -204,7 +204,7 @@ void Machine::bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s, co
 bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
   if (w.mask != w.exists) return fail_form(s, fmt::format("threads of a warp of {} part at {}", role_name(w), said(s.n))), true;
   const Op& here = w.role->code[w.pc];
-  if (op.not_first != LoopId{} && w.frame.counts[op.not_first.n] - (here.skewed == op.not_first ? k_.p->stmts[s].stage : 0) == 0) return true;
+  if (op.not_first != LoopId{} && w.frame.counts[op.not_first.n] - (here.skewed == op.not_first ? k_.p->stmts[s].stage : 0) < std::max<std::int64_t>(op.lag, 1)) return true;
   using Kind = Sync::Op;
   std::size_t barrier = 0;
   std::int64_t round = 0, slot = 0;

@@ -125,3 +125,17 @@ TEST_CASE("device files: what is wrong with one") {
   says("{\"arch\": \"sm_90a\", \"instructions\": [4]}", "lists '4', which is no instruction");
   check_wrong({{"devices --spec=" + f.path + "/nowhere.json", 1, "E0601"}, {"devices --spec=cpu", 1, "E0414"}, {"devices --spec=sm_1 --json", 1, "E0414"}});
 }
+
+TEST_CASE("device files: kernels after the first begin early where the device can do that") {
+  const TemporaryFolder f;
+  write(f.path + "/parts.schedule", "split_reduction(C.sum.k, 2)\n");
+  const std::string build = "build " + gemm + " --schedule " + f.path + "/parts.schedule --out-dir " + f.path;
+  const auto has = [&](const std::string& file, const std::string& what) { return test::read_file(f.path + file).find(what) != std::string::npos; };
+  CHECK(tool(build + "/a --arch=sm_90a").code == 0);
+  CHECK(has("/a/gemm.json", "\"programmatic_dependent\": true"));
+  CHECK(has("/a/gemm.cu", "tecc_await_kernel();"));
+  CHECK(has("/a/gemm.cu", "tecc_launch_next();"));
+  CHECK(tool(build + "/b --arch=sm_80").code == 0);
+  CHECK_FALSE(has("/b/gemm.json", "\"programmatic_dependent\": true"));
+  CHECK_FALSE(has("/b/gemm.cu", "griddepcontrol"));
+}

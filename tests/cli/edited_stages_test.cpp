@@ -30,7 +30,7 @@ TEST_CASE("cli: compile from an edited stage") {
   const TemporaryFolder f;
   const std::string d = f.path + "/d/";
   REQUIRE(tool("build " + gpu + text_only + "--schedule naive --dump-ir=" + d + " -o " + f.path + "/a").code == 0);
-  for (const char* stage : {"00_scheduled.ir", "11_place_buffers.ir", "14_lower_events.ir", "k.cu"}) {
+  for (const char* stage : {"00_scheduled.ir", "12_place_buffers.ir", "15_lower_events.ir", "k.cu"}) {
     INFO(stage);
     CHECK(tool("build " + gpu + text_only + "--compile-from=" + d + stage + " -o " + f.path + "/b").code == 0);
     CHECK(test::read_file(f.path + "/b/k.cu") == test::read_file(f.path + "/a/k.cu"));
@@ -40,10 +40,10 @@ TEST_CASE("cli: compile from an edited stage") {
     CHECK(test::read_file(f.path + "/c/k.cu") == test::read_file(f.path + "/a/k.cu"));
   }
   // An edited constant shows up, in the text and in what the program does.
-  write(f.path + "/edited.ir", edited(d + "11_place_buffers.ir", "X[i] * 2", "X[i] * 5"));
+  write(f.path + "/edited.ir", edited(d + "12_place_buffers.ir", "X[i] * 2", "X[i] * 5"));
   CHECK(tool("build " + gpu + text_only + "--compile-from=" + f.path + "/edited.ir -o " + f.path + "/e").code == 0);
   CHECK(test::read_file(f.path + "/e/k.cu").find("* 5") != std::string::npos);
-  CHECK(tool("run " + gpu + "--simulate --verify --compile-from=" + d + "11_place_buffers.ir").out.find("verified") != std::string::npos);
+  CHECK(tool("run " + gpu + "--simulate --verify --compile-from=" + d + "12_place_buffers.ir").out.find("verified") != std::string::npos);
   check_wrong({{"run " + gpu + "--simulate --verify --compile-from=" + f.path + "/edited.ir", 1, "E0524"}});
   // The artifact has no schedule that did not make it.
   CHECK_FALSE(std::filesystem::exists(f.path + "/e/k.schedule"));
@@ -54,7 +54,7 @@ TEST_CASE("cli: compile from an edited stage") {
     const std::string one = f.path + "/two/" + arch;
     CHECK(tool("build " + expression + "--arch=" + arch + " " + text_only + "--compile-from=" + one + "/k." + arch + ".cu -o " + f.path + "/j").code == 0);
     CHECK(test::read_file(f.path + "/j/k.cu") == test::read_file(f.path + "/i/k." + arch + ".cu"));
-    CHECK(std::filesystem::exists(one + "/14_lower_events.ir"));
+    CHECK(std::filesystem::exists(one + "/15_lower_events.ir"));
   }
   // On a CPU.
   REQUIRE(tool("build " + expression + "--target=llvm --schedule naive --dump-ir=" + f.path + "/cpu -o " + f.path + "/h").code == 0);
@@ -87,7 +87,7 @@ TEST_CASE("cli: compile from what is no stage, no program, or another expression
   const TemporaryFolder f;
   const std::string d = f.path + "/d/", out = " -o " + f.path + "/out", build = "build " + gpu + text_only + "--compile-from=";
   REQUIRE(tool("build " + gpu + text_only + "--schedule naive --dump-ir=" + d + " -o " + f.path + "/a").code == 0);
-  const std::string stage = d + "12_insert_guards.ir", e = f.path + "/e.ir";
+  const std::string stage = d + "13_insert_guards.ir", e = f.path + "/e.ir";
   const auto says = [&](const std::string& piece, const std::string& by, const std::string& what) {
     write(e, edited(stage, piece, by));
     check_wrong({{build + e + out, 1, what}});
@@ -105,7 +105,7 @@ TEST_CASE("cli: compile from what is no stage, no program, or another expression
                {build + f.path + "/nowhere.ir" + out, 1, "E0601"},
                {build + stage + " --schedule naive" + out, 2, "compile-from"},
                {"build " + expression + "--arch=sm_80,sm_90a " + text_only + "--compile-from=" + stage + out, 1, "E0432"},
-               {"build " + expression + "--target=llvm --compile-from=" + d + "13_insert_barriers.ir" + out, 1, "is no stage of the passes for a CPU; legal: scheduled, decompose_reductions, place_buffers, insert_guards"}});
+               {"build " + expression + "--target=llvm --compile-from=" + d + "14_insert_barriers.ir" + out, 1, "is no stage of the passes for a CPU; legal: scheduled, decompose_reductions, place_buffers, insert_guards"}});
   // Whose it is.
   const std::string other = "-e 'kernel k(X: f32[N]) -> (Y) { Y[i: N] = X[i] * 2 + 1 }' --dims N=65 --arch=sm_90a " + text_only;
   check_wrong({{"build " + other + "--compile-from=" + stage + out, 1, "was made from something else: it takes X: f32[64] align 16; gives Y: f32[64] align 16; the INPUT takes X: f32[65] align 16"},
@@ -116,5 +116,5 @@ TEST_CASE("cli: compile from what is no stage, no program, or another expression
   REQUIRE(tool("build " + gemm + "--arch=sm_90a --schedule " TECC_SOURCE_DIR "/examples/schedules/gemm_sm90a.schedule --dump-ir=" + f.path + "/w -o " + f.path + "/x").code == 0);
   write(e, edited(f.path + "/w/00_scheduled.ir", "for x0: 128 {", "for x0: 0 {"));
   check_wrong({{"build " + gemm + "--arch=sm_90a --compile-from=" + e + out, 1, "error E0419: the tile of 'A.shared' cannot be cut into threads: loop 'x0' has no iteration"}});
-  check_wrong({{"build " + gemm + "--arch=sm_80 --compile-from=" + f.path + "/w/14_lower_events.ir" + out, 1, "which this sm_80 does not have"}});
+  check_wrong({{"build " + gemm + "--arch=sm_80 --compile-from=" + f.path + "/w/15_lower_events.ir" + out, 1, "which this sm_80 does not have"}});
 }

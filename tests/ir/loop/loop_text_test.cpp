@@ -66,6 +66,15 @@ TEST_CASE("loop text: a naive program") {
   CHECK(verify(p, Level::scheduled));
 }
 
+TEST_CASE("loop text: a kernel that begins while the one before ends") {
+  std::string text = small;
+  text.insert(text.find("kernel k {") + 8, " dependent");
+  keeps(text);
+  CHECK(read(text)[read(text).kernels[0]].as<Root>()->dependent);
+  text.replace(text.find("kernel k dependent"), 18, "kernel dependent");  // a name like any other
+  keeps(text);
+}
+
 TEST_CASE("loop text: everything a program can hold") {
   keeps(lines + R"(  kernel k {
     for n0: P block {
