@@ -31,7 +31,8 @@ class Database {
     double us;      // of its candidate, see best_of()
   };
   /// The fastest candidate. Its time is the median of all samples it got as a finalist, since those were taken side by side
-  /// with its rivals; of a candidate that never was one, the median of its first samples. Ties go to the smaller trace hash.
+  /// with its rivals; of a candidate that never was one, the median of its first samples. Finalists come before all others. Ties go to the smaller
+  /// trace hash.
   /// Looks for the exact target first, then for other sizes of the same chip. Nothing when no candidate was measured.
   Result<std::optional<Best>> best_of(const std::string& workload, const codegen::Target& target) const;
   Result<std::vector<Best>> ranking(const std::string& workload, const std::string& target) const;

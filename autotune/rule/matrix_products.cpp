@@ -39,7 +39,8 @@ Result<Nest> make_nest(Context& c, std::uint32_t s, const Shape& shape, const De
   TECC_TRY(const auto j, c.build.add(Split{n.column, {d.columns}}, {"j0", "j1"}));
   n.i0 = i[0], n.j0 = j[0], n.w = w[0], n.tile = w[1];
   std::vector<Ref> order = n.grid;
-  for (const Ref& l : {n.i0, n.j0, n.rounds, n.w, w[1], j[1]}) order.push_back(l);
+  if (d.alternate) order.insert(order.end(), {n.i0, n.j0, n.w, n.rounds, w[1], j[1]});
+  else order.insert(order.end(), {n.i0, n.j0, n.rounds, n.w, w[1], j[1]});
   if (n.inside) order.push_back(*n.inside);
   TECC_CHECK(c.build.add(Reorder{order}));
   TECC_CHECK(c.build.add(Bind{{n.w}, Group::warpgroup}));
@@ -113,20 +114,27 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   if (follower) c.done[*follower] = 1;
 
   TECC_TRY(const Nest n, make_nest(c, s, shape, d));
-  TECC_TRY(Results results, take_results(c, n, n.j0, rows, columns, follower));
+  TECC_TRY(Results results, take_results(c, n, d.alternate ? n.w : n.j0, rows, columns, follower));
   TECC_TRY(Loads loads, load_operands(c, n, shape, d));
   TECC_TRY(const auto tile, c.build.add(Blockize{n.tile}, {"t"}));
   TECC_CHECK(c.build.add(Tensorize{{tile[0]}, Via::wgmma, d.swap}));
   std::vector<Ref> multiply = loads.makers, bulk = loads.bulk;
   multiply.push_back(tile[0]);
   if (is_promoted(shape)) multiply.push_back(n.adds);
-  TECC_TRY(const auto v, c.build.add(Split{results.rows, {shape.pixels.empty() ? d.group_rows : d.box[slowest(d.box)] / d.groups}}, {"v", "o"}));
+  Ref own = results.rows;  // of a warpgroup
+  std::vector<Ref> order;
+  if (!d.alternate) {
+    TECC_TRY(const auto v, c.build.add(Split{results.rows, {shape.pixels.empty() ? d.group_rows : d.box[slowest(d.box)] / d.groups}}, {"v", "o"}));
+    own = v[1];
+    order.push_back(v[0]);
+    TECC_CHECK(c.build.add(Bind{order, Group::warpgroup}));
+  }
   if (d.panel) {
     TECC_TRY(const auto across, c.build.add(Split{results.columns, {d.panel}}, {"p0", "p1"}));
-    TECC_CHECK(c.build.add(Reorder{{v[0], across[0], v[1], across[1]}}));
-    TECC_CHECK(c.build.add(Bind{{v[0]}, Group::warpgroup}));
+    order.insert(order.end(), {across[0], own, across[1]});
+    TECC_CHECK(c.build.add(Reorder{order}));
     TECC_TRY(const auto store, c.build.add(CacheWrite{results.block, results.block, Scope::shared, across[0]}, {"cs", "cl"}));
-    TECC_TRY(const auto e, c.build.add(Blockize{v[1]}, {"e"}));
+    TECC_TRY(const auto e, c.build.add(Blockize{own}, {"e"}));
     if (out_bytes == 2) TECC_CHECK(c.build.add(CopyWith{{e[0]}, Via::stmatrix}));
     multiply.push_back(e[0]);
     multiply.push_back(store[1]);
@@ -135,8 +143,8 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
     if (d.once[2]) TECC_CHECK(c.build.add(CacheHint{{store[1]}, Hint::evict_first}));
     results.panel = store[0], results.panels = across[0];
   } else {
-    if (shape.pixels.empty()) TECC_CHECK(c.build.add(Reorder{{v[0], v[1], results.columns}}));
-    TECC_CHECK(c.build.add(Bind{{v[0]}, Group::warpgroup}));
+    order.insert(order.end(), {own, results.columns});
+    if (shape.pixels.empty()) TECC_CHECK(c.build.add(Reorder{order}));
     multiply.push_back(results.block);
   }
   if (!bulk.empty()) TECC_CHECK(c.build.add(CopyWith{bulk, Via::bulk_tensor}));

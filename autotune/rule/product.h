@@ -79,8 +79,9 @@ struct Decisions {
   bool swap;
   std::int64_t parts;                      // of the depth, each a kernel's partial sums
   std::int64_t groups, group_rows;         // warpgroups that multiply, rows of each
+  bool alternate;                          // they have tiles of their own: one stores its results while the other one multiplies
   std::int64_t residents;                  // blocks that an SM runs at once
-  std::int64_t rows, columns, depth;       // of the tile
+  std::int64_t rows, columns, depth;       // of a block's tile, or of the tiles of warpgroups that alternate
   std::int64_t slots, panel, panel_slots;  // panel 0: results go to memory from registers
   std::vector<std::int64_t> box;           // pixels of a tile, axis by axis
   std::int64_t cluster;                    // 1; 2 neighbours along rows, -2 along columns

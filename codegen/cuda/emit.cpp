@@ -249,7 +249,7 @@ void KernelEmitter::roles() {
 /// True if one thread does all that the role does: it issues bulk copies.
 bool KernelEmitter::is_elected_role() const {
   for (BlockId b : blocks_under(p_, root_))
-    if (p_[b].role == role_ && (!is_bulk(via_of(p_.block(b))) || compiler::thread_nest(p_, b))) return false;
+    if (p_[b].role == role_ && (!is_bulk(via_of(p_.block(b))) || is_shared_out(p_, b))) return false;
   bool alone = true;
   const std::function<void(StmtId)> visit = [&](StmtId s) {
     if (p_[s].role == role_ && p_[s].as<Barrier>()) alone = false;
@@ -366,6 +366,18 @@ void KernelEmitter::decode_grid(const std::string& bid) {
   }
   for (LoopId l : loops)
     if (p_.loop(l).group == Group::cluster) let(loop_var(l), fmt::format("blockIdx.x % {}", kernel_.cluster));
+}
+
+/// Rounds of alternating channels that belong to as many other iterations of `l`.
+void KernelEmitter::pass_over(LoopId l, const std::string& iterations) {
+  for (std::uint32_t n = 0; n < p_.channels.size(); ++n) {
+    const Channel& c = p_.channels[n];
+    if (!counts(n)) continue;
+    if (const auto loops = alternating_loops(p_, c); std::find(loops.begin(), loops.end(), l) == loops.end()) continue;
+    std::string rounds = iterations;
+    for (LoopId r : rounds_within(p_, c, l)) rounds += fmt::format(" * {}", value(p_.loop(r).extent));
+    line(fmt::format("tecc_slot{0} += {1}; tecc_parity{0} ^= tecc_slot{0} / {2} & 1; tecc_slot{0} %= {2};", n, rounds, c.slots));
+  }
 }
 
 /// At the end of an iteration of `l`: its channels go on to the next slot.

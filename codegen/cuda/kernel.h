@@ -8,6 +8,7 @@
 #include "codegen/access.h"
 #include "codegen/cuda/emit.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/roles.h"
 
 /// One kernel as text: a walk over its statements. Of a kernel with roles the walk is made once a role. Internal to codegen/cuda.
 namespace tecc::codegen::cuda {
@@ -73,6 +74,7 @@ class KernelEmitter {
   void body();
   void staged_grid(std::uint32_t stages);
   void decode_grid(const std::string& bid);
+  void pass_over(LoopId l, const std::string& iterations);
   void advance_channels(LoopId l);
   bool shows(StmtId s) const;
   std::uint32_t stage_of(std::uint32_t channel) const;

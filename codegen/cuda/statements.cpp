@@ -175,6 +175,8 @@ void KernelEmitter::children(StmtId s) {
   for (StmtId c : p_[s].children)
     if (shows(c)) statement(c);
   if (p_[s].as<Loop>()) advance_channels(s);
+  if (const auto* l = p_[s].as<Loop>(); l && is_thread_group(l->group) && !takes_in_turn(p_, role_, s))
+    pass_over(s, fmt::format("({} - {})", constant_extent(p_, s).value_or(1) - 1, loop_var(s)));
   --depth_;
   line("}");
 }
@@ -202,6 +204,12 @@ bool KernelEmitter::indexes_private(LoopId l) const {
 
 void KernelEmitter::thread_loop(LoopId id) {
   const auto& l = p_.loop(id);
+  const std::string v = identifier(names_.var(l.var));
+  if (takes_in_turn(p_, role_, id)) {
+    line("#pragma unroll 1");
+    line(fmt::format("for ({0} {1} = 0; {1} < {2}; ++{1}) {{", index_type(), v, value(l.extent)));
+    return children(id);
+  }
   const std::int64_t extent = *constant_extent(p_, id), weight = compiler::thread_weight(p_, id);
   const bool topmost = *compiler::thread_nest(p_, id) == id;
   line(topmost && extent * weight < threads_ ? fmt::format("if (tid < {}) {{", extent * weight) : "{");
@@ -209,7 +217,8 @@ void KernelEmitter::thread_loop(LoopId id) {
   std::string text = threads_ == 1 ? "0" : "tid";
   if (weight != 1) text += fmt::format(" / {}", weight);
   if (!topmost) text += fmt::format(" % {}", extent);
-  line(fmt::format("const {} {} = {};", index_type(), identifier(names_.var(l.var)), text));
+  line(fmt::format("const {} {} = {};", index_type(), v, text));
+  pass_over(id, v);
   --depth_;
   children(id);
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compiler/pass/passes.h"
+#include "ir/loop/roles.h"
 
 namespace tecc::compiler {
 
@@ -11,14 +12,12 @@ using namespace loop;
 Result<Program> assign_roles(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   for (std::uint32_t r = 0; r < p.roles.size(); ++r) {
-    std::int64_t warpgroups = 0;
     for (BlockId b : p.roles[r].blocks) {
       p.stmts.edit(b, [&](Stmt& s) { s.role = r; });
-      for (LoopId l : bound_loops(p, b, Group::warpgroup)) {
-        const std::int64_t here = constant_extent(p, l).value_or(0) * (thread_weight(p, l) / 128);
-        warpgroups = std::max(warpgroups, here);
-        if (here > p.roles[r].warpgroups) return refuse(Code::role_group, r + 1, p.roles[r].warpgroups, loop_name(p, l), fmt::format("{} warpgroups", here));
-      }
+      const Via via = via_of(p.block(b));
+      for (LoopId l : bound_loops(p, b, Group::warpgroup))
+        if (takes_in_turn(p, r, l) && via != Via::bulk && via != Via::bulk_tensor)
+          return refuse(Code::role_group, r + 1, p.roles[r].warpgroups, loop_name(p, l), fmt::format("{} warpgroups", warpgroups_of(p, l)));
     }
   }
   return p;

@@ -5,6 +5,7 @@
 
 #include "compiler/pass/ahead.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/roles.h"
 
 /// Pipelines become channels: what carries one out follows from who writes and who reads its slots, and the four events are placed
 /// around the statements that do. Then events become operations on barriers. The idea of asynchronous references between producers and
@@ -77,7 +78,10 @@ class Realiser {
     StmtId home = writers_[0];  // slots belong to the innermost warpgroup around all that use them
     for (BlockId b : writers_) home = common_ancestor(p_, home, b);
     for (BlockId b : readers_) home = common_ancestor(p_, home, b);
-    const std::vector<LoopId> groups = bound_loops(p_, home, Group::warpgroup);
+    std::vector<LoopId> groups = bound_loops(p_, home, Group::warpgroup);
+    TECC_CHECK(check_alternating());
+    const std::vector<LoopId> alternating = alternating_loops(p_, c);  // one ring for all of their iterations
+    std::erase_if(groups, [&](LoopId l) { return std::find(alternating.begin(), alternating.end(), l) != alternating.end(); });
     if (!groups.empty()) {
       c.owner = Group::warpgroup;
       for (LoopId l : groups) c.owners *= constant_extent(p_, l).value_or(1);
@@ -90,7 +94,12 @@ class Realiser {
       c.empty_arrivals = 0;
       for (BlockId w : writers_)
         if (is_multicast(p_, w)) c.cluster = cluster_of(p_, root_of(p_, w));
-      for (std::uint32_t r : roles_of(readers_)) c.empty_arrivals += r == Stmt::every_role ? 1 : c.owner == Group::warpgroup ? 1 : p_.roles[r].warpgroups;
+      for (std::uint32_t r : roles_of(readers_)) {
+        std::int64_t warpgroups = r == Stmt::every_role || c.owner == Group::warpgroup ? 1 : p_.roles[r].warpgroups;
+        for (LoopId l : alternating)
+          if (!takes_in_turn(p_, r, l)) warpgroups /= *constant_extent(p_, l);  // a round is one iteration's
+        c.empty_arrivals += warpgroups;
+      }
       c.empty_arrivals *= c.cluster;
     }
     place_events();
@@ -118,6 +127,20 @@ class Realiser {
     s.role = role;
     s.stage = stage;
     add_stmt(p_, p_[beside].parent, position_in_parent(p_, beside) + (after ? 1 : 0), std::move(s));
+  }
+
+  /// Who passes over the rounds of another iteration must know how many these are.
+  Check check_alternating() const {
+    const Channel& c = p_.channels[n_];
+    const std::string name = p_[c.buffers[0]].name;
+    for (const auto* list : {&writers_, &readers_})
+      for (BlockId b : *list)
+        for (LoopId l : bound_loops(p_, b, Group::warpgroup))
+          if (takes_in_turn(p_, p_[b].role, l) && !is_inside(p_, c.loop, l))
+            return refuse(Code::channel_form, name, fmt::format("a role takes the iterations of '{}' in turn, inside of the loop of the pipeline; legal: a pipeline at a loop inside of it", loop_name(p_, l)));
+    for (LoopId l : alternating_loops(p_, c))
+      if (!rounds_are_equal(p_, c, l)) return refuse(Code::channel_form, name, fmt::format("warpgroups alternate over '{}', whose iterations differ in how often '{}' runs", loop_name(p_, l), loop_name(p_, c.loop)));
+    return Ok{};
   }
 
   /// The statements that one iteration of the channel's loop runs in sequence: below loops over warpgroups that hold all of the uses. Of a
@@ -337,9 +360,16 @@ std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
     const Block b = p.block(id);
     if (via_of(b) != Via::wgmma) continue;
     const TensorId acc = b.writes[0].buffer;
-    // The sequence that the tile stands in: its other statements run before and after.
+    // The sequence that the tile stands in: its other statements run before and after. Tiles of a loop whose iterations add to different
+    // sums are issued one after the other, and awaited together.
     StmtId tile = b.tile->top;
-    while (p[p[tile].parent].as<Loop>() && is_thread_group(p.loop(p[tile].parent).group) && p[p[tile].parent].children.size() == 1) tile = p[tile].parent;
+    std::int64_t tiles = 1;
+    for (LoopId around = p[tile].parent; p[around].as<Loop>() && p[around].children.size() == 1; around = p[tile].parent) {
+      const bool apart = p.loop(around).group == Group::none && constant_extent(p, around) && !feeds(p, around, b, IterKind::reduce);
+      if (!apart && !is_thread_group(p.loop(around).group)) break;
+      if (apart) tiles *= *constant_extent(p, around);
+      tile = around;
+    }
     const StmtId loop = p[tile].parent;
     const std::vector<StmtId> order = p[loop].children;
     const auto uses = [&](StmtId s) {
@@ -360,6 +390,7 @@ std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
     } else if (p[loop].as<Loop>() && !is_thread_group(p.loop(loop).group) && handed_over(p, b)) {
       std::int64_t all = 0;
       for (BlockId other : blocks_under(p, loop)) all += p[other].role == p[id].role && via_of(p.block(other)) == Via::wgmma;
+      all += tiles - 1;
       out[id] = await(tile, true, all, id, p[id].stage, loop);
       await(loop, true, 0, id, 0, {});
     } else {
@@ -369,12 +400,35 @@ std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
   return out;
 }
 
+/// True if the block uses a channel whose rounds belong to one iteration of `l` each.
+bool alternates(const Program& p, BlockId b, LoopId l) {
+  return std::any_of(p.channels.begin(), p.channels.end(), [&](const Channel& c) {
+    const bool uses = std::any_of(c.buffers.begin(), c.buffers.end(), [&](TensorId t) { return reads(p.block(b), t) || writes(p.block(b), t); });
+    const std::vector<LoopId> loops = uses ? alternating_loops(p, c) : std::vector<LoopId>{};
+    return std::find(loops.begin(), loops.end(), l) != loops.end();
+  });
+}
+
+/// Warpgroups that alternate take turns at their rounds: the parity of a slot's barrier tells one round from the next, not from those behind it.
+Check alternate(Program& p, StmtId root) {
+  for (BlockId b : blocks_under(p, root))
+    for (LoopId l : bound_loops(p, b, Group::warpgroup)) {
+      if (takes_in_turn(p, p[b].role, l) || !alternates(p, b, l)) continue;
+      if (warpgroups_of(p, l) != constant_extent(p, l)) return refuse(Code::role_group, p[b].role + 1, p.roles[p[b].role].warpgroups, loop_name(p, l), "groups of several that alternate; legal: one warpgroup an iteration");
+      auto turns = std::find_if(p.turns.begin(), p.turns.end(), [&](const Turns& t) { return t.loop == l; });
+      if (turns == p.turns.end()) turns = p.turns.insert(turns, Turns{l, {}});
+      if (std::find(turns->critical.begin(), turns->critical.end(), b) == turns->critical.end()) turns->critical.push_back(b);
+    }
+  return Ok{};
+}
+
 /// The critical statements of warpgroups that take turns stand between a wait for the turn and its passing on.
 void place_turns(Program& p) {
   for (const Turns& t : p.turns) {
     StmtId meet = t.critical[0];
     for (BlockId b : t.critical) meet = common_ancestor(p, meet, b);
     if (p[meet].as<Block>()) meet = p[meet].parent;
+    if (std::any_of(t.critical.begin(), t.critical.end(), [&](BlockId b) { return alternates(p, b, t.loop); })) meet = t.loop;
     std::vector<StmtId> all;
     for (StmtId c : p[meet].children)
       if (std::any_of(t.critical.begin(), t.critical.end(), [&](BlockId b) { return is_inside(p, b, c); })) all.push_back(c);
@@ -402,6 +456,7 @@ Result<Program> realise_channels(Program p, const Limits& limits) {
     const TensorId to = p.block(b).writes[0].buffer, slot = p[to].scope == Scope::shared ? to : read_buffers(p.block(b))[0];
     if (!p[slot].channel) return refuse(Code::copy_form, p[slot].name, via == Via::cp_async ? "cp_async" : via == Via::bulk ? "bulk" : "bulk_tensor", "nothing waits for it; legal: a pipeline that names it");
   }
+  for (StmtId root : std::vector<StmtId>(p.kernels)) TECC_CHECK(alternate(p, root));
   place_turns(p);
   return p;
 }

@@ -4,6 +4,7 @@
 
 #include "compiler/pass/passes.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/roles.h"
 #include "ir/loop/digits.h"
 #include "ir/loop/fill.h"
 
@@ -367,8 +368,10 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   const bool shared = b.scope == Scope::shared;
   st.private_to_thread = gpu && !shared;
   if (rotates(b) && is_inside(p, st.at, b.slot_loop)) st.at = p[b.slot_loop].parent;
+  const std::vector<LoopId> alternating = b.channel ? alternating_loops(p, p.channels[*b.channel]) : std::vector<LoopId>{};
   if (gpu && shared)
     for (LoopId l : thread_loops(p, st.at)) {
+      if (std::find(alternating.begin(), alternating.end(), l) != alternating.end()) continue;  // the slots are everybody's
       if (p.loop(l).group == Group::thread) return refuse(Code::divergent_barrier, b.name, loop_name(p, l));
       st.owners.push_back(l);
     }

@@ -109,6 +109,11 @@ struct LoopInfo {
   bool follows_threads = false;                    // its extent differs from thread to thread
   std::int64_t weight = 1, threads_extent = 1;     // bound to threads
   std::int64_t reach = -1;                         // the outermost of a nest: threads from here on pass it by
+  struct Counted {
+    LoopId loop;
+    std::vector<LoopId> extents;  // multiply to its iterations in one of this loop
+  };
+  std::vector<Counted> alternates;                 // warpgroups alternate over this loop: what counts on while others have their turn
 };
 
 struct RoleCode {

@@ -20,7 +20,7 @@ std::size_t Compiler::digits(const Binding& binding, const Block* b) {
     if (l.retired) {
       part.of = Digits::Part::Of::retired;
       part.retired = digits(*l.retired, b);
-    } else if (is_thread_group(l.group)) {
+    } else if (is_thread_group(l.group) && !takes_in_turn(p_, role_, d.loop)) {
       part.of = Digits::Part::Of::thread;
       part.weight = k_.loops[d.loop.n].weight;
       part.extent = k_.loops[d.loop.n].threads_extent;

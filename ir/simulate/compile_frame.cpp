@@ -207,6 +207,19 @@ Check Compiler::channels() {
     k_.channels[n] = {k_.barriers, true};
     if (c.full_arrivals < 1 || c.empty_arrivals < 1 || c.slots < 1 || c.owners < 1) return wrong(c.loop, fmt::format("a barrier of channel c{} counts no arrivals", n));
     k_.barriers += static_cast<std::size_t>(c.slots * c.owners);
+    for (LoopId l : alternating_loops(p_, c)) {
+      std::vector<LoopInfo::Counted>& known = k_.loops[l.n].alternates;
+      LoopInfo::Counted next{l, {}};
+      const auto note = [&] {
+        if (std::none_of(known.begin(), known.end(), [&](const auto& k) { return k.loop == next.loop; })) known.push_back(next);
+      };
+      note();
+      for (LoopId r : rounds_within(p_, c, l)) {
+        next.loop = r;
+        next.extents.push_back(r);
+        note();
+      }
+    }
   }
   return Ok{};
 }
@@ -254,7 +267,7 @@ std::int64_t Compiler::threads_at(BlockId b) const {
 
 bool Compiler::is_elected(std::uint32_t role) const {
   for (BlockId b : blocks_under(p_, k_.root))
-    if (p_[b].role == role && (!is_bulk(via_of(p_.block(b))) || threads_at(b) != 1)) return false;
+    if (p_[b].role == role && (!is_bulk(via_of(p_.block(b))) || is_shared_out(p_, b))) return false;
   bool alone = true;
   const std::function<void(StmtId)> visit = [&](StmtId s) {
     if (p_[s].role == role && p_[s].as<Barrier>()) alone = false;

@@ -49,7 +49,7 @@ Check Compiler::printed(StmtId s, RoleCode& r) {
   }
   const Stmt& row = p_[s];
   if (const auto* l = row.as<Loop>()) {
-    const bool threads = is_thread_group(l->group);
+    const bool threads = is_thread_group(l->group) && !takes_in_turn(p_, r.role, s);
     const std::size_t begin = r.code.size();
     const bool lags = l->stages && (stages_of(s) & (stages_of(s) - 1));  // statements of several stages
     if (lags && (skewed_ || k_.loops[s.n].follows_threads || l->stages > 31)) return unknown(s, "skewed loops in each other");
@@ -103,7 +103,8 @@ Result<std::size_t> Compiler::compiled(BlockId id) {
     for (LoopId l : loops_around(p_, id))
       if (feeds(p_, l, b, IterKind::reduce)) st.reduce_loops.push_back(l);
   }
-  const std::vector<LoopId> around = loops_around(p_, id);
+  std::vector<LoopId> around = loops_around(p_, id);
+  std::erase_if(around, [&](LoopId l) { return takes_in_turn(p_, role_, l); });
   const bool only_warpgroups = std::all_of(around.begin(), around.end(), [&](LoopId l) { return !is_thread_group(p_.loop(l).group) || p_.loop(l).group == Group::warpgroup; });
   const bool in_warpgroup = std::any_of(around.begin(), around.end(), [&](LoopId l) { return p_.loop(l).group == Group::warpgroup; });
   if (only_warpgroups && !k_.buffers[b.writes[0].buffer.n].is_private) st.who = in_warpgroup ? Statement::Who::one_of_warpgroup : Statement::Who::one;

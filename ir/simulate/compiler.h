@@ -3,6 +3,7 @@
 #include <optional>
 #include <vector>
 
+#include "ir/loop/roles.h"
 #include "ir/simulate/code.h"
 
 namespace tecc::simulator {

@@ -188,6 +188,17 @@ void Machine::begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopI
   for (std::uint32_t s = 0; s < w.frame.stages; ++s) w.frame.begins(l, s) += bits >> s & 1;
 }
 
+void Machine::pass_over(Warp& w, LoopId l, bool before) {
+  const LoopInfo& info = k_.loops[l.n];
+  const std::int64_t own = w.thread(0) / info.weight % info.threads_extent, others = before ? own : info.threads_extent - 1 - own;
+  for (const LoopInfo::Counted& counted : info.alternates) {
+    std::int64_t iterations = others;
+    Thread t{w, w.frame, std::countr_zero(w.mask), w.thread(0), iters_, nullptr, actor(w, 0, l)};
+    for (LoopId r : counted.extents) iterations *= eval(k_.loops[r.n].extent, t).integer;
+    for (std::uint32_t s = 0; s < w.frame.stages; ++s) w.frame.begins(counted.loop, s) += iterations;
+  }
+}
+
 std::uint32_t Machine::running(const Warp& w, LoopId skewed) const {
   if (std::find(k_.grid.begin(), k_.grid.end(), skewed) != k_.grid.end()) return w.passing;
   std::uint32_t bits = 0;
@@ -291,10 +302,14 @@ bool Machine::step(Warp& w) {
         w.pc = op.other;
         return true;
       }
+      pass_over(w, op.stmt, true);
       begin(w, op.stmt, 0, op.skewed);
       break;
     }
-    case Op::Kind::end_threads: w.mask = w.saved_masks[l]; break;
+    case Op::Kind::end_threads:
+      pass_over(w, op.stmt, false);
+      w.mask = w.saved_masks[l];
+      break;
     case Op::Kind::block: {
       const Statement& st = k_.statements[op.other];
       for (int lane = 0; lane < 32 && !failed_; ++lane) {

@@ -143,6 +143,8 @@ struct Machine {
   }
   void join(Warp& w, std::size_t l);  // a loop that runs backwards: the lanes that have its iteration
   void begin(Warp& w, LoopId l, std::uint32_t stages, std::optional<LoopId> skewed);  // an iteration
+  /// Counts what other warpgroups do in the iterations before the warp's own, or behind it, of a loop over which they alternate.
+  void pass_over(Warp& w, LoopId l, bool before);
   std::uint32_t running(const Warp& w, LoopId skewed) const;  // bits: the stages that run in the loop's iteration
   bool is_elected(const Warp& w, Group group) const;
   Actor actor(const Warp& w, int lane, StmtId site) const;

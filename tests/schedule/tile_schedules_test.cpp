@@ -30,6 +30,7 @@ struct File {
 };
 constexpr File files[] = {
     {"gemm.te", "gemm_sm90a", "M=9,N=11,K=5", "M=520,N=512,K=264"},
+    {"gemm.te", "gemm_alternating_sm90a", "M=9,N=11,K=5", "M=520,N=512,K=264"},
     {"gemm.te", "gemm_mma", "M=9,N=11,K=5", "M=520,N=512,K=264"},
     {"attention.te", "attention_sm90a", "B=1,H=2,S=5,L=7,D=4", "B=1,H=2,S=200,L=300,D=128"},
     {"attention_causal.te", "attention_causal_sm90a", "B=1,H=2,S=9,D=4", "B=1,H=2,S=300,D=64"},
@@ -147,8 +148,21 @@ TEST_CASE("tile lowering: refusals name the tile and what the instruction needs"
   CHECK(why("split\\(C.sum.k, 64\\)", "split(C.sum.k, 40)", "M=512,N=512,K=280").find("E0417: the tile of 'C.sum' has 40 terms of depth; wgmma needs a multiple of 16") != std::string::npos);
   CHECK(why("x", "x", "M=512,N=509,K=256").find("E0420: 'C' cannot be copied by bulk_tensor: its rows are 1018 bytes apart; legal: a multiple of 16") != std::string::npos);
   CHECK(why("slots=4", "slots=6", "M=512,N=512,K=256").find("E0405: kernel 'gemm' needs 327776 bytes of shared memory > 232448 bytes a block") != std::string::npos);
-  CHECK(why("warpgroups=2", "warpgroups=1", "M=512,N=512,K=256").find("E0423: role 2 has 1 warpgroups") != std::string::npos);
+  CHECK(why("warpgroups=2", "warpgroups=1", "M=512,N=512,K=256").find("E0423: role 2 has 1 warpgroups, but loop 'i10' is bound to 2 warpgroups") != std::string::npos);
   CHECK(why("set_scope\\(C.sum, register\\);", "", "M=512,N=512,K=256").find("E0418: 'C.sum' is not in registers; wgmma keeps its sums in registers") != std::string::npos);
+  const std::string alternating = read("examples/schedules/gemm_alternating_sm90a.schedule");
+  const auto why_alternating = [&](const std::vector<std::pair<const char*, const char*>>& changes) {
+    std::string changed = alternating;
+    for (const auto& [from, to] : changes) changed = std::regex_replace(changed, std::regex(from), to);
+    return test::lowering_refused({gemm, "M=512,N=512,K=256", "T=bf16", changed});
+  };
+  CHECK(why_alternating({{"A, shared, at=k0", "A, shared, at=w"}, {"in = pipeline\\(k0, \\[as, bs\\], slots=6\\)", "in = pipeline(k0, [bs], slots=2);  ia = pipeline(j0, [as], slots=1)"}})
+            .find("E0421: the pipeline of 'A.shared' cannot be carried out: a role takes the iterations of 'i10' in turn, inside of the loop of the pipeline; legal: a pipeline at a loop inside of it") != std::string::npos);
+  CHECK(why_alternating({{"i2 = split\\(i1, 128\\)", "i3 = split(i1, 128);  u, i2 = split(i3, 64)"}, {"reorder\\(i0, j0, w, k0", "bind(u, warpgroup);  reorder(i0, j0, w, u, k0"}})
+            .find("E0423: role 2 has 2 warpgroups, but loop 'i10' is bound to 4 warpgroups") != std::string::npos);
+  const std::string triangular = "kernel gemm(A: bf16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = bf16(sum[k: i + 1](f32(A[i, k]) * f32(B[j, k]))) }";
+  CHECK(test::lowering_refused({triangular, "M=512,N=512,K=512", "", alternating})
+            .find("E0421: the pipeline of 'A.shared' cannot be carried out: warpgroups alternate over 'i10', whose iterations differ in how often 'k0' runs") != std::string::npos);
   const std::string mixed = "kernel gemm(A: f16[M, K], B: bf16[N, K]) -> (C) { C[i: M, j: N] = bf16(sum[k: K](f32(A[i, k]) * f32(B[j, k]))) }";
   CHECK(test::lowering_refused({mixed, "M=512,N=512,K=256", "", text}).find("E0416: no wgmma instruction multiplies f16 by bf16 into f32 here") != std::string::npos);
   compiler::Limits older;
