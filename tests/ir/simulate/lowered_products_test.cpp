@@ -96,7 +96,6 @@ TEST_CASE("simulator: a lowered product with one thing wrong") {
   const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
   INFO(report);
   // One group is issued before the first await_mma, which lets one run. Two slots do for a release one iteration later.
-  // The first: the accumulators are not on their way yet, so it waits for nothing. The second: a ring of two of the three slots is a ring.
   CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too", "c0 slots one less"});
   CHECK(count == 55);
 }
@@ -133,7 +132,6 @@ TEST_CASE("simulator: a lowered product on clusters with one thing wrong") {
   std::size_t count = 0;
   const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
   INFO(report);
-  // The first: the accumulators are not on their way yet, so it waits for nothing. The second: a ring of two of the three slots is a ring.
   CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too", "c0 slots one less"});
   CHECK(count == 55);
 }
