@@ -1,6 +1,7 @@
 #include "ir/loop/digits.h"
 
 #include <algorithm>
+#include <numeric>
 #include <optional>
 
 namespace tecc::loop {
@@ -44,27 +45,61 @@ LoopId resolved(const Program& p, LoopId l) {
   return one ? resolved(p, *one) : l;
 }
 
+std::int64_t known_modulus(const Program& p, const std::vector<Digit>& digits, LoopId l);
+
+/// What knowing retired loop `r` modulo `modulus` says of digits of `l`: what faster digits do not reach is known modulo what the slower
+/// digits are multiples of.
+void add_digits_of(const Program& p, LoopId r, std::int64_t modulus, LoopId l, std::vector<Digit>& own) {
+  std::vector<Digit> digits = p.loop(r).retired->digits;
+  const bool all = modulus == 0 && distinct(p, digits);
+  std::erase_if(digits, [&](const Digit& d) { return range_of(p, d) == Interval{0, 0}; });
+  std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return a.stride < b.stride; });
+  Interval faster{0, 0};
+  for (std::size_t n = 0; n < digits.size(); ++n) {
+    Digit d = digits[n];
+    const bool clear = d.stride > faster.high && faster.low >= 0;
+    const Interval reach = range_of(p, d);
+    faster = {faster.low + reach.low, faster.high + reach.high};
+    if (d.loop != l || d.stride <= 0) continue;
+    std::int64_t slower = modulus;
+    for (std::size_t m = n + 1; m < digits.size(); ++m) slower = std::gcd(slower, digits[m].stride);
+    if (!all && (!clear || slower % d.stride != 0)) continue;
+    const std::int64_t values = all ? 0 : slower / d.stride;
+    if (values != 0 && d.mod > values && d.mod % values != 0) continue;
+    if (values != 0 && (d.mod == 0 || d.mod > values)) d.mod = values;
+    own.push_back(d);
+  }
+}
+
+/// The largest m that is known to have l % m follow from the digits, whose loops are resolved; 0 if l itself follows.
+std::int64_t known_modulus(const Program& p, const std::vector<Digit>& digits, LoopId l) {
+  std::vector<Digit> own;
+  std::vector<LoopId> asked;
+  for (const Digit& d : digits) {
+    if (d.loop == l) own.push_back(d);
+    const auto& retired = p.loop(d.loop).retired;
+    if (!retired || !depends_on(p, *retired, l) || std::find(asked.begin(), asked.end(), d.loop) != asked.end()) continue;
+    asked.push_back(d.loop);
+    if (const std::int64_t modulus = known_modulus(p, digits, d.loop); modulus != 1) add_digits_of(p, d.loop, modulus, l, own);
+  }
+  std::sort(own.begin(), own.end(), [](const Digit& a, const Digit& b) { return a.div < b.div; });
+  const Interval range = range_of(p, l);
+  __int128 known = 1;
+  for (const Digit& d : own) {
+    if (d.div > known) break;
+    if (d.mod == 0) return 0;
+    const __int128 reach = static_cast<__int128>(d.div) * d.mod;
+    if (reach % known == 0) known = std::max(known, reach);
+  }
+  return known > static_cast<__int128>(range.high) - range.low ? 0 : static_cast<std::int64_t>(known);
+}
+
 }  // namespace
 
 bool tell(const Program& p, const std::vector<Digit>& named, LoopId l) {
   std::vector<Digit> digits = named;
   for (Digit& d : digits) d.loop = resolved(p, d.loop);
-  __int128 known = 1;  // l % known follows from the digits so far
-  std::vector<Digit> own;
-  for (const Digit& d : digits)
-    if (d.loop == l) own.push_back(d);
-  std::sort(own.begin(), own.end(), [](const Digit& a, const Digit& b) { return a.div < b.div; });
-  for (const Digit& d : own) {
-    if (d.div > known) break;
-    const __int128 reach = static_cast<__int128>(d.div) * d.mod;
-    if (d.mod == 0) return true;
-    if (reach % known == 0) known = std::max(known, reach);
-  }
-  if (known > range_of(p, l).high) return true;
-  return std::any_of(digits.begin(), digits.end(), [&](const Digit& d) {
-    const auto& retired = p.loop(d.loop).retired;
-    return retired && depends_on(p, *retired, l) && tell(p, digits, d.loop) && distinct(p, retired->digits) && tell(p, retired->digits, l);
-  });
+  return known_modulus(p, digits, l) == 0;
 }
 
 }  // namespace tecc::loop

@@ -354,6 +354,13 @@ TEST_CASE("a reduction in memory follows a part of a loop whose radices do not l
   test::check_simulated(rows.with("f = fuse(Y.i, Y.j)\nbind(f, block)\nsplit(f, 2)"));
 }
 
+TEST_CASE("a reduction in memory follows a loop and parts of it together, not one of them alone") {
+  const test::Subject sums{"kernel s(X: f32[N, P, Q, R]) -> (Y) { Y[n: N, p: P, q: Q] = sum[r: R](X[n, p, q, r]) }", "N=2,P=8,Q=3,R=2"};
+  const std::string all = "f = fuse(Y.n, Y.p)\ng = fuse(f, Y.q)\na, b = split(g, 8)\n";  // n is a / 3, q and p are parts of g
+  test::check_simulated(sums.with(all + "bind(a, block)\nbind(b, thread)"));
+  test::check_simulated(sums.with(all + "bind(a, block)\nb, v = split(b, 2)\nbind(b, thread)"));
+}
+
 TEST_CASE("cp.async is asked to copy sums out of registers") {
   CHECK(test::lowering_refused({"kernel g(A: f16[M, K], B: f16[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) }", "M=64,N=16,K=16", "",
                                 "w, i1 = split(C.i, 64)\nreorder(w, i1, C.j, C.k)\nbind(w, warpgroup)\nc, l = cache_write(C, C, register, w)\ncache_read(C, A, shared, w)\ncache_read(C, B, shared, w)\n"
