@@ -358,7 +358,7 @@ TEST_CASE("a reduction in memory follows a loop and parts of it together, not on
   const test::Subject sums{"kernel s(X: f32[N, P, Q, R]) -> (Y) { Y[n: N, p: P, q: Q] = sum[r: R](X[n, p, q, r]) }", "N=2,P=8,Q=3,R=2"};
   const std::string all = "f = fuse(Y.n, Y.p)\ng = fuse(f, Y.q)\na, b = split(g, 8)\n";  // n is a / 3, q and p are parts of g
   test::check_simulated(sums.with(all + "bind(a, block)\nbind(b, thread)"));
-  test::check_simulated(sums.with(all + "bind(a, block)\nb, v = split(b, 2)\nbind(b, thread)"));
+  test::check_simulated(sums.with(all + "bind(a, block)\nu, v = split(b, 2)\nbind(u, thread)"));
 }
 
 TEST_CASE("cp.async is asked to copy sums out of registers") {
