@@ -74,13 +74,18 @@ void add_digits_of(const Program& p, LoopId r, std::int64_t modulus, LoopId l, s
 /// The largest m that is known to have l % m follow from the digits, whose loops are resolved; 0 if l itself follows.
 std::int64_t known_modulus(const Program& p, const std::vector<Digit>& digits, LoopId l) {
   std::vector<Digit> own;
-  std::vector<LoopId> asked;
+  std::vector<LoopId> made;  // retired loops that `l` is a part of, and parts of these
+  const auto note = [&](LoopId x) {
+    const auto& retired = p.loop(x).retired;
+    if (retired && depends_on(p, *retired, l) && std::find(made.begin(), made.end(), x) == made.end()) made.push_back(x);
+  };
   for (const Digit& d : digits) {
     if (d.loop == l) own.push_back(d);
-    const auto& retired = p.loop(d.loop).retired;
-    if (!retired || !depends_on(p, *retired, l) || std::find(asked.begin(), asked.end(), d.loop) != asked.end()) continue;
-    asked.push_back(d.loop);
-    if (const std::int64_t modulus = known_modulus(p, digits, d.loop); modulus != 1) add_digits_of(p, d.loop, modulus, l, own);
+    note(d.loop);
+  }
+  for (std::size_t n = 0; n < made.size(); ++n) {
+    for (const Digit& d : p.loop(made[n]).retired->digits) note(d.loop);
+    if (const std::int64_t modulus = known_modulus(p, digits, made[n]); modulus != 1) add_digits_of(p, made[n], modulus, l, own);
   }
   std::sort(own.begin(), own.end(), [](const Digit& a, const Digit& b) { return a.div < b.div; });
   const Interval range = range_of(p, l);
