@@ -119,7 +119,7 @@ CudaLaunch launch_of(const Program& p, const Workspace& ws, const cuda::Kernel& 
   launch.cluster[0] = k.cluster;
   launch.block[0] = k.threads;
   launch.shared_bytes = k.shared_bytes;
-  launch.programmatic_dependent = k.dependent;
+  launch.programmatic_dependent = k.start != loop::Root::Start::ordered;
   for (const auto& a : k.arguments) {
     if (const auto* dim = std::get_if<cuda::DimArgument>(&a)) {
       launch.args.push_back(ScalarArg{DType::i64, p.vars[dim->dim].name});

@@ -17,21 +17,24 @@ Workspace plan_workspace(const Program& p) {
     std::int64_t first, last;
   };
   std::vector<Live> live;
-  for (std::size_t k = 0; k < p.kernels.size(); ++k)
-    for (BlockId id : blocks_under(p, p.kernels[k])) {
+  std::int64_t moment = -1;  // kernels that run side by side share one
+  for (StmtId root : p.kernels) {
+    if (p[root].as<Root>()->start != Root::Start::concurrent) ++moment;
+    for (BlockId id : blocks_under(p, root)) {
       const Block& b = p.block(id);
       const auto touch = [&](TensorId t) {
         if (p[t].role != loop::Role::workspace || p[t].scope != Scope::global) return;
         for (Live& l : live)
           if (l.tensor == t) {
-            l.last = static_cast<std::int64_t>(k);
+            l.last = moment;
             return;
           }
-        live.push_back({t, static_cast<std::int64_t>(k), static_cast<std::int64_t>(k)});
+        live.push_back({t, moment, moment});
       };
       for (TensorId t : read_buffers(b)) touch(t);
       for (const Write& w : b.writes) touch(w.buffer);
     }
+  }
   Workspace out;
   std::vector<Lifetime> lifetimes;
   bool constant = true;

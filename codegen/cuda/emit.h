@@ -22,7 +22,7 @@ struct MapArgument {
 struct Kernel {
   std::string name;
   Expr grid;  // blocks: an index expression over runtime dims
-  bool dependent = false;   // launched before the kernel before it has ended, for which it waits itself
+  loop::Root::Start start = loop::Root::Start::ordered;
   bool persistent = false;  // no more blocks than the device runs at once: they take the rest of the grid in turn
   std::int64_t threads = 1, cluster = 1;  // a cluster: neighbouring blocks
   std::int64_t residents = 1;  // blocks that an SM has registers for at once, where roles say how many they take

@@ -33,7 +33,7 @@ std::vector<Need> needs_of(const Program& p) {
   for (StmtId root : p.kernels) {
     const std::string kernel = fmt::format("kernel '{}'", p[root].as<Root>()->name);
     if (cluster_of(p, root) > 1) out.push_back({kernel, "cluster", p[root].at});
-    if (p[root].as<Root>()->dependent) out.push_back({kernel + " that is dependent", "griddepcontrol", p[root].at});
+    if (const auto start = p[root].as<Root>()->start; start != Root::Start::ordered) out.push_back({fmt::format("{} that is {}", kernel, words::of(words::starts, start)), "griddepcontrol", p[root].at});
   }
   for (const Channel& c : p.channels)
     if (c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) out.push_back({fmt::format("the pipeline of '{}'", p[c.buffers[0]].name), "mbarrier", {}});

@@ -149,6 +149,18 @@ std::vector<TensorId> read_buffers(const Block& b) {
   return out;
 }
 
+bool share_writes(const Program& p, StmtId a, StmtId b) {
+  const std::vector<BlockId> first = blocks_under(p, a), second = blocks_under(p, b);
+  const auto writes_for = [&](const std::vector<BlockId>& from, const std::vector<BlockId>& to) {
+    return std::any_of(from.begin(), from.end(), [&](BlockId x) {
+      return std::any_of(p.block(x).writes.begin(), p.block(x).writes.end(), [&](const Write& w) {
+        return std::any_of(to.begin(), to.end(), [&](BlockId y) { return reads(p.block(y), w.buffer) || writes(p.block(y), w.buffer); });
+      });
+    });
+  };
+  return writes_for(first, second) || writes_for(second, first);
+}
+
 std::optional<std::int64_t> constant_extent(const Program& p, LoopId l) { return constant_of(p.loop(l).extent); }
 
 const Iter* iter_of(const Block& b, VarId v) {

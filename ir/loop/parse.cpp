@@ -81,8 +81,8 @@ Check Parser::runtime_dims() {
 Check Parser::declare() {
   const std::size_t start = in_.position();
   for (; in_.now().kind != Token::end; in_.advance())
-    if (const bool dependent = Cursor::is(in_.next(2), "dependent"); in_.is("kernel") && in_.next().kind == Token::name && Cursor::is(in_.next(dependent ? 3 : 2), "{")) {
-      rows_.push_back(Stmt{{static_cast<std::uint32_t>(rows_.size())}, {}, Root{std::string(in_.next().text), dependent}, in_.now().at});
+    if (const auto start = words::find<Root::Start>(words::starts, in_.next(2).text); in_.is("kernel") && in_.next().kind == Token::name && Cursor::is(in_.next(start ? 3 : 2), "{")) {
+      rows_.push_back(Stmt{{static_cast<std::uint32_t>(rows_.size())}, {}, Root{std::string(in_.next().text), start.value_or(Root::Start::ordered)}, in_.now().at});
       p_.kernels.push_back({static_cast<std::uint32_t>(rows_.size() - 1)});
     }
   for (in_.go_to(start); in_.now().kind != Token::end; in_.advance()) {

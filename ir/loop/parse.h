@@ -15,7 +15,7 @@
 ///   role    = "role" rN "warpgroups" INT "registers" INT ":" { BLOCK }         stages = "stages" NAME [ "=" BLOCK ] { "," .. }
 ///   turns   = "take_turns" "at" LOOP ":" { BLOCK }                             skew = "skew" "at" LOOP ":" { BLOCK [ "stage" INT ] }
 ///   cross   = "cross_thread_reduce" BLOCK "at" LOOP                            let = "let" LOOP ":" expr "=" binding      # a retired loop
-///   kernel  = "kernel" NAME [ "dependent" ] "{" { statement } "}"              statement = [ [ rN ] [ "+" INT ] ":" ] ( for | block | other )      # role, stage
+///   kernel  = "kernel" NAME [ "dependent" | "concurrent" ] "{" { statement } "}"              statement = [ [ rN ] [ "+" INT ] ":" ] ( for | block | other )      # role, stage
 ///   for     = "for" LOOP ":" expr [ GROUP ] [ KIND ] [ "raster" LOOP "group" INT ] [ "stages" INT ] [ "persistent" ] "{" { statement } "}"
 ///   block   = "block" NAME "(" [ iter { "," iter } ] ")" [ "where" exprs ] [ "if" exprs ] [ "initialised" ] [ "ahead" LOOP "by" INT ]
 ///             [ "by" VIA [ "swap" ] [ "alone" | "at" LOOP ] [ "atom" ( "alone" | LOOP ) ] [ "as" INSTRUCTION ] ] [ "axes" "(" loops ")" ]

@@ -7,7 +7,7 @@ namespace tecc::loop {
 
 Check Parser::kernel(StmtId root) {
   in_.advance(), in_.advance();
-  if (std::get<Root>(rows_[root.n].node).dependent) in_.advance();
+  if (!in_.is("{")) in_.advance();  // when it begins
   return children(root);
 }
 

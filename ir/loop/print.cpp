@@ -109,7 +109,7 @@ class Printer {
     }
     for (StmtId k : p_.kernels) {
       const Root& root = *p_[k].as<Root>();
-      out_ += fmt::format("  kernel {}{} {{\n", root.name, root.dependent ? " dependent" : "");
+      out_ += fmt::format("  kernel {}{}{} {{\n", root.name, root.start == Root::Start::ordered ? "" : " ", root.start == Root::Start::ordered ? "" : words::of(words::starts, root.start));
       for (StmtId c : p_[k].children) statement(c, 2);
       out_ += "  }\n";
     }

@@ -199,9 +199,14 @@ struct Sync {
 };
 /// A kernel: the root of a tree.
 struct Root {
+  /// When it begins; the last two are CUDA's programmatic dependent launch.
+  enum class Start : std::uint8_t {
+    ordered,    // when all kernels before it have ended
+    dependent,  // while the one before it runs, whose end it awaits before it touches memory
+    concurrent  // likewise, and awaits that end at its own: all before it are concurrent or the first, and none writes what it touches, or touches what it writes
+  };
   std::string name;
-  /// It may begin while the kernel before it ends, and awaits that end before it touches memory (CUDA: programmatic dependent launch).
-  bool dependent = false;
+  Start start = Start::ordered;
 };
 
 struct Stmt {
@@ -384,6 +389,8 @@ int compare_order(const Program& p, StmtId a, StmtId b);
 bool reads(const Block& b, TensorId buffer);
 bool writes(const Block& b, TensorId buffer);
 std::vector<TensorId> read_buffers(const Block& b);  // in order of first use, without repeats
+/// One of them writes what the other one reads or writes.
+bool share_writes(const Program& p, StmtId a, StmtId b);
 std::optional<std::int64_t> constant_extent(const Program& p, LoopId l);
 const Iter* iter_of(const Block& b, VarId v);
 /// True if the loop (or a retired loop that follows from it) feeds an iteration variable of the given kind.

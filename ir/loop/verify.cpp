@@ -25,6 +25,7 @@ class Verifier {
       if (p_[root].children.empty()) return wrong_at(root, fmt::format("kernel '{}' is empty", p_[root].as<Root>()->name));
       TECC_CHECK(tree(root));
     }
+    TECC_CHECK(concurrent());
     for (BlockId b : blocks_) TECC_CHECK(block(b));
     for (TensorId t : p_.outputs)
       if (!writers_.count(t)) return wrong(fmt::format("no block writes the output '{}'", p_[t].name));
@@ -69,6 +70,21 @@ class Verifier {
     }
     if (const auto* c = row.as<Combine>(); c && c->scan) scanned_[c->scan->before] = s;
     for (StmtId c : row.children) TECC_CHECK(tree(c));
+    return Ok{};
+  }
+
+  Check concurrent() {
+    for (std::size_t n = 0; n < p_.kernels.size(); ++n) {
+      const StmtId root = p_.kernels[n];
+      if (p_[root].as<Root>()->start != Root::Start::concurrent) continue;
+      if (n == 0) return wrong_at(root, fmt::format("kernel '{}' runs beside those before it, and there are none", p_[root].as<Root>()->name));
+      for (std::size_t m = 0; m < n; ++m) {
+        const StmtId other = p_.kernels[m];
+        const std::string pair = fmt::format("kernel '{}' runs beside '{}'", p_[root].as<Root>()->name, p_[other].as<Root>()->name);
+        if (m > 0 && p_[other].as<Root>()->start != Root::Start::concurrent) return wrong_at(root, pair + ", which awaits others");
+        if (share_writes(p_, root, other)) return wrong_at(root, pair + ", with which it shares what one of them writes");
+      }
+    }
     return Ok{};
   }
 

@@ -21,6 +21,7 @@ enum class Level : std::uint8_t {
 ///   blocks    bindings name loops around the block, or retired ones that follow from such; bodies name iteration variables and
 ///             runtime dims, existing buffers with the right rank, and have the buffers' types
 ///   order     what is read is an input or is written by a block that stands before
+///   kernels   what runs beside kernels before it shares with them nothing that one of them writes, and they begin alike
 ///   parallel  no loop that runs in parallel carries a scan, or a reduction (but on threads that combine)
 /// B0902 with what is wrong; the caller names the pass.
 Check verify(const Program& p, Level level);

@@ -9,6 +9,7 @@
 /// The words of the loop IR's text, in the order of the enumerations they stand for: print and parse share them.
 namespace tecc::loop::words {
 
+inline constexpr std::string_view starts[] = {"ordered", "dependent", "concurrent"};
 inline constexpr std::string_view groups[] = {"none", "block", "cluster", "warpgroup", "warp", "thread"};
 inline constexpr std::string_view kinds[] = {"serial", "parallel", "unrolled", "vectorized"};
 inline constexpr std::string_view scopes[] = {"global", "shared", "register", "local"};

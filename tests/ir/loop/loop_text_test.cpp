@@ -70,8 +70,11 @@ TEST_CASE("loop text: a kernel that begins while the one before ends") {
   std::string text = small;
   text.insert(text.find("kernel k {") + 8, " dependent");
   keeps(text);
-  CHECK(read(text)[read(text).kernels[0]].as<Root>()->dependent);
-  text.replace(text.find("kernel k dependent"), 18, "kernel dependent");  // a name like any other
+  CHECK(read(text)[read(text).kernels[0]].as<Root>()->start == Root::Start::dependent);
+  text.replace(text.find("kernel k dependent"), 18, "kernel k concurrent");
+  keeps(text);
+  CHECK(read(text)[read(text).kernels[0]].as<Root>()->start == Root::Start::concurrent);
+  text.replace(text.find("kernel k concurrent"), 19, "kernel dependent");  // a name like any other
   keeps(text);
 }
 

@@ -53,6 +53,17 @@ TEST_CASE("verify: a program that breaks each rule") {
   CHECK(broken(x, [&](Block& b) { b.writes[0].value = make(Read{good.outputs[0], b.writes[0].index, {}}, DType::f32); }) == "block 'x' reads 'C' before any block writes it");
   CHECK(broken(c, [&](Block& b) { b.predicate.push_back(index_literal(1)); }) == "block 'C' has a condition that is no truth value");
 
+  const auto beside = [&](const Program& from, std::initializer_list<std::size_t> kernels) {
+    Program q = from;
+    for (std::size_t n : kernels) q.stmts.edit(q.kernels[n], [](Stmt& s) { std::get<Root>(s.node).start = Root::Start::concurrent; });
+    return what(q);
+  };
+  CHECK(beside(good, {0}) == "kernel 'x' runs beside those before it, and there are none");
+  CHECK(beside(good, {1}) == "kernel 'C' runs beside 'x', with which it shares what one of them writes");
+  const Program three = naive(te::lift(test::bind("kernel p(A: f32[N]) -> (a, b, c) { a[i: N] = A[i] + 1 b[i: N] = A[i] + 2 c[i: N] = A[i] + 3 }", "N=4")));
+  CHECK(beside(three, {1, 2}) == "");
+  CHECK(beside(three, {2}) == "kernel 'c' runs beside 'b', which awaits others");
+
   Program p = good;
   p.stmts.edit(k, [](Stmt& s) { std::get<Loop>(s.node).kind = LoopKind::vectorized; });
   CHECK(what(p) == "block 'x' has its reduction run in parallel by 'x.k'");
