@@ -48,12 +48,20 @@ Result<Point> RecordedSpace::make(Chooser choose) const {
     invariant(!q.answers.empty(), "a recorded space with points");
     std::vector<std::int64_t> options;
     for (const auto& [option, next] : q.answers) options.push_back(option);
-    const std::int64_t value = choose.choose(q.name, options, options[0]);
+    const std::int64_t value = choose.choose(q.name, options, preferred_option(q.name).value_or(options[0]));
     at = std::find_if(q.answers.begin(), q.answers.end(), [&](const auto& a) { return a.first == value; })->second;
   }
   Point p = entries_[*questions_[at].entry].point;
   p.genome = choose.made();
   return p;
+}
+
+/// As the candidate that a search begins with has it: what the rules would prefer elsewhere nobody recorded.
+std::optional<std::int64_t> RecordedSpace::preferred_option(const std::string& question) const {
+  if (!first_) return std::nullopt;
+  for (const Choice& c : entries_[*first_].point.genome)
+    if (c.name == question) return c.value;
+  return std::nullopt;
 }
 
 Result<Point> RecordedSpace::preferred() const {

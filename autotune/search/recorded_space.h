@@ -29,6 +29,7 @@ class RecordedSpace final : public Space {
     std::optional<std::size_t> entry;                            // no question: the point
   };
   bool insert(std::size_t entry);
+  std::optional<std::int64_t> preferred_option(const std::string& question) const;
 
   std::vector<TimedPoint> entries_;
   std::map<std::string, std::size_t> by_hash_;

@@ -16,6 +16,7 @@ constexpr std::size_t parents_kept = 24;    // the best measured points breed
 constexpr std::size_t brood = 128;          // children a generation
 constexpr int generations = 3;
 constexpr double random_share = 0.15;       // of every batch: the model does not know what it has not seen
+constexpr double deviation_share = 0.5;     // of the first batches
 constexpr double step_share = 0.6;          // mutations that go to a neighbouring option rather than anywhere
 constexpr double cross_share = 0.4;
 constexpr std::size_t least_apart = 2;      // decisions between the candidates of a batch, while there are such: twins teach little
@@ -98,6 +99,24 @@ std::vector<Point> Search::make_all(const std::vector<Genome>& wanted, bool fill
     }
   }
   return out;
+}
+
+/// One decision of the genome taken otherwise, and all that follow as the rules prefer them then: for each decision the option that ranks first, in the
+/// order of the decisions. What a decision is worth shows only in company of those that go with it, which random points rarely have.
+std::vector<Point> Search::deviations(const Genome& genome) {
+  std::vector<Genome> wanted;
+  for (std::size_t n = 0; n < genome.size(); ++n)
+    for (const std::int64_t option : genome[n].options) {
+      if (option == genome[n].value) continue;
+      wanted.emplace_back(genome.begin(), genome.begin() + static_cast<std::ptrdiff_t>(n) + 1);
+      wanted.back().back().value = option;
+    }
+  std::vector<Point> all = make_all(wanted, false);
+  rank(all);
+  const auto first_difference = [&](const Point& p) { return std::mismatch(genome.begin(), genome.end(), p.genome.begin(), p.genome.end()).first - genome.begin(); };
+  std::stable_sort(all.begin(), all.end(), [&](const Point& a, const Point& b) { return first_difference(a) < first_difference(b); });
+  all.erase(std::unique(all.begin(), all.end(), [&](const Point& a, const Point& b) { return first_difference(a) == first_difference(b); }), all.end());
+  return all;
 }
 
 std::vector<Point> Search::sample(std::size_t count) { return make_all(std::vector<Genome>(count), true); }
@@ -187,6 +206,7 @@ std::vector<Point> Search::next(std::size_t count) {
     began_ = true;
     if (auto first = space_.preferred()) {
       std::vector<Point> one;
+      if (mode_ == Mode::evolutionary) queue_ = deviations(first->genome);
       one.push_back(*std::move(first));
       take(one, count, out);
     }
@@ -199,6 +219,7 @@ std::vector<Point> Search::next(std::size_t count) {
       rank(queue_);
     }
   }
+  if (mode_ == Mode::evolutionary) take(queue_, std::min(count, out.size() + static_cast<std::size_t>(std::lround(deviation_share * static_cast<double>(count)))), out);
   constexpr int attempts = 4;  // a small space is exhausted, not searched for ever
   for (int n = 0; n < attempts && out.size() < count; ++n) {
     std::vector<Point> more;

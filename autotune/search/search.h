@@ -30,8 +30,9 @@ class Scorer {
 };
 
 /// Proposes batches of points and learns from what became of them. The same seed and the same answers give the same batches.
-///   evolutionary  the first batch by the model, or by the prior while that knows nothing; then children of the best points
-///                 (mutation of a choice, crossover by name), ranked by the model, and a share of random points
+///   evolutionary  the preferred point, what the rules prefer where one of its decisions is taken otherwise, and random points ranked by the
+///                 model, or by the prior while that knows nothing; then children of the best points (mutation of a choice, crossover by
+///                 name), ranked by the model, and a share of random points
 ///   random        random points
 ///   prior         a large random sample, in the prior's order
 class Search {
@@ -57,6 +58,7 @@ class Search {
     double us;
   };
   std::vector<Point> make_all(const std::vector<Genome>& wanted, bool fill);
+  std::vector<Point> deviations(const Genome& genome);
   std::vector<Point> sample(std::size_t count);
   std::vector<Point> children(std::size_t count, const std::vector<const Genome*>& parents);
   std::vector<Point> evolve(std::size_t count);
@@ -74,7 +76,7 @@ class Search {
   std::vector<Known> known_;  // by time
   std::set<std::string> seen_;
   std::vector<Genome> suggested_;
-  std::vector<Point> queue_;  // prior: what is left of the sample
+  std::vector<Point> queue_;  // evolutionary: what is left of the deviations; prior: of the sample
   Causes refused_;
   std::int64_t attempts_ = 0;
 };

@@ -80,6 +80,26 @@ TEST_CASE("search: one seed, one order; nothing is proposed twice") {
   }
 }
 
+TEST_CASE("search: each decision of the preferred point is taken otherwise once, with what goes with it then") {
+  class Company final : public Space {  // "b" is good where "a" is 1, which the rule knows
+    Result<Point> make(Chooser c) const override {
+      Point p;
+      const std::int64_t a = c.choose("a", {0, 1}, 0), b = c.choose("b", {0, 1, 2, 3}, a == 1 ? 3 : 0), d = c.choose("d", {0, 1, 2}, 0);
+      p.program_hash = std::to_string(a) + std::to_string(b) + std::to_string(d);
+      p.prior_us = static_cast<double>(10 - b + d);
+      p.genome = c.made();
+      return p;
+    }
+  };
+  const Company space;
+  Search s(space, Mode::evolutionary, 1);
+  std::vector<std::string> first;
+  for (const Point& p : s.next(8)) first.push_back(p.program_hash);
+  REQUIRE(first.size() == 8);
+  first.resize(4);
+  CHECK(first == std::vector<std::string>{"000", "130", "030", "001"});  // of "b" the option that the prior likes best
+}
+
 TEST_CASE("search: refusals are counted by code, failures are not proposed again") {
   const SyntheticSpace space;
   Search s(space, Mode::random, 1);
