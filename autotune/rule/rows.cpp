@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <set>
 
-#include "autotune/rule/rules.h"
+#include "autotune/rule/tensor_tiles.h"
 #include "ir/loop/affine.h"
 
 namespace tecc::autotune {
@@ -92,6 +92,29 @@ bool runs_along(const Context& c, BlockId block, VarId v, const Ref& row) {
   return l && loop::depends_on(c.program(), loop::iter_of(c.program().block(block), v)->binding, *l);
 }
 
+/// The read's fastest axis runs along the row.
+bool reads_along(const Context& c, BlockId block, const Read& r, const Ref& row) {
+  const auto* last = r.index.back().as<Var>();
+  return last && loop::iter_of(c.program().block(block), last->id) && runs_along(c, block, last->id, row);
+}
+
+/// What members read along their rows, kept in registers: the tensor, and who reads it.
+struct Kept {
+  TensorId tensor;
+  std::vector<Ref> readers;
+  bool whole_rows;  // bulk copies reach them
+};
+
+/// Places for rows that bulk copies bring ahead of the one that threads work on; 1: threads load them when they are needed.
+std::int64_t decide_ahead(Context& c, const std::string& name, const std::vector<Kept>& kept, std::int64_t longest) {
+  constexpr std::int64_t rest = 8192;  // what reductions hand over, barriers
+  std::int64_t bytes = 0;
+  for (const Kept& k : kept)
+    if (k.whole_rows) bytes += longest * bytes_of(c.program()[k.tensor].type);
+  if (bytes == 0 || !c.target.limits.has("bulk") || !c.target.limits.has("mbarrier")) return 1;
+  return c.choose.choose(name + " ahead", those({1, 2, 3, 4}, [&](std::int64_t n) { return n == 1 || n * bytes + rest <= c.target.limits.shared_bytes; }), 1);
+}
+
 Check schedule_group(Context& c, const RowGroup& g) {
   const bool gpu = c.target.kind == codegen::Target::Kind::cuda;
   const Ref anchor = Builder::stage(g.anchor);
@@ -140,8 +163,11 @@ Check schedule_group(Context& c, const RowGroup& g) {
   std::int64_t longest = 1, bytes = 1;
   for (const Member& m : members) longest = std::max(longest, m.extent);
   bytes = bytes_of(c.program()[final_block.writes[0].buffer].type);
-  for (std::uint32_t s : g.reductions)
-    for (const Read& r : form_of(c.program(), c.block(s)).reads) bytes = std::max(bytes, bytes_of(c.program()[r.tensor].type));
+  for (const Member& m : members) {
+    const auto id = block_of(c.build.state(), m.block);
+    for (const Read& r : form_of(c.program(), c.program().block(*id)).reads)
+      if (reads_along(c, *id, r, m.row)) bytes = std::max(bytes, bytes_of(c.program()[r.tensor].type));
+  }
   std::vector<std::int64_t> widths;
   for (std::int64_t w = 1; w * bytes <= c.target.vector_bytes && w <= longest; w *= 2) widths.push_back(w);
   const std::int64_t width = c.choose.choose(name + " vector", widths, widths.back());
@@ -151,28 +177,37 @@ Check schedule_group(Context& c, const RowGroup& g) {
 
   // The row in registers, read once: when every reading member runs along it with the same cut.
   const std::int64_t per_thread = (longest + threads * width - 1) / (threads * width) * width;
-  std::vector<std::pair<TensorId, std::vector<Ref>>> rows_read;
+  std::vector<Kept> kept;
   for (const Member& m : members) {
     const auto id = block_of(c.build.state(), m.block);
     for (const Read& r : form_of(c.program(), c.program().block(*id)).reads) {
       if (m.extent != longest || r.otherwise || !c.build.tensor(r.tensor) || c.program()[r.tensor].role != loop::Role::input) continue;
       if (static_cast<int>(r.index.size()) <= g.depth && !m.reduces) continue;  // the same for all rows: vectors load it where it is used
-      const auto* last = r.index.back().as<Var>();
-      if (!last || !loop::iter_of(c.program().block(*id), last->id) || !runs_along(c, *id, last->id, m.row)) continue;
-      auto known = std::find_if(rows_read.begin(), rows_read.end(), [&](const auto& x) { return x.first == r.tensor; });
-      if (known == rows_read.end()) rows_read.push_back({r.tensor, {m.block}});
-      else if (std::find(known->second.begin(), known->second.end(), m.block) == known->second.end()) known->second.push_back(m.block);
+      if (!reads_along(c, *id, r, m.row)) continue;
+      auto known = std::find_if(kept.begin(), kept.end(), [&](const Kept& k) { return k.tensor == r.tensor; });
+      if (known == kept.end()) kept.push_back({r.tensor, {m.block}, boxes_reach(c.program(), r)});
+      else if (std::find(known->readers.begin(), known->readers.end(), m.block) == known->readers.end()) known->readers.push_back(m.block);
     }
   }
   std::vector<Ref> once;  // blocks that alone touch what they touch in memory
   if (!own.is_reduction) once.push_back(anchor);
-  for (const auto& [tensor, readers] : rows_read) {
-    const std::int64_t registers = per_thread * bytes_of(c.program()[tensor].type) / 4;
-    if (registers > 64 || c.choose.choose(name + " keep " + c.program()[tensor].name, {0, 1}, 1) == 0) continue;
-    auto copy = c.build.add(CacheRead{readers, *c.build.tensor(tensor), Scope::local, row_loop});
+  std::erase_if(kept, [&](const Kept& k) {
+    const std::int64_t registers = per_thread * bytes_of(c.program()[k.tensor].type) / 4;
+    return registers > 64 || c.choose.choose(name + " keep " + c.program()[k.tensor].name, {0, 1}, 1) == 0;
+  });
+  const std::int64_t slots = decide_ahead(c, name, kept, longest);
+  std::vector<Ref> ahead, bulk;  // shared memory that rows come to, and the copies that bring them
+  for (const Kept& k : kept) {
+    Ref source = *c.build.tensor(k.tensor);
+    if (slots > 1 && k.whole_rows) {
+      TECC_TRY(const auto row, c.build.add(CacheRead{k.readers, source, Scope::shared, row_loop}));
+      ahead.push_back(row[0]), bulk.push_back(row[1]);
+      source = row[0];
+    }
+    auto copy = c.build.add(CacheRead{k.readers, source, Scope::local, row_loop});
     if (!copy) continue;
-    once.push_back((*copy)[1]);
-    if (const auto all = c.build.fuse_all(Builder::axes((*copy)[1], c.program()[tensor].shape.size()), "along")) members.push_back({(*copy)[1], *all, false, c.build.extent(*all)});
+    once.push_back(ahead.empty() || source != ahead.back() ? (*copy)[1] : bulk.back());
+    if (const auto all = c.build.fuse_all(Builder::axes((*copy)[1], c.program()[k.tensor].shape.size()), "along")) members.push_back({(*copy)[1], *all, false, c.build.extent(*all)});
   }
 
   std::vector<Ref> reduced, bound;
@@ -184,7 +219,13 @@ Check schedule_group(Context& c, const RowGroup& g) {
   }
   TECC_CHECK(c.build.add(Bind{bound, Group::thread}));
   TECC_CHECK(c.build.add(CrossThreadReduce{reduced, row_loop}));
-  TECC_CHECK(c.build.add(Bind{{rows}, Group::block}));
+  if (bulk.empty()) {
+    TECC_CHECK(c.build.add(Bind{{rows}, Group::block}));
+  } else {
+    TECC_CHECK(c.build.add(Persist{rows}));
+    TECC_CHECK(c.build.add(CopyWith{bulk, Via::bulk}));
+    TECC_CHECK(c.build.add(Pipeline{rows, ahead, slots}));
+  }
   decide_once(c, name, once);
   return Ok{};
 }
