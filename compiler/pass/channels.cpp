@@ -40,6 +40,10 @@ class Realiser {
     const auto one_role = [&](const std::vector<BlockId>& blocks) { return std::all_of(blocks.begin(), blocks.end(), [&](BlockId b) { return p_[b].role == p_[blocks[0]].role; }); };
     const std::string name = p_[c.buffers[0]].name;
     if (!one_role(writers_)) return refuse(Code::channel_form, name, "several roles write it");
+    for (BlockId a : readers_)
+      for (BlockId b : readers_)
+        if (p_[a].role == p_[b].role && p_[a].stage < p_[b].stage)
+          return refuse(Code::channel_form, name, fmt::format("'{}' uses it an iteration before '{}' does, which lags in a skewed loop; legal: a pipeline for each of its buffers", p_.block(a).name, p_.block(b).name));
     const bool same_role = one_role(readers_) && p_[writers_[0]].role == p_[readers_[0]].role;
     if (all(writers_, is_bulk)) {
       const auto& loop = p_.loop(c.loop);
@@ -346,8 +350,8 @@ bool handed_over(const Program& p, const Block& b) {
   });
 }
 
-/// A wgmma statement is a group that goes on while its warpgroup does. It is awaited before anything else touches its accumulator; if
-/// nothing in the loop does, because the loop adds up, one iteration later, and after the loop. Returns what waits for each.
+/// A wgmma statement is a group that goes on while its warpgroup does. It is awaited before anything else touches its accumulator, or writes the
+/// registers that it reads; if nothing in the loop does, because the loop adds up, one iteration later, and after the loop. Returns what waits for each.
 std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
   std::map<BlockId, StmtId> out;
   const auto await = [&](StmtId beside, bool after, std::int64_t pending, BlockId of, std::uint32_t stage, LoopId not_first) {
@@ -373,8 +377,11 @@ std::map<BlockId, StmtId> await_products(Program& p, StmtId root) {
     const StmtId loop = p[tile].parent;
     const std::vector<StmtId> order = p[loop].children;
     const auto uses = [&](StmtId s) {
-      for (BlockId other : blocks_under(p, s))
-        if (other != id && p[other].role == p[id].role && (reads(p.block(other), acc) || writes(p.block(other), acc))) return true;
+      for (BlockId other : blocks_under(p, s)) {
+        if (other == id || p[other].role != p[id].role) continue;
+        const Block& o = p.block(other);
+        if (reads(o, acc) || std::any_of(o.writes.begin(), o.writes.end(), [&](const Write& w) { return p[w.buffer].scope == Scope::reg && (writes(b, w.buffer) || reads(b, w.buffer)); })) return true;
+      }
       return false;
     };
     const auto own = static_cast<std::size_t>(std::find(order.begin(), order.end(), tile) - order.begin());

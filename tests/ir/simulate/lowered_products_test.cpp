@@ -176,3 +176,23 @@ TEST_CASE("simulator: a tile of 128 x 256 with four slots takes well under 5 s")
   const std::vector<Array> want = test::require(interpret(p.lifted, p.runtime, inputs));
   test::check_close(run.outputs[0], want[0], test::tolerance(DType::bf16));
 }
+
+/// 8-bit weights are made wide by the warpgroups that multiply, while the product of the iteration before runs.
+test::Operator dequantised(const std::string& pipelines) {
+  return {test::read_file(TECC_SOURCE_DIR "/examples/cases/gemm_dequant.te"), "M=64,N=128,K=512", "T=bf16", R"(k0, k1 = split(C.sum.k, 64);  i0, i1 = split(C.sum.j, 128);  wg, i2 = split(i1, 64);  j0, j1 = split(C.sum.i, 32)
+reorder([i0, j0, k0, wg, i2, j1, k1]);  bind(wg, warpgroup);  set_scope(C.sum, register);  oi, oj = reverse_compute_at(C, j0)
+as, al = cache_read(C.sum, A, shared, k0);  compute_at(w, wg);  set_scope(w, register);  ws, wl = cache_read(w, W, shared, k0)
+ss, sl = cache_read(w, S, register, wg);  wr, wm = cache_read(C.sum, w, register, wg);  t = blockize(i2);  tensorize(t, wgmma, swap=true)
+v, o = split(oj, 64);  reorder([v, oi, o]);  bind(v, warpgroup);  copy_with([al, wl], bulk_tensor)
+)" + pipelines + R"(
+bind([i0, j0], block);  g = raster(i0, j0);  persist(g)
+specialize([role([al, wl], registers=40), role([sl, w, wm, t, C], warpgroups=2, registers=232)])
+skew(k0, stage={t: 1}, order=[t, sl, w, wm]))"};
+}
+
+TEST_CASE("simulator: an operand is made in registers while the product before it runs") {
+  test::check_simulated(dequantised("pipeline(k0, as, slots=3);  pipeline(k0, ws, slots=3)"), 8);
+  const test::Operator one = dequantised("pipeline(k0, [as, ws], slots=3)");
+  CHECK(test::lowering_refused(one) ==
+        "error E0421: the pipeline of 'A.shared' cannot be carried out: 'w' uses it an iteration before 'C.sum' does, which lags in a skewed loop; legal: a pipeline for each of its buffers");
+}
