@@ -68,6 +68,26 @@ bool digit_varies(const Program& p, const Digit& d, LoopId v) {
   return p.loop(d.loop).retired && depends_on(p, *p.loop(d.loop).retired, v);
 }
 
+/// How a digit without its stride changes over `width` neighbouring iterations of a loop, the first of them a multiple of the width.
+enum class Along : std::uint8_t { constant, counts, otherwise };  // counts: by one each, from a multiple of the width on
+
+Along along(const Program& p, const Digit& d, LoopId v, std::int64_t width) {
+  Along value = d.loop == v ? Along::counts : Along::constant;
+  if (const auto& made = p.loop(d.loop).retired) {
+    bool multiple = made->offset % width == 0;
+    for (const Digit& x : made->digits) {
+      const Along a = along(p, x, v, width);
+      if (a == Along::otherwise || (a == Along::counts && (x.stride != 1 || value == Along::counts))) return Along::otherwise;
+      if (a == Along::counts) value = a;
+      else multiple &= x.stride % width == 0;
+    }
+    if (value == Along::counts && !multiple) return Along::otherwise;
+  }
+  if (value == Along::constant) return value;
+  if (d.div == 1 && d.mod % width == 0) return value;  // mod 0: no remainder is taken
+  return d.div % width == 0 ? Along::constant : Along::otherwise;
+}
+
 }  // namespace
 
 Binding at_zero(const Program& p, Binding b, const std::vector<LoopId>& loops) {
@@ -146,12 +166,9 @@ bool is_vector(const Program& p, const Address& a, LoopId v, std::int64_t width)
   bool found = false;
   if (a.linear.offset % width) return false;
   for (const Digit& d : a.linear.digits) {
-    if (d.loop == v && d.div == 1 && d.mod == 0) {
-      if (d.stride != 1) return false;
-      found = true;
-    } else if (digit_varies(p, d, v) || d.stride % width) {
-      return false;
-    }
+    const Along how = along(p, d, v, width);
+    if (how == Along::otherwise || (how == Along::constant && d.stride % width) || (how == Along::counts && (d.stride != 1 || found))) return false;
+    found |= how == Along::counts;
   }
   for (const Address::Symbolic& s : a.symbolic) {
     // The stride is a product of dims: it must be known to be a multiple of the width.
@@ -192,10 +209,15 @@ bool guard_is_uniform(const Program& p, const Block& b, const Expr& guard, LoopI
   std::int64_t divisor = 0;
   if (bound) divisor = *bound;
   else if (const auto* x = less->b.as<Var>(); x && p.dims.count(x->id)) divisor = p.dims.at(x->id).multiple_of;
-  if (!binding || divisor % width || divisor == 0 || binding->offset % width) return false;
-  for (const Digit& d : normal(p, *binding).digits)
-    if (d.loop == v ? d.stride != 1 || d.div != 1 || d.mod != 0 : digit_varies(p, d, v) || d.stride % width) return false;
-  return true;
+  if (!binding) return false;
+  bool counts = false, multiple = divisor != 0 && divisor % width == 0 && binding->offset % width == 0;
+  for (const Digit& d : normal(p, *binding).digits) {
+    const Along how = along(p, d, v, width);
+    if (how == Along::otherwise || (how == Along::counts && (d.stride != 1 || counts))) return false;
+    if (how == Along::counts) counts = true;
+    else multiple &= d.stride % width == 0;
+  }
+  return !counts || multiple;
 }
 
 }  // namespace tecc::codegen

@@ -24,7 +24,7 @@ bool by_instruction(const Block& b) {
 
 KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : p_(p), root_(root), names_(names_of(p)) {
   kernel_.name = std::move(name);
-  kernel_.dependent = p[root].as<Root>()->dependent;
+  kernel_.start = p[root].as<Root>()->start;
   for (BlockId b : blocks_under(p, root))
     if (p[b].role != Stmt::every_role && std::find(kernel_roles_.begin(), kernel_roles_.end(), p[b].role) == kernel_roles_.end()) kernel_roles_.push_back(p[b].role);
   std::sort(kernel_roles_.begin(), kernel_roles_.end());
@@ -62,10 +62,10 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
   collect();
   header();
   const auto next = std::find(p_.kernels.begin(), p_.kernels.end(), root_) + 1;
-  if (next != p_.kernels.end() && p_[*next].as<Root>()->dependent) line(call("tecc_launch_next") + "();");
+  if (next != p_.kernels.end() && p_[*next].as<Root>()->start != Root::Start::ordered) line(call("tecc_launch_next") + "();");
   declare_storage();
   declare_channels();
-  if (kernel_.dependent) line(call("tecc_await_kernel") + "();");
+  if (kernel_.start == Root::Start::dependent) line(call("tecc_await_kernel") + "();");
   if (kernel_roles_.empty()) {
     if (kernel_.threads > 1) line("const int tid = threadIdx.x;");
     body();
@@ -73,13 +73,14 @@ Result<Kernel> KernelEmitter::run(std::string& out, std::set<std::string>& funct
     roles();
   }
   if (kernel_.cluster > 1) line(call("tecc_cluster_sync") + "();");  // others may still arrive at this block's barriers
+  if (kernel_.start == Root::Start::concurrent) line(call("tecc_await_kernel") + "();");  // whoever awaits this kernel's end awaits theirs
   if (why_) return *why_;
   const std::string bounds = kernel_roles_.empty() ? fmt::format("{}", kernel_.threads) : fmt::format("{}, {}", kernel_.threads, kernel_.residents);
   out += fmt::format("\nextern \"C\" __global__ void __launch_bounds__({}) {}({}) {{\n", bounds, kernel_.name, parameters_) + out_ + "}\n";
   return kernel_;
 }
 
-std::string KernelEmitter::loop_var(LoopId l) { return identifier(names_.var(p_.loop(l).var)); }
+std::string KernelEmitter::loop_var(LoopId l) const { return identifier(names_.var(p_.loop(l).var)); }
 
 /// What counts the iterations that have run.
 std::string KernelEmitter::counter(LoopId l) { return p_.loop(l).reversed ? loop_var(l) + "_n" : loop_var(l); }
@@ -158,7 +159,7 @@ void KernelEmitter::header() {
     const std::vector<BlockId> all = blocks_under(p_, root_);
     const bool written = std::any_of(all.begin(), all.end(), [&](BlockId x) { return writes(p_.block(x), t); });
     if (b.by_value) params.push_back(fmt::format("{} {}", memory_type(b.type), buffer_names_[t]));
-    else if (kernel_.dependent && !written && b.role != Role::input) params.push_back(fmt::format("const {}* {}", memory_type(b.type), buffer_names_[t]));  // another kernel may be writing it
+    else if (kernel_.start == Root::Start::dependent && !written && b.role != Role::input) params.push_back(fmt::format("const {}* {}", memory_type(b.type), buffer_names_[t]));  // another kernel may be writing it
     else params.push_back(fmt::format("{}{}* __restrict__ {}", written ? "" : "const ", memory_type(b.type), buffer_names_[t]));
   }
   for (const auto& [v, range] : p_.dims) {

@@ -79,7 +79,6 @@ bool KernelEmitter::is_once(const Block& b, TensorId t) const { return b.hint ==
 bool KernelEmitter::nonnegative(const std::optional<Interval>& r) { return r && r->low >= 0; }
 
 std::string KernelEmitter::value(const Expr& e) {
-  if (const auto found = lanes_.find(&*e); found != lanes_.end()) return found->second;
   const DType type = e->type;
   return match(
       e, [&](const Literal& l) -> std::string { return literal_value(l, type); },
@@ -89,8 +88,9 @@ std::string KernelEmitter::value(const Expr& e) {
       [&](const Select& s) -> std::string { return fmt::format("({} ? {} : {})", value(s.condition), value(s.then), value(s.otherwise)); },
       [&](const Cast& c) -> std::string { return cast(value(c.a), c.a->type, c.to.concrete()); },  // tf32(x) is typed f32
       [&](const Read& r) -> std::string {
-        std::string text = element(block_, r.tensor, r.index);
-        if (is_once(p_.block(block_), r.tensor)) text = fmt::format("{}<{}, 1>(&{}).lane[0]", call("tecc_load_once"), memory_type(p_[r.tensor].type), text);
+        const auto lane = lanes_.find(&*e);
+        std::string text = lane != lanes_.end() ? lane->second : element(block_, r.tensor, r.index);
+        if (lane == lanes_.end() && is_once(p_.block(block_), r.tensor)) text = fmt::format("{}<{}, 1>(&{}).lane[0]", call("tecc_load_once"), memory_type(p_[r.tensor].type), text);
         if (p_[r.tensor].type == DType::boolean) text = fmt::format("({} != 0)", text);
         if (!r.otherwise) return text;
         std::string condition;

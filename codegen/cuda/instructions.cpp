@@ -20,6 +20,10 @@ template <class T, int n, int bytes> __device__ __forceinline__ tecc_vec<T, n> t
   for (int i = 0; i < (int)(sizeof(T) * n / bytes); ++i) u.w[i] = reinterpret_cast<const word*>(p)[i];
   return u.v;
 })"},
+    {"tecc_put", R"(template <class T, int n, int m> __device__ __forceinline__ void tecc_put(tecc_vec<T, n>& to, int at, tecc_vec<T, m> v) {
+#pragma unroll
+  for (int i = 0; i < m; ++i) to.lane[at + i] = v.lane[i];
+})"},
     {"tecc_store_words", R"(template <int bytes, class T, int n> __device__ __forceinline__ void tecc_store_words(T* p, tecc_vec<T, n> v) {
   typedef typename tecc_word<bytes>::type word;
   union { tecc_vec<T, n> v; word w[sizeof(T) * n / bytes]; } u;

@@ -60,8 +60,9 @@ class KernelEmitter {
 
   void line(const std::string& text) { out_ += std::string(2 * static_cast<std::size_t>(depth_), ' ') + text + "\n"; }
   std::string index_type() const { return wide_ ? "long long" : "int"; }
-  std::string loop_var(LoopId l);
+  std::string loop_var(LoopId l) const;
   std::string counter(LoopId l);
+  std::optional<LoopId> skewed_;  // a loop whose lagging statements are printed beside the others
   std::optional<LoopId> whole_;  // a partitioned loop, in the iterations behind its first
   std::vector<Expr> guards_of(const Block& b) const;
 
@@ -88,6 +89,9 @@ class KernelEmitter {
   void children(StmtId s);
   bool indexes_private(LoopId l) const;
   void thread_loop(LoopId id);
+  std::string turns_around(LoopId id) const;
+  bool lags(StmtId s) const;
+  void lagging_statement(StmtId s);
   bool tree_loop(LoopId l);
   void skewed_loop(LoopId id, const std::string& extent);
   std::optional<std::uint32_t> ring_of(LoopId l) const;
@@ -111,6 +115,8 @@ class KernelEmitter {
   // vectors.cpp
   static bool fits_vector(std::int64_t bytes);
   bool vector_loop(LoopId v);
+  void declare_along(const Block& b, LoopId v);
+  void load_existing(BlockId id, LoopId v, TensorId t, const std::vector<Expr>& index, std::int64_t width, const std::vector<Expr>& exists, const std::string& into, const std::string& type);
 
   // tiles.cpp: instructions, barriers
   std::vector<LoopId> atom_loops(BlockId id) const;

@@ -16,6 +16,31 @@ using namespace loop;
 
 bool KernelEmitter::fits_vector(std::int64_t bytes) { return bytes == 2 || bytes == 4 || bytes == 8 || bytes % 16 == 0; }
 
+/// The block's iterations that change with the loop, inside of a loop over it.
+void KernelEmitter::declare_along(const Block& b, LoopId v) {
+  std::set<LoopId> retired;
+  for (const Iter& i : b.iters) declare_retired(i.binding, retired);
+  for (const Iter& i : b.iters)
+    if (depends_on(p_, i.binding, v)) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
+}
+
+/// Fills `into` by accesses of `width` elements, each of which exists as a whole or is not made.
+void KernelEmitter::load_existing(BlockId id, LoopId v, TensorId t, const std::vector<Expr>& index, std::int64_t width, const std::vector<Expr>& exists, const std::string& into,
+                                  const std::string& type) {
+  const Block& b = p_.block(id);
+  line(fmt::format("tecc_vec<{}> {};", type, into));
+  line("#pragma unroll");
+  line(fmt::format("for (int tecc_lane = 0; tecc_lane < {}; tecc_lane += {}) {{", *constant_extent(p_, v), width));
+  ++depth_;
+  line(fmt::format("const {} {} = tecc_lane;", index_type(), loop_var(v)));
+  declare_along(b, v);
+  std::string condition;
+  for (const Expr& c : exists) condition += (condition.empty() ? "" : " && ") + value(c);
+  line(fmt::format("if ({}) {}({}, tecc_lane, {}<{}, {}>(&{}));", condition, call("tecc_put"), into, is_once(b, t) ? call("tecc_load_once") : "tecc_load", memory_type(p_[t].type), width, element(id, t, index)));
+  --depth_;
+  line("}");
+}
+
 /// A vectorized loop around one block: wide accesses where elements are neighbours, an unrolled loop for the arithmetic.
 bool KernelEmitter::vector_loop(LoopId v) {
   const auto extent = constant_extent(p_, v);
@@ -26,28 +51,42 @@ bool KernelEmitter::vector_loop(LoopId v) {
   for (const Expr& g : b.guards)
     if (!guard_is_uniform(p_, b, g, v, *extent)) return false;
   const Write& w = b.writes[0];
-  // Bytes of one access; none where the elements are not neighbours, or the pointer allows no more than one of them.
+  // Bytes of one access; none where the elements are not neighbours, or pointer and rows allow no more than one of them.
   const auto wide = [&](TensorId t, const std::vector<Expr>& index) -> std::optional<std::int64_t> {
     const Buffer& buffer = p_[t];
     const std::int64_t element = bytes_of(buffer.type), bytes = *extent * element;
     const bool in_registers = buffer.storage && buffer.storage->private_to_thread;
     if (buffer.by_value || in_registers || !fits_vector(bytes)) return std::nullopt;
-    const std::int64_t word = std::min({bytes, std::int64_t{16}, buffer.scope == Scope::global ? buffer.alignment : 16});
-    if (word < bytes && word == element) return std::nullopt;
-    return is_vector(p_, address_of(p_, id, t, index), v, std::min(word / element, *extent)) ? std::optional(word) : std::nullopt;
+    const Address address = address_of(p_, id, t, index);
+    for (std::int64_t word = std::min({bytes, std::int64_t{16}, buffer.scope == Scope::global ? buffer.alignment : 16}); word == bytes || word > element; word /= 2)
+      if (is_vector(p_, address, v, word / element)) return word;
+    return std::nullopt;
   };
   const auto narrow = [&](TensorId t, std::int64_t word) { return word < std::min<std::int64_t>(*extent * bytes_of(p_[t].type), 16); };
-  struct Load { const ExprNode* node; TensorId t; std::vector<Expr> index; std::int64_t word; };
+  struct Load {
+    const ExprNode* node;
+    TensorId t;
+    std::vector<Expr> index;
+    std::int64_t word;         // bytes of an access
+    std::vector<Expr> exists;  // the same for all elements of an access; those that do not exist are not read
+  };
   std::vector<Load> loads;
   walk(w.value, [&](const Expr& e) {
-    if (const auto* r = e.as<Read>(); r && (!r->otherwise || in_bounds(p_, b, *r).empty()))
-      if (const auto word = wide(r->tensor, r->index)) loads.push_back({&*e, r->tensor, r->index, *word});
+    const auto* r = e.as<Read>();
+    if (!r) return true;
+    auto word = wide(r->tensor, r->index);
+    const std::vector<Expr> exists = in_bounds(p_, b, *r);
+    const std::int64_t element = bytes_of(p_[r->tensor].type);
+    const auto whole = [&] { return std::all_of(exists.begin(), exists.end(), [&](const Expr& c) { return guard_is_uniform(p_, b, c, v, *word / element); }); };
+    while (word && !whole()) word = *word > 2 * element ? std::optional(*word / 2) : std::nullopt;
+    if (word) loads.push_back({&*e, r->tensor, r->index, *word, exists});
     return true;
   });
   const auto wide_store = wide(w.buffer, w.index);
   const bool zeros = fills(b);
   if (!wide_store && (loads.empty() || (zeros && loads[0].node != &*w.value))) return false;
   const bool or_zeros = zeros && !wide_store;  // the load itself is left out, not the statement
+  if (or_zeros && std::any_of(loads.begin(), loads.end(), [](const Load& l) { return !l.exists.empty(); })) return false;
 
   line(fmt::format("{{  // {}, {} at a time", b.name, *extent));
   ++depth_;
@@ -66,24 +105,23 @@ bool KernelEmitter::vector_loop(LoopId v) {
   ++depth_;
   for (std::size_t n = 0; n < loads.size(); ++n) {
     const std::string from = fmt::format("{}, {}", memory_type(p_[loads[n].t].type), *extent);
+    lanes_[loads[n].node] = fmt::format("tecc_r{}.lane[tecc_lane]", n);
+    if (!loads[n].exists.empty()) {
+      load_existing(id, v, loads[n].t, loads[n].index, loads[n].word / bytes_of(p_[loads[n].t].type), loads[n].exists, fmt::format("tecc_r{}", n), from);
+      continue;
+    }
     const std::string load = narrow(loads[n].t, loads[n].word) ? fmt::format("{}<{}, {}>", call("tecc_load_words"), from, loads[n].word) : fmt::format("{}<{}>", is_once(b, loads[n].t) ? call("tecc_load_once") : "tecc_load", from);
     const std::string loaded = fmt::format("{}(&{})", load, element(id, loads[n].t, loads[n].index));
     if (!or_zeros) line(fmt::format("const auto tecc_r{} = {};", n, loaded));
     else if (narrow(loads[n].t, loads[n].word)) line(fmt::format("const auto tecc_r{} = {} ? {} : tecc_vec<{}>{{}};", n, condition, loaded, from));
     else line(fmt::format("const auto tecc_r{} = {}<{}>(&{}, {});", n, call("tecc_load_or_zeros"), from, element(id, loads[n].t, loads[n].index), condition));
-    lanes_[loads[n].node] = fmt::format("tecc_r{}.lane[tecc_lane]", n);
   }
   if (wide_store) line(fmt::format("tecc_vec<{}, {}> tecc_w;", memory_type(p_[w.buffer].type), *extent));
   line("#pragma unroll");
   line(fmt::format("for (int tecc_lane = 0; tecc_lane < {}; ++tecc_lane) {{", *extent));
   ++depth_;
   line(fmt::format("const {} {} = tecc_lane;", index_type(), loop_var(v)));
-  {
-    std::set<LoopId> retired;
-    for (const Iter& i : b.iters) declare_retired(i.binding, retired);
-    for (const Iter& i : b.iters)
-      if (depends_on(p_, i.binding, v)) line(fmt::format("const {} v_{} = {};", index_type(), identifier(p_.vars[i.var].name), binding(i.binding)));
-  }
+  declare_along(b, v);
   if (wide_store) line(fmt::format("tecc_w.lane[tecc_lane] = {};", value(w.value)));
   else line(fmt::format("{} = {};", element(id, w.buffer, w.index), value(w.value)));
   --depth_;

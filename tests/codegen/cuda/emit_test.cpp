@@ -11,6 +11,7 @@
 #include "codegen/build.h"
 #include "codegen/cuda/nvrtc.h"
 #include "tests/support/lowered.h"
+#include "tests/support/simulated.h"
 #include "tests/support/workload.h"
 
 using namespace tecc;
@@ -86,6 +87,35 @@ TEST_CASE("cuda: the naive nest of a product, as it is printed") {
   const std::string text = test::require(codegen::cuda::emit(p)).source;
   CHECK(text.find("for (") != std::string::npos);
   CHECK(text.find("A") != std::string::npos);
+}
+
+TEST_CASE("cuda: rows at odd places are copied in words, and stored in vectors where these line up") {
+  const test::Operator op{"kernel p(A: f16[M, K], B: f16[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) }", "M=20,N=24,K=30", "",
+                          "a, al = pad(C, A, 8)\nf = fuse(al.0, al.1)\nx, y, z = split(f, [16, 8])\nbind(x, block)\nbind(y, thread)\nvectorize(z)\n"};
+  const std::string all = test::require(codegen::cuda::emit(test::require(test::try_lower(op)))).source, text = all.substr(all.find("extern \"C\""), all.find("p_1(") - all.find("extern \"C\""));
+  CHECK(text.find("tecc_store(&A_padded[") != std::string::npos);                                                                 // 32 elements a row: 16 bytes
+  CHECK(text.find("if ((v_x1 < 30)) tecc_put(tecc_r0, tecc_lane, tecc_load<tecc_f16, 2>(&A[") != std::string::npos);  // 30: 4 bytes
+  test::check_simulated(op, 2);
+}
+
+TEST_CASE("cuda: products of two fragments in registers run to and fro") {
+  const auto text = [](std::int64_t rows, std::int64_t columns) {
+    const test::Operator op{"kernel p(A: f32[M, K], B: f32[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) }", "M=48,N=48,K=8", "",
+                            fmt::format("i0, i1 = split(C.i, {})\nj0, j1 = split(C.j, {})\nreorder(i0, j0, C.k, i1, j1)\nbind([i0, j0], block)\nc, cl = cache_write(C, C, local, j0)\n"
+                                        "a, al = cache_read(C, A, local, C.k)\nb, bl = cache_read(C, B, local, C.k)\n",
+                                        rows, columns)};
+    test::check_simulated(op, 1);
+    return test::require(codegen::cuda::emit(test::require(test::try_lower(op)))).source;
+  };
+  CHECK(text(4, 8).find("const int j1 = j1_n ^ (i1 % 2 * 7);") != std::string::npos);
+  CHECK(text(4, 6).find("const int j1 = i1 % 2 ? 5 - j1_n : j1_n;") != std::string::npos);
+}
+
+TEST_CASE("cuda: what lags in a skewed loop names the iteration before") {
+  const std::string text = test::require(codegen::cuda::emit(test::require(test::try_lower(test::Operator{
+      test::read_file(TECC_SOURCE_DIR "/examples/cases/attention_causal.te"), "B=1,H=1,S=256,D=64", "T=bf16", test::read_file(TECC_SOURCE_DIR "/examples/schedules/attention_causal_sm90a.schedule")})))).source;
+  CHECK(text.find("const int tecc_before = j0_n - 1;") != std::string::npos);
+  CHECK(text.find("const int j0_n = tecc_before;") != std::string::npos);
 }
 
 TEST_CASE("cuda: values that are rounded to 16 bits take few instructions for exp, sigmoid and 1 + tanh") {
