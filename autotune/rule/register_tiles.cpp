@@ -75,14 +75,15 @@ enum class Way : std::uint8_t {
 
 /// Where an expert begins: the largest tile of which there are enough for the machine.
 struct Preferred {
-  std::int64_t rows, columns, lanes, tiles;  // registers along both; lanes along the rows; tiles for each SM
+  std::int64_t rows, columns, lanes, across, tiles;  // registers along both; lanes along the rows; warps along the columns; tiles for each SM
+  bool fills_registers() const { return rows * columns == 128; }
 };
+constexpr std::int64_t warps_down = 2;
 Preferred preferred(const Context& c, const Sides& s) {
-  constexpr Preferred all[] = {{8, 16, 8, 3}, {8, 4, 4, 1}, {4, 4, 4, 1}, {2, 2, 4, 1}};
-  constexpr std::int64_t warps = 2;  // along each
+  constexpr Preferred all[] = {{16, 8, 8, 4, 3}, {8, 4, 4, 2, 1}, {4, 4, 4, 2, 1}, {2, 2, 4, 2, 1}};
   for (const Preferred& p : all)
-    if (s.batch * ceil_div(s.rows.extent, warps * p.lanes * p.rows) * ceil_div(s.columns.extent, warps * (32 / p.lanes) * p.columns) >= p.tiles * c.target.sm_count) return p;
-  return {1, 1, 4, 1};
+    if (s.batch * ceil_div(s.rows.extent, warps_down * p.lanes * p.rows) * ceil_div(s.columns.extent, p.across * (32 / p.lanes) * p.columns) >= p.tiles * c.target.sm_count) return p;
+  return {1, 1, 4, 2, 1};
 }
 
 /// The operand's fastest axis is the one that is summed over, and copies of 16 bytes can take its rows.
@@ -236,7 +237,7 @@ Check register_tiles(Context& c, std::uint32_t s, const Form& form) {
   bool along[2] = {false, false};
   for (const tecc::Read& r : form.reads)
     for (int n = 0; n < 2; ++n) along[n] |= dimension_of(b, r, n == 0 ? rows.axis : columns.axis).has_value() && is_along_depth(c, b, r);
-  const bool turned = like.columns == 16;  // large tiles: each load of a fragment serves more products where the tiled axes are fastest
+  const bool turned = like.fills_registers();  // each load of a fragment serves more products where the tiled axes are fastest
   const Way way = static_cast<Way>(decide("way", c.target.limits.has("cp_async") ? std::vector<std::int64_t>{1, 2, 0} : std::vector<std::int64_t>{1, 0}, (along[0] || along[1]) && !turned ? 2 : 1));
   for (Side* side : {&rows, &columns}) {
     const std::string tag = side == &rows ? "i" : "j";
@@ -245,7 +246,7 @@ Check register_tiles(Context& c, std::uint32_t s, const Form& form) {
     side->registers = decide(tag + " registers", registers, side == &rows ? like.rows : like.columns);
     std::vector<std::int64_t> warps = spans({2, 1, 4, 8}, *side, side->lanes * side->registers);
     if (side == &columns) std::erase_if(warps, [&](std::int64_t n) { return n * rows.warps * 32 > c.target.limits.threads_per_block; });
-    side->warps = decide(tag + " warps", warps, 2);
+    side->warps = decide(tag + " warps", warps, side == &rows ? warps_down : like.across);
     side->vector = way == Way::asynchronous && along[side == &columns] ? 1 : std::min<std::int64_t>(side->registers, 4);
     TECC_TRY(const auto x, c.build.add(Split{side->loop, {side->warps, side->registers / side->vector, side->lanes, side->vector}}, {tag + "0", tag + "1", tag + "2", tag + "3", tag + "4"}));
     side->block = x[0], side->warp = x[1], side->high = x[2], side->lane = x[3], side->element = x[4];

@@ -43,15 +43,23 @@ std::int64_t KernelEmitter::registers_at_launch(std::int64_t residents) const {
   return std::min(file / (residents * kernel_.threads), most_of_a_thread) / unit * unit;
 }
 
-/// Blocks that an SM has registers for at once: what the threads start with must be what the roles will take.
+/// Blocks that an SM has registers for at once: what the threads start with must be what the roles will take. Without roles it is an estimate, by what
+/// threads keep; a block too many waits for the end of another one.
 std::int64_t KernelEmitter::residents() const {
-  constexpr std::int64_t threads_an_sm = 2048;
+  constexpr std::int64_t threads_an_sm = 2048, registers_an_sm = 65536;
+  if (kernel_roles_.empty()) {
+    std::int64_t registers = 32;  // addresses, and what is on its way
+    std::set<TensorId> kept;
+    for (BlockId b : blocks_under(p_, root_))
+      for (const Write& w : p_.block(b).writes)
+        if (const auto& storage = p_[w.buffer].storage; storage && storage->private_to_thread && kept.insert(w.buffer).second) registers += (storage->elements * bytes_of(p_[w.buffer].type) + 3) / 4;
+    return std::max<std::int64_t>(std::min(threads_an_sm, registers_an_sm / registers) / kernel_.threads, 1);
+  }
   std::int64_t taken = 0, best = 1;
   for (std::uint32_t r : kernel_roles_) {
     if (p_.roles[r].registers == 0) return 1;
     taken += p_.roles[r].warpgroups * 128 * p_.roles[r].registers;
   }
-  if (kernel_roles_.empty()) return 1;
   for (std::int64_t n = 2; n * kernel_.threads <= threads_an_sm; ++n)
     if (registers_at_launch(n) * kernel_.threads >= taken) best = n;
   return best;
