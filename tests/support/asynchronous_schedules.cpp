@@ -70,45 +70,56 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
   const std::vector<std::pair<std::string, std::string>> small_tiles = {
       {"[2, 64]);  j0", "[2, 16]);  j0"}, {"split(C.sum.j, [2, 64])", "split(C.sum.j, [1, 16])"}, {"split(oi, 64)", "split(oi, 16)"}, {"split(oj, 64)", "split(oj, 16)"}, {"slots=4", "slots=3"}};
   const std::vector<std::pair<std::string, std::string>> small_softmax = {{"512", "64"}};
+  using Proof = std::pair<const std::string, std::string>;  // a mutant that changes nothing; the paragraph
+  const Proof first{"await_mma in the first iteration, too", "The first iteration"}, end{"await_bulk until it was read", "The end of a kernel"};
+  const Proof small_block{"barrier of the warpgroup only", "Blocks of one warpgroup"};
+  const auto shorter = [](const std::string& channel) { return Proof{channel + " slots one less", "A shorter ring"}; };
+  const auto spare = [](const std::string& buffer) { return Proof{"'" + buffer + "' slots one more", "A spare slot"}; };
+  const auto with = [](std::map<std::string, std::string> all, const std::string& proof, std::initializer_list<const char*> mutants) {
+    for (const char* m : mutants) all.emplace(m, proof);
+    return all;
+  };
+  const auto queries = with({end, shorter("c1"), shorter("c2")}, "What the keys say of the queries", {"wait_empty c0 behind the next statement", "expect c0 before the statement before"});
+  const auto turns = with(queries, "Turns", {"await_turn behind the next statement", "pass_turn before the statement before"});
   return {
       // Roles of their own copy by bulk copies and multiply by wgmma.
-      {"gemm", gemm, "M=256,N=64,K=64", "T=bf16", "sm_90a", schedule_file("gemm_sm90a", small), {}, {}},
+      {"gemm", gemm, "M=256,N=64,K=64", "T=bf16", "sm_90a", schedule_file("gemm_sm90a", small), {}, {first, end, shorter("c0")}},
       {"gemm alternating", gemm, "M=256,N=64,K=64", "T=bf16", "sm_90a",
-       schedule_file("gemm_alternating_sm90a", {{"split(C.sum.i, 256)", "split(C.sum.i, 128)"}, {"split(i1, 128)", "split(i1, 64)"}, {"split(C.sum.j, 128)", "split(C.sum.j, 32)"}, {"split(C.sum.k, 64)", "split(C.sum.k, 16)"}, {"split(oj, 64)", "split(oj, 16)"}, {"slots=6", "slots=3"}}), {}, {}},
-      {"gemm, multicast along rows", gemm, "M=256,N=32,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", 2}, {"panel", 16}, {"panel slots", 2}}), {}},
-      {"gemm, multicast along columns", gemm, "M=128,N=64,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", -2}, {"panel", 16}, {"panel slots", 2}}), {}},
-      {"gemm, operands swapped", gemm, "M=16,N=256,K=128", "T=bf16", "sm_90a", "", wgmma({{"swap", 1}, {"panel", 16}, {"panel slots", 1}}), {}},
-      {"gemm, reduction split", gemm, "M=64,N=32,K=256", "T=bf16", "sm_90a", "", wgmma({{"parts", 2}}), {}},
-      {"gemm, operands padded", gemm, "M=128,N=32,K=100", "T=bf16", "sm_90a", "", wgmma({{"pad A", 1}, {"pad B", 1}, {"panel", 16}, {"panel slots", 1}}), {}},
-      {"gemm, rows copied by threads", gemm, "M=128,N=32,K=100", "T=bf16", "sm_90a", "", wgmma({{"pad A", 1}, {"pad B", 0}, {"panel", 16}, {"panel slots", 1}, {"slots", 4}}), {}},
-      {"gemm, results stored by threads", gemm, "M=128,N=33,K=128", "T=bf16", "sm_90a", "", wgmma({{"panel", 16}}), {}},
-      {"gemm, results out of registers", gemm, "M=64,N=16,K=128", "T=bf16", "sm_90a", "", wgmma({{"panel", 0}, {"persist", 0}}), {}},
-      {"gemm into f32", f32_out, "M=128,N=64,K=128", "", "sm_90a", "", wgmma({{"panel", 16}, {"panel slots", 2}}, "C"), {}},
-      {"gemm, sums promoted", all.at("gemm_e4m3.te"), "M=128,N=32,K=512", "", "sm_90a", "", wgmma({{"depth", 128}, {"panel", 16}, {"panel slots", 2}}), {}},
-      {"gemm, weights made in registers", all.at("gemm_dequant.te"), "M=16,N=128,K=256", "T=bf16", "sm_90a", "", wgmma({{"on the way", 1}, {"depth", 64}, {"panel", 16}, {"panel slots", 1}}), {}},
-      {"gemm, weights made by a role", all.at("gemm_dequant.te"), "M=64,N=32,K=256", "T=bf16", "sm_90a", middle_role, {}, {}},
-      {"gemm, slots filled by cp.async", gemm, "M=128,N=16,K=112", "T=bf16", "sm_90a", filled_by_threads("cp_async", 3), {}, {}},
-      {"gemm, slots filled by plain copies", gemm, "M=128,N=16,K=64", "T=bf16", "sm_90a", filled_by_threads("vector", 2), {}, {}},
-      {"batched gemm", all.at("bmm.te"), "B=2,M=64,N=32,K=64", "T=bf16", "sm_90a", "", wgmma({{"panel", 16}, {"panel slots", 1}}), {}},
-      {"convolution", all.at("conv2d_nhwc.te"), "N=1,H=8,W=8,C=32,R=2,S=2,stride=1,pad=1,O=16", "T=f16", "sm_90a", "", wgmma({}, "Y.sum"), {}},
+       schedule_file("gemm_alternating_sm90a", {{"split(C.sum.i, 256)", "split(C.sum.i, 128)"}, {"split(i1, 128)", "split(i1, 64)"}, {"split(C.sum.j, 128)", "split(C.sum.j, 32)"}, {"split(C.sum.k, 64)", "split(C.sum.k, 16)"}, {"split(oj, 64)", "split(oj, 16)"}, {"slots=6", "slots=3"}}), {}, {first, end, shorter("c0")}},
+      {"gemm, multicast along rows", gemm, "M=256,N=32,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", 2}, {"panel", 16}, {"panel slots", 2}}), {first, end}},
+      {"gemm, multicast along columns", gemm, "M=128,N=64,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", -2}, {"panel", 16}, {"panel slots", 2}}), {first, end}},
+      {"gemm, operands swapped", gemm, "M=16,N=256,K=128", "T=bf16", "sm_90a", "", wgmma({{"swap", 1}, {"panel", 16}, {"panel slots", 1}}), {first, end}},
+      {"gemm, reduction split", gemm, "M=64,N=32,K=256", "T=bf16", "sm_90a", "", wgmma({{"parts", 2}}), {first}},
+      {"gemm, operands padded", gemm, "M=128,N=32,K=100", "T=bf16", "sm_90a", "", wgmma({{"pad A", 1}, {"pad B", 1}, {"panel", 16}, {"panel slots", 1}}), {first, end}},
+      {"gemm, rows copied by threads", gemm, "M=128,N=32,K=100", "T=bf16", "sm_90a", "", wgmma({{"pad A", 1}, {"pad B", 0}, {"panel", 16}, {"panel slots", 1}, {"slots", 4}}), with({first, end}, "Rings in step", {"wait_empty c1 behind the next statement", "await_mma behind the next statement", "arrive_empty c1 before the statement before", "await_mma behind the next statement (2)", "arrive_empty c1 before the statement before (2)"})},
+      {"gemm, results stored by threads", gemm, "M=128,N=33,K=128", "T=bf16", "sm_90a", "", wgmma({{"panel", 16}}), with({first}, "A barrier between tiles", {"barrier warpgroup behind the next statement"})},
+      {"gemm, results out of registers", gemm, "M=64,N=16,K=128", "T=bf16", "sm_90a", "", wgmma({{"panel", 0}, {"persist", 0}}), {first}},
+      {"gemm into f32", f32_out, "M=128,N=64,K=128", "", "sm_90a", "", wgmma({{"panel", 16}, {"panel slots", 2}}, "C"), {first, end}},
+      {"gemm, sums promoted", all.at("gemm_e4m3.te"), "M=128,N=32,K=512", "", "sm_90a", "", wgmma({{"depth", 128}, {"panel", 16}, {"panel slots", 2}}), {end, shorter("c0")}},
+      {"gemm, weights made in registers", all.at("gemm_dequant.te"), "M=16,N=128,K=256", "T=bf16", "sm_90a", "", wgmma({{"on the way", 1}, {"depth", 64}, {"panel", 16}, {"panel slots", 1}}), with({end, shorter("c0")}, "A barrier and a wait", {"await_mma behind the next statement", "barrier warpgroup before the statement before"})},
+      {"gemm, weights made by a role", all.at("gemm_dequant.te"), "M=64,N=32,K=256", "T=bf16", "sm_90a", middle_role, {}, {first, shorter("c1")}},
+      {"gemm, slots filled by cp.async", gemm, "M=128,N=16,K=112", "T=bf16", "sm_90a", filled_by_threads("cp_async", 3), {}, {first}},
+      {"gemm, slots filled by plain copies", gemm, "M=128,N=16,K=64", "T=bf16", "sm_90a", filled_by_threads("vector", 2), {}, {first}},
+      {"batched gemm", all.at("bmm.te"), "B=2,M=64,N=32,K=64", "T=bf16", "sm_90a", "", wgmma({{"panel", 16}, {"panel slots", 1}}), {first, end}},
+      {"convolution", all.at("conv2d_nhwc.te"), "N=1,H=8,W=8,C=32,R=2,S=2,stride=1,pad=1,O=16", "T=f16", "sm_90a", "", wgmma({}, "Y.sum"), {first}},
       // Cascades.
-      {"attention", attention, "B=1,H=3,S=128,L=96,D=32", "T=bf16", "sm_90a", schedule_file("attention_sm90a", {{"split(O.sum.j, 128)", "split(O.sum.j, 32)"}}), {}, {}},
-      {"attention, causal", causal, "B=1,H=3,S=128,D=32", "T=bf16", "sm_90a", schedule_file("attention_causal_sm90a", {{"split(O.sum.j, 128)", "split(O.sum.j, 32)"}}), {}, {}},
-      {"attention, not skewed", attention, "B=1,H=4,S=64,L=128,D=16", "T=bf16", "sm_90a", "",
-       of("O.sum", {{"warpgroups", 1}, {"part", 64}, {"slots", 2}, {"band", 1}, {"skew", 0}, {"persist", 1}}, {}), {}},
+      {"attention", attention, "B=1,H=3,S=128,L=96,D=32", "T=bf16", "sm_90a", schedule_file("attention_sm90a", {{"split(O.sum.j, 128)", "split(O.sum.j, 32)"}}), {}, turns},
+      {"attention, causal", causal, "B=1,H=3,S=128,D=32", "T=bf16", "sm_90a", schedule_file("attention_causal_sm90a", {{"split(O.sum.j, 128)", "split(O.sum.j, 32)"}}), {}, turns},
+      {"attention, not skewed", attention, "B=1,H=3,S=64,L=192,D=16", "T=bf16", "sm_90a", "",
+       of("O.sum", {{"warpgroups", 1}, {"part", 64}, {"slots", 2}, {"band", 1}, {"skew", 0}, {"persist", 1}}, {}), queries},
       // Warps multiply by mma.sync what they copied by cp.async.
-      {"gemm by warps", gemm, "M=64,N=16,K=192", "T=bf16", "sm_80", schedule_file("gemm_mma", small_tiles), {}, {}},
-      {"gemm by warps, persistent, through panels", gemm, "M=128,N=32,K=96", "T=bf16", "sm_90", "", mma({{"warp rows", 32}, {"persist", 1}, {"panel", 1}}), {}},
-      {"gemm by warps, reduction split", gemm, "M=64,N=16,K=192", "T=bf16", "sm_80", "", mma({{"parts", 2}}), {}},
-      {"gemm by warps, sums promoted", all.at("gemm_e4m3.te"), "M=64,N=16,K=512", "", "sm_89", "", mma({{"depth", 128}, {"panel", 0}, {"slots", 2}}), {}},
-      {"gemm by warps, weights made in registers", all.at("gemm_dequant.te"), "M=64,N=16,K=128", "T=bf16", "sm_80", "", mma({{"on the way", 1}, {"panel", 0}}), {}},
-      {"convolution by warps", all.at("conv2d_nhwc.te"), "N=1,H=8,W=8,C=16,R=2,S=3,stride=1,pad=1,O=16", "T=f16", "sm_80", "", mma({}, "Y.sum"), {}},
-      {"attention by warps", attention, "B=1,H=1,S=32,L=64,D=16", "T=bf16", "sm_80", schedule_file("attention_mma", {{"[4, 16]", "[2, 16]"}, {"split(O.sum.j, 64)", "split(O.sum.j, 16)"}}), {}, {}},
+      {"gemm by warps", gemm, "M=64,N=16,K=192", "T=bf16", "sm_80", schedule_file("gemm_mma", small_tiles), {}, {small_block, spare("B.shared")}},
+      {"gemm by warps, persistent, through panels", gemm, "M=128,N=32,K=96", "T=bf16", "sm_90", "", mma({{"warp rows", 32}, {"persist", 1}, {"panel", 1}}), {small_block}},
+      {"gemm by warps, reduction split", gemm, "M=64,N=16,K=192", "T=bf16", "sm_80", "", mma({{"parts", 2}}), {small_block}},
+      {"gemm by warps, sums promoted", all.at("gemm_e4m3.te"), "M=64,N=16,K=512", "", "sm_89", "", mma({{"depth", 128}, {"panel", 0}, {"slots", 2}}), {small_block, spare("B.shared")}},
+      {"gemm by warps, weights made in registers", all.at("gemm_dequant.te"), "M=64,N=16,K=128", "T=bf16", "sm_80", "", mma({{"on the way", 1}, {"panel", 0}}), {small_block, spare("W.shared")}},
+      {"convolution by warps", all.at("conv2d_nhwc.te"), "N=1,H=8,W=8,C=16,R=2,S=3,stride=1,pad=1,O=16", "T=f16", "sm_80", "", mma({}, "Y.sum"), {small_block, spare("F.shared")}},
+      {"attention by warps", attention, "B=1,H=1,S=32,L=64,D=16", "T=bf16", "sm_80", schedule_file("attention_mma", {{"[4, 16]", "[2, 16]"}, {"split(O.sum.j, 64)", "split(O.sum.j, 16)"}}), {}, {small_block, spare("V.shared")}},
       // Threads on plain arithmetic.
-      {"gemm in registers, cp.async", gemm, "M=16,N=16,K=48", "T=f32", "sm_80", "", registers({{"way", 2}, {"slots", 3}}), {}},
-      {"gemm in registers, copies one iteration ahead", gemm, "M=16,N=16,K=32", "T=f32", "sm_80", "", registers({{"way", 1}}), {}},
+      {"gemm in registers, cp.async", gemm, "M=16,N=16,K=48", "T=f32", "sm_80", "", registers({{"way", 2}, {"slots", 3}}), {small_block, spare("B.shared")}},
+      {"gemm in registers, copies one iteration ahead", gemm, "M=16,N=16,K=32", "T=f32", "sm_80", "", registers({{"way", 1}}), {small_block, spare("B.shared")}},
       // Rows.
-      {"softmax, rows ahead", all.at("softmax.te"), "M=12,N=512", "T=bf16", "sm_90a", schedule_file("softmax_rows_sm90a", small_softmax), {}, {}},
+      {"softmax, rows ahead", all.at("softmax.te"), "M=12,N=512", "T=bf16", "sm_90a", schedule_file("softmax_rows_sm90a", small_softmax), {}, {small_block, end}},
   };
 }
 

@@ -64,8 +64,18 @@ class Mutations {
     if (row.children.empty()) return role == loop::Stmt::every_role || row.role == loop::Stmt::every_role || row.role == role;
     return std::any_of(row.children.begin(), row.children.end(), [&](loop::StmtId c) { return runs_in(c, role); });
   }
+  /// True if no other thread can see what the statement does.
+  bool is_private(loop::StmtId s) const {
+    if (p_[s].as<loop::Sync>() || p_[s].as<loop::Barrier>() || p_[s].as<loop::Combine>()) return false;
+    const auto is_shared = [&](TensorId t) { return p_[t].scope == loop::Scope::shared || (p_[t].scope == loop::Scope::global && p_[t].role != loop::Role::input); };
+    if (const auto* b = p_[s].as<loop::Block>()) {
+      const std::vector<TensorId> read = loop::read_buffers(*b);
+      return std::none_of(read.begin(), read.end(), is_shared) && std::none_of(b->writes.begin(), b->writes.end(), [&](const loop::Write& w) { return is_shared(w.buffer); });
+    }
+    return std::all_of(p_[s].children.begin(), p_[s].children.end(), [&](loop::StmtId c) { return is_private(c); });
+  }
   /// The statement changes places with the next one that its role runs (the one before), with what stands in between. Those that `passed`
-  /// accepts change nothing by themselves: two waits in a row may come in any order.
+  /// accepts change nothing by themselves: two waits in a row may come in any order, and a barrier has nothing to say of what a thread keeps to itself.
   template <class F>
   void move(const std::string& name, loop::StmtId s, bool later, F&& passed) {
     const std::vector<loop::StmtId>& row = p_[p_[s].parent].children;
@@ -89,7 +99,7 @@ class Mutations {
     for (const loop::Group narrower : {loop::Group::warpgroup, loop::Group::warp})
       if (narrower > b.group && !(narrower == loop::Group::warpgroup && is_one_warpgroup(s)))
         make(fmt::format("{} of the {} only", name, loop::words::of(loop::words::groups, narrower)), [&](loop::Program& q) { q.stmts.edit(s, [&](loop::Stmt& row) { row.node = loop::Barrier{narrower}; }); });
-    for (const bool later : {true, false}) move(name, s, later, [](loop::StmtId) { return false; });
+    for (const bool later : {true, false}) move(name, s, later, [&](loop::StmtId other) { return is_private(other); });
   }
 
   void sync(loop::StmtId s, const loop::Sync& y) {
@@ -163,7 +173,7 @@ class Mutations {
     const std::string name = "c" + std::to_string(c);
     for (const int by : {-1, 1}) {
       const std::string how = by < 0 ? " one less" : " one more";
-      if (row.slots + by > 0) make(name + " slots" + how, [&](loop::Program& q) { q.channels[c].slots += by; });
+      if (p_[row.buffers[0]].channel && row.slots + by > 0) make(name + " slots" + how, [&](loop::Program& q) { q.channels[c].slots += by; });
       for (TensorId t : row.buffers)
         if (p_[t].slots + by > 0) make("'" + p_[t].name + "' slots" + how, [&](loop::Program& q) { q.buffers.edit(t, [&](loop::Buffer& b) { b.slots += by; }); });
       if (row.how == loop::Channel::How::cp_async) make(name + (by < 0 ? " copies one iteration less ahead" : " copies one iteration more ahead"), [&](loop::Program& q) { run_ahead(q, row.loop, by); });
