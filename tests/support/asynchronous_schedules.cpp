@@ -98,8 +98,8 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
       {"gemm, sums promoted", all.at("gemm_e4m3.te"), "M=128,N=32,K=512", "", "sm_90a", "", wgmma({{"depth", 128}, {"panel", 16}, {"panel slots", 2}}), {end, shorter("c0")}},
       {"gemm, weights made in registers", all.at("gemm_dequant.te"), "M=16,N=128,K=256", "T=bf16", "sm_90a", "", wgmma({{"on the way", 1}, {"depth", 64}, {"panel", 16}, {"panel slots", 1}}), with({end, shorter("c0")}, "A barrier and a wait", {"await_mma behind the next statement", "barrier warpgroup before the statement before"})},
       {"gemm, weights made by a role", all.at("gemm_dequant.te"), "M=64,N=32,K=256", "T=bf16", "sm_90a", middle_role, {}, {first, shorter("c1")}},
-      {"gemm, slots filled by cp.async", gemm, "M=128,N=16,K=112", "T=bf16", "sm_90a", filled_by_threads("cp_async", 3), {}, {first}},
-      {"gemm, slots filled by plain copies", gemm, "M=128,N=16,K=64", "T=bf16", "sm_90a", filled_by_threads("vector", 2), {}, {first}},
+      {"gemm, slots filled by cp.async", gemm, "M=256,N=16,K=112", "T=bf16", "sm_90a", filled_by_threads("cp_async", 3), {}, {first}},
+      {"gemm, slots filled by plain copies", gemm, "M=256,N=16,K=64", "T=bf16", "sm_90a", filled_by_threads("vector", 2), {}, {first}},
       {"batched gemm", all.at("bmm.te"), "B=2,M=64,N=32,K=64", "T=bf16", "sm_90a", "", wgmma({{"panel", 16}, {"panel slots", 1}}), {first, end}},
       {"convolution", all.at("conv2d_nhwc.te"), "N=1,H=8,W=8,C=32,R=2,S=2,stride=1,pad=1,O=16", "T=f16", "sm_90a", "", wgmma({}, "Y.sum"), {first}},
       // Cascades.
