@@ -4,6 +4,7 @@
 #include <map>
 
 #include "compiler/pass/ahead.h"
+#include "compiler/pass/events.h"
 #include "ir/loop/affine.h"
 #include "ir/loop/roles.h"
 
@@ -328,9 +329,8 @@ class Realiser {
         }
         event(first, false, Event::Kind::wait, role, stage);
         event(end, true, Event::Kind::release, role, stage, lags ? 1 : 0, lags ? loop : LoopId{});
-        if (lags) {
-          event(behind(loop), true, Event::Kind::release, role, stage);
-        }
+        // Nobody fills the last slot again where a block comes past the loop once.
+        if (lags && (!runs_once(p_, loop) || !alternating_loops(p_, p_.channels[n_]).empty())) event(behind(loop), true, Event::Kind::release, role, stage);
       }
     }
   }

@@ -135,7 +135,7 @@ class Inserter {
   void inside(StmtId s) {
     const auto outer = std::exchange(owner_, s);
     State state;
-    sequence(s, state, false);
+    if (!runs_once(p_, s)) sequence(s, state, false);
     sequence(s, state, true);
     owner_ = outer;
   }

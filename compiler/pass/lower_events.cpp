@@ -29,6 +29,18 @@ bool is_bulk(const Program& p, const Channel& c) {
   const auto& tile = p.block(writers_of(p, c.buffers[0])[0]).tile;
   return tile && (tile->via == Via::bulk || tile->via == Via::bulk_tensor);
 }
+/// True if all threads of a warpgroup of the n-th statement's role have met since they last touched memory.
+bool have_met(const Program& p, StmtId parent, std::size_t n) {
+  const std::vector<StmtId>& row = p[parent].children;
+  const std::uint32_t role = p[row[n]].role;
+  while (n-- > 0) {
+    const Stmt& before = p[row[n]];
+    if (const auto* b = before.as<Barrier>(); b && b->group <= Group::warpgroup && before.role == role) return true;
+    const std::vector<BlockId> blocks = blocks_under(p, row[n]);
+    if (std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return p[b].role == role; })) return false;
+  }
+  return false;
+}
 /// What bulk copies under the statement bring to a slot. The slot may be larger: products read beyond the tensor where nobody misses the result.
 std::int64_t bytes_brought(const Program& p, const Channel& c, StmtId under) {
   std::int64_t sum = 0;
@@ -94,7 +106,7 @@ Result<Program> lower_events(Program p, const Limits& limits) {
             break;
           case Event::Kind::wait: sync(Op::wait_full, c.owner); break;
           case Event::Kind::release:  // one thread arrives for its warpgroup: what the others read themselves must be done
-            if (read_by_threads(p, c)) into.push_back(Barrier{Group::warpgroup});
+            if (read_by_threads(p, c) && !have_met(p, parent, n)) into.push_back(Barrier{Group::warpgroup});
             sync(Op::arrive_empty, Group::warpgroup, c.cluster);
             break;
         }

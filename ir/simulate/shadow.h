@@ -24,11 +24,19 @@ struct Actor {
   const Clock* clock = nullptr;
   std::uint32_t first_block = 1;  // of the kernel: what earlier kernels did happened before
   bool by_proxy = false;          // a bulk copy or wgmma: sees what threads wrote after a fence
+  struct Issuer {
+    Agent agent;
+    std::uint8_t lane;
+  };
+  std::optional<Issuer> issuer = {};  // of a copy that goes on: what this one thread did before is in order, what other lanes did is not
 };
 
 inline bool known(const Access& a, const Actor& who) {
   if (a.block != who.self.block) return a.block < who.first_block;
-  if (!a.asynchronous && !who.self.asynchronous && a.agent == who.self.agent && a.lane == who.self.lane) return true;
+  if (!a.asynchronous) {
+    const bool own = who.issuer ? a.agent == who.issuer->agent && a.lane == who.issuer->lane : !who.self.asynchronous && a.agent == who.self.agent && a.lane == who.self.lane;
+    if (own) return true;
+  }
   return (*who.clock)[a.agent] > a.period;
 }
 

@@ -62,10 +62,9 @@ void Machine::bulk(Warp& w, const Statement& st) {
   const Place& from = k_.places[k_.nodes[st.writes[0].value].index];
   const bool load = k_.buffers[to.buffer.n].row->scope == Scope::shared;
   const BufferInfo &global = k_.buffers[(load ? from : to).buffer.n], &shared = k_.buffers[(load ? to : from).buffer.n];
-  const Clock clock = issued_by(w);
   Frame frame = w.frame;
   const auto agent = static_cast<Agent>(w.number);
-  Thread t{w, frame, 0, w.thread(0), iters_, &st, {{agent, 0, false, w.clock[agent], st.id.n, id_}, &clock, first_id_, true}};
+  Thread t{w, frame, 0, w.thread(0), iters_, &st, {{agent, 0, false, w.clock[agent], st.id.n, id_}, &w.clock, first_id_, true, Actor::Issuer{agent, 0}}};
   const auto misaligned = [&](const std::string& what) { fail_form(st.id, fmt::format("the bulk copy {} {}", said(st.id.n), what)); };
   if (st.via == Via::bulk_tensor) {
     if (global.row->alignment % 16) return misaligned(fmt::format("goes to or from '{}', whose pointer is {}-byte aligned; legal: 16", global.row->name, global.row->alignment));
@@ -164,7 +163,7 @@ void Machine::bulk(Warp& w, const Statement& st) {
         for (auto& [source, target] : op->elements) target = target % granules_ + rank * granules_;
       op->barrier = barriers[rank];
       op->bytes = count * shared.bytes;
-      op->issued = clock;
+      op->issued = w.clock;
       Counter& c = full_[barriers[rank]];
       ++c.loads;
       c.used = std::max(c.used, c.phases + 1);
@@ -201,9 +200,7 @@ void Machine::copy_async(Thread& t, const Statement& st, bool exists) {
   Warp& w = t.warp;
   Actor writing = t.actor;
   writing.self = {agents_.copies(w.number), static_cast<std::uint8_t>(t.lane), true, 0, st.id.n, id_};
-  // What the thread itself did before is in order, though nobody else may know it yet.
-  const Clock clock = issued_by(w);
-  writing.clock = &clock;
+  writing.issuer = {static_cast<Agent>(w.number), static_cast<std::uint8_t>(t.lane)};
   if (!note_write(to, *target, writing, 0)) return;
   CopyGroup& g = w.copies.back();
   ++g.pending;

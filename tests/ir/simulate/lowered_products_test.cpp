@@ -1,6 +1,7 @@
 #include <chrono>
 
-#include "tests/support/mutants.h"
+#include "tests/support/asynchronous_schedules.h"
+#include "tests/support/simulated.h"
 
 using namespace tecc;
 
@@ -40,15 +41,6 @@ g = raster(i0, j0, group=8);  persist(g)
 specialize([role([al, bl], warpgroups=1, registers=40), role([t, e, cl], warpgroups={}, registers=152)]))",
                      s.m * warpgroups, s.m, s.n, s.k, s.panel, s.in, s.out, warpgroups);
 }
-/// A schedule file with other numbers.
-std::string schedule_file(const std::string& name, const std::vector<std::pair<std::string, std::string>>& changes) {
-  std::string text = test::read_file(TECC_SOURCE_DIR "/examples/schedules/" + name + ".schedule");
-  for (const auto& [from, to] : changes) {
-    REQUIRE(text.find(from) != std::string::npos);
-    for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
-  }
-  return text;
-}
 std::string product(const std::string& body = "T(x[i, j])", const std::string& more = "") {
   return "kernel gemm<T>(A: T[M, K], B: T[N, K]" + more + ") -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = " + body + " }";
 }
@@ -72,37 +64,9 @@ TEST_CASE("simulator: warpgroups that alternate on one ring") {
   test::check_simulated({product(), "M=512,N=64,K=64", "T=bf16", clusters.replace(clusters.find(from), from.size(), "ic, c = cluster(i0, 2); g = raster(ic, j0, group=4)")}, 8);
 }
 
-TEST_CASE("simulator: warpgroups that alternate, with one thing wrong") {
-  const test::Operator op{product(), "M=256,N=64,K=64", "T=bf16", alternating({64, 32, 16, 16, 3, 2})};
-  const test::Prepared p = test::prepare(op);
-  const loop::Program lowered = test::reread(test::require(test::try_lower(op)));
-  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
-  std::string report;
-  std::size_t count = 0;
-  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
-  INFO(report);
-  // The first: the accumulators are not on their way yet, so it waits for nothing. The second: a ring of two of the three slots is a ring.
-  CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too", "c0 slots one less"});
-  CHECK(count == 58);
-}
-
-TEST_CASE("simulator: a lowered product with one thing wrong") {
-  const test::Operator op{product(), "M=256,N=64,K=64", "T=bf16", tiled({})};
-  const test::Prepared p = test::prepare(op);
-  const loop::Program lowered = test::reread(test::require(test::try_lower(op)));
-  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
-  std::string report;
-  std::size_t count = 0;
-  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
-  INFO(report);
-  // One group is issued before the first await_mma, which lets one run. Two slots do for a release one iteration later.
-  CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too", "c0 slots one less"});
-  CHECK(count == 55);
-}
-
 /// With tiles of 32 keys, so that the loop over keys has a beginning, a middle and an end.
 test::Operator attention(const std::string& dims, const std::string& name = "attention") {
-  return {test::read_file(TECC_SOURCE_DIR "/examples/cases/" + name + ".te"), dims, "T=bf16", schedule_file(name + "_sm90a", {{"split(O.sum.j, 128)", "split(O.sum.j, 32)"}})};
+  return {test::read_file(TECC_SOURCE_DIR "/examples/cases/" + name + ".te"), dims, "T=bf16", test::schedule_file(name + "_sm90a", {{"split(O.sum.j, 128)", "split(O.sum.j, 32)"}})};
 }
 
 TEST_CASE("simulator: attention for Hopper") {
@@ -113,39 +77,13 @@ TEST_CASE("simulator: attention for Hopper") {
 
 TEST_CASE("simulator: rows in registers, and in a ring of bulk copies that take them out again") {
   const std::string softmax = test::read_file(TECC_SOURCE_DIR "/examples/cases/softmax.te");
-  test::check_simulated({softmax, "M=9,N=1024", "T=bf16", schedule_file("softmax_rows_sm90a", {{"512", "64"}})});
-  test::check_simulated({softmax, "M=3,N=1000", "T=bf16", schedule_file("softmax_registers_sm90a", {{"256", "64"}})});
+  test::check_simulated({softmax, "M=9,N=1024", "T=bf16", test::schedule_file("softmax_rows_sm90a", {{"512", "64"}})});
+  test::check_simulated({softmax, "M=3,N=1000", "T=bf16", test::schedule_file("softmax_registers_sm90a", {{"256", "64"}})});
 }
 
 TEST_CASE("simulator: clusters") {
   test::check_simulated({product(), "M=512,N=64,K=64", "T=bf16", clustered({128, 32, 16, 16, 3, 2})}, 8);
   test::check_simulated({product(), "M=400,N=40,K=56", "T=bf16", clustered({128, 32, 16, 16, 2, 2})}, 4);
-}
-
-// Those of the product without clusters.
-TEST_CASE("simulator: a lowered product on clusters with one thing wrong") {
-  const test::Operator op{product(), "M=512,N=64,K=64", "T=bf16", clustered({})};
-  const test::Prepared p = test::prepare(op);
-  const loop::Program lowered = test::reread(test::require(test::try_lower(op)));
-  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
-  std::string report;
-  std::size_t count = 0;
-  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
-  INFO(report);
-  CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too", "c0 slots one less"});
-  CHECK(count == 55);
-}
-
-// Two waits in a row may change places. What the first tile's keys need orders the next announcement for the queries. One slot less holds less.
-TEST_CASE("simulator: lowered attention with one thing wrong") {
-  const test::Operator op = attention("B=1,H=3,S=128,L=96,D=32");
-  const test::Prepared p = test::prepare(op);
-  const loop::Program lowered = test::reread(test::require(test::try_lower(op)));
-  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
-  std::size_t count = 0;
-  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), nullptr, &count);
-  CHECK(left == std::vector<std::string>{"wait_empty c0 behind the next statement", "wait_full c1 behind the next statement", "c1 slots one less", "c2 slots one less"});
-  CHECK(count == 93);
 }
 
 TEST_CASE("simulator: tiles of products and element by element") {

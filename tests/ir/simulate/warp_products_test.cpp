@@ -1,4 +1,5 @@
-#include "tests/support/mutants.h"
+#include "tests/support/asynchronous_schedules.h"
+#include "tests/support/simulated.h"
 
 using namespace tecc;
 
@@ -115,15 +116,9 @@ TEST_CASE("simulator: attention by warps, whose weights are the rows of the seco
 }
 
 TEST_CASE("simulator: the schedule file of a product by warps on other operators, by other handles alone") {
-  const std::string file = test::read_file(TECC_SOURCE_DIR "/examples/schedules/gemm_mma.schedule");
   using Changes = std::vector<std::pair<std::string, std::string>>;
   const auto run = [&](const std::string& name, const std::string& dims, const std::string& types, const Changes& changes, const char* arch = "sm_80") {
-    std::string text = file;
-    for (const auto& [from, to] : changes) {
-      REQUIRE(text.find(from) != std::string::npos);
-      for (std::size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size()) text.replace(at, from.size(), to);
-    }
-    const test::Operator op{test::read_file(TECC_SOURCE_DIR "/examples/cases/" + name + ".te"), dims, types, text};
+    const test::Operator op{test::read_file(TECC_SOURCE_DIR "/examples/cases/" + name + ".te"), dims, types, test::schedule_file("gemm_mma", changes)};
     INFO(name);
     const test::Prepared p = test::prepare(op);
     const std::vector<Array> inputs = test::random_inputs(p);
@@ -139,19 +134,6 @@ TEST_CASE("simulator: the schedule file of a product by warps on other operators
       {{"reorder(i0", "reorder(C.sum.b, i0"}, {"oi, oj = rev", "_, oi, oj = rev"}, {"bind([i0, j0], block)", "bind([C.sum.b, i0, j0], block)"}, {"C.sum], B,", "C.sum], W,"}});
   run("gemm_tf32", "M=130,N=136,K=68", "",
       {{"set_scope(C.sum, register);  oi, oj = reverse_compute_at(C, j0)", "acc, c = cache_write(C, C, register, at=j0)"}, {"C.sum", "C"}, {"[2, 16]", "[4, 8]"}, {"split(oi", "split(c.0"}, {"split(oj", "split(c.1"}});
-}
-
-TEST_CASE("simulator: a product by warps with one thing wrong") {
-  const test::Operator op{product(), "M=128,N=128,K=96", "T=bf16", tiled({64, 64, 16, 32, 2, 16, 3}, "copy_with([am, bm], ldmatrix); g = raster(i0, j0, group=2); persist(g)")};
-  const test::Prepared p = test::prepare(op);
-  const loop::Program lowered = test::reread(test::require(test::try_lower(op, on("sm_80"))));
-  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
-  std::string report;
-  std::size_t count = 0;
-  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
-  INFO(report);
-  CHECK(left == std::vector<std::string>{"'B.shared' slots one more"});  // nobody minds a slot that is not used
-  CHECK(count == 15);
 }
 
 TEST_CASE("simulator: ldmatrix whose loops give a lane other elements than the instruction does") {
@@ -231,17 +213,4 @@ TEST_CASE("simulator: threads of one role fill the slots of another, rows at odd
 TEST_CASE("slots filled by threads of another role: what is handed on late takes slots") {
   CHECK(test::lowering_refused({product(), "M=256,N=64,K=64", "T=bf16", filled_by_threads("cp_async", 2)}) ==
         "error E0421: the pipeline of 'A.shared' cannot be carried out: 2 slots, and 2 of them at a time are handed on an iteration later; legal: 3 slots or more");
-}
-
-TEST_CASE("simulator: slots filled by threads of another role with one thing wrong") {
-  const test::Operator op{product(), "M=256,N=64,K=64", "T=bf16", filled_by_threads("cp_async")};
-  const test::Prepared p = test::prepare(op);
-  const loop::Program lowered = test::reread(test::require(test::try_lower(op, on("sm_90a"))));
-  const std::vector<Array> inputs = test::random_inputs(p), want = test::require(interpret(p.lifted, p.runtime, inputs));
-  std::string report;
-  std::size_t count = 0;
-  const auto left = test::survivors(lowered, inputs, want, test::simulations(3), &report, &count);
-  INFO(report);
-  CHECK(left == std::vector<std::string>{"await_mma in the first iteration, too"});  // as where bulk copies fill them
-  CHECK(count == 64);
 }

@@ -1,0 +1,25 @@
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+/// Every way in which lowering lets copies and products go on while threads do: each a schedule at the smallest sizes at which each slot is
+/// used twice.
+namespace tecc::test {
+
+struct AsynchronousSchedule {
+  std::string name;
+  std::string text, dims, types;  // the operator
+  std::string arch;
+  std::string schedule;                           // its text, or
+  std::map<std::string, std::int64_t> decisions;  // what the rules of the search are to decide
+  /// Mutants that change nothing, each with the proof's name in docs/mutants.md.
+  std::map<std::string, std::string> equivalent;
+};
+
+std::vector<AsynchronousSchedule> asynchronous_schedules();
+
+/// A file of examples/schedules with other numbers.
+std::string schedule_file(const std::string& name, const std::vector<std::pair<std::string, std::string>>& changes);
+
+}  // namespace tecc::test
