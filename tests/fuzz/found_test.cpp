@@ -476,6 +476,19 @@ TEST_CASE("pipeline: a slot is free behind what waits for the products of a loop
                          "specialize([role([al, bl]), role([t, C])])"});
 }
 
+TEST_CASE("skew: the barrier before a statement that lags is missing in the last round") {
+  test::check_simulated({"kernel r(X: f32[M, W, N]) -> (Y) { a[i: M, w: W, j: N] = X[i, w, j] * 2 Y[i: M, w: W, j: N] = a[i, w, N - 1 - j] + 1 }", "M=3,W=2,N=128", "",
+                         "_, _, j = compute_at(a, Y.w)\nset_scope(a, shared)\nbind(Y.w, warpgroup)\nbind([Y.j, j], thread)\nskew(Y.i, stage={Y: 1}, order=[Y, a])"});
+}
+
+TEST_CASE("skew: in the last round a barrier of the statements that have ended does not run") {
+  const test::Subject rows{"kernel r(X: f32[M, N]) -> (Y) { a[i: M, j: N] = X[i, N - 1 - j] * 2 Y[i: M, j: N] = a[i, N - 1 - j] + 1 }", "M=3,N=64"};
+  const std::string shared = "_, j = compute_at(a, Y.i)\nset_scope(a, shared)\nx, l = cache_read(a, X, shared, Y.i)\nbind([Y.j, j, l.1], thread)\n";
+  test::check_simulated(rows.with(shared + "skew(Y.i, stage={Y: 1}, order=[l, Y, a])"));
+  test::check_simulated({rows.text, "M=1,N=64", "", shared + "skew(Y.i, stage={Y: 1}, order=[l, Y, a])"});
+  test::check_simulated(rows.with(shared + "skew(Y.i, stage={Y: 1}, order=[Y, l, a])"));
+}
+
 TEST_CASE("raster: the ranks of a cluster between its loops stay what they are") {
   const test::Subject copy{"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] }", "M=4,K=4"};
   const std::string grid = "i, c = cluster(Y.i, 2)\nbind([i, Y.j], block)\ng = raster(i, Y.j, group=2)\n";
