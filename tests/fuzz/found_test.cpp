@@ -476,6 +476,12 @@ TEST_CASE("pipeline: a slot is free behind what waits for the products of a loop
                          "specialize([role([al, bl]), role([t, C])])"});
 }
 
+TEST_CASE("pipeline: what threads combine goes ahead with what it combines") {
+  test::check_simulated({"kernel p(X0: f32[K, M]) -> (s1) { s1[i: K] = f32(argmin[j: M](X0[i, j])) }", "M=2,K=2", "",
+                         "compute_at(s1.argmin, s1.i)\nr, c = cache_read(s1, s1.argmin, shared, s1.i)\ncross_thread_reduce(s1.argmin, s1.i)\npipeline(s1.i, c)\n"
+                         "j0, j1 = split(s1.argmin.j, 4)\nf = fuse(j0, j1)\nbind(f, thread)"});
+}
+
 TEST_CASE("skew: the barrier before a statement that lags is missing in the last round") {
   test::check_simulated({"kernel r(X: f32[M, W, N]) -> (Y) { a[i: M, w: W, j: N] = X[i, w, j] * 2 Y[i: M, w: W, j: N] = a[i, w, N - 1 - j] + 1 }", "M=3,W=2,N=128", "",
                          "_, _, j = compute_at(a, Y.w)\nset_scope(a, shared)\nbind(Y.w, warpgroup)\nbind([Y.j, j], thread)\nskew(Y.i, stage={Y: 1}, order=[Y, a])"});
