@@ -476,6 +476,12 @@ TEST_CASE("pipeline: a slot is free behind what waits for the products of a loop
                          "specialize([role([al, bl]), role([t, C])])"});
 }
 
+TEST_CASE("a copy into registers is a tile of one row, whose rows threads share") {
+  CHECK(test::lowering_refused({"kernel p(A: bf16[M, K], B: bf16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = bf16(x[i, j]) }", "M=16,N=8,K=16", "",
+                                "i0, i1 = split(x.i, 16)\nset_scope(x, register)\nreverse_compute_at(C, i0)\nc, cl = cache_read(x, A, register, i0)\ncache_read(x, B, register, i0)\nt = blockize(i1)\ntensorize(t, mma_sync)\nblockize(cl.1)"}) ==
+        "error E0417: the tile of 'A.register' has 1 elements along 'x0'; the registers that it uses hold them in runs of 8");
+}
+
 TEST_CASE("pipeline: what threads combine goes ahead with what it combines") {
   test::check_simulated({"kernel p(X0: f32[K, M]) -> (s1) { s1[i: K] = f32(argmin[j: M](X0[i, j])) }", "M=2,K=2", "",
                          "compute_at(s1.argmin, s1.i)\nr, c = cache_read(s1, s1.argmin, shared, s1.i)\ncross_thread_reduce(s1.argmin, s1.i)\npipeline(s1.i, c)\n"
