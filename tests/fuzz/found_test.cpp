@@ -482,6 +482,16 @@ TEST_CASE("a copy into registers is a tile of one row, whose rows threads share"
         "error E0417: the tile of 'A.register' has 1 elements along 'x0'; the registers that it uses hold them in runs of 8");
 }
 
+TEST_CASE("mma.sync: results stored by more threads than a warp has leave a part of the output unwritten") {
+  const test::Subject product{"kernel p(A: bf16[M, K], B: bf16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = bf16(x[i, j]) }", "M=16,N=32,K=16"};
+  const std::string panels = "i0, i1 = split(x.i, 16)\nj0, j1, j2 = split(x.j, [2, 16])\nreorder([i0, j0, j1, i1, j2, x.k])\nbind(j1, warp)\nset_scope(x, register)\nc, d = reverse_compute_at(C, j0)\n"
+                             "a, al = cache_read(x, A, register, j1)\nb, bl = cache_read(x, B, register, j1)\nt = blockize(i1)\ntensorize(t, mma_sync)\nc0, c1 = split(c, 16)\nd0, d1 = split(d, 16)\nreorder([c0, d0, c1, d1])\nbind(d0, ";
+  test::check_simulated(product.with(panels + "warp)"));
+  test::check_simulated(product.with(panels + "thread)"));
+  CHECK(test::lowering_refused(product.with(panels + "thread)\nbind(c0, warp)")) ==
+        "error E0462: loop 'j0_2' runs through 64 threads, and an iteration of loop 'i0_2' around it has 32; legal: warpgroups outside of warps outside of threads, no more of them than fit");
+}
+
 TEST_CASE("pipeline: what threads combine goes ahead with what it combines") {
   test::check_simulated({"kernel p(X0: f32[K, M]) -> (s1) { s1[i: K] = f32(argmin[j: M](X0[i, j])) }", "M=2,K=2", "",
                          "compute_at(s1.argmin, s1.i)\nr, c = cache_read(s1, s1.argmin, shared, s1.i)\ncross_thread_reduce(s1.argmin, s1.i)\npipeline(s1.i, c)\n"
