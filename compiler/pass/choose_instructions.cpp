@@ -148,6 +148,7 @@ Check TileCutter::operand(const Instruction& i, const Product::Factor& f, const 
 Result<Program> choose_instructions(Program p, const Limits& limits) {
   if (!limits.gpu) return p;
   TECC_CHECK(TileCutter(p, limits).run());
+  for (StmtId root : p.kernels) TECC_CHECK(check_threads_fit(p, root));  // here every loop over threads stands
   return p;
 }
 

@@ -49,6 +49,7 @@ Result<Program> combine_threads(Program p, const Limits& limits) {
     const std::size_t position = position_in_parent(p, child_towards(p, c.at, c.block)) + 1;
     Stmt made{{}, {}, std::move(combine), p[c.block].at};
     made.role = p[c.block].role;
+    made.stage = p[c.block].stage;
     add_stmt(p, c.at, position, std::move(made));
   }
   return p;

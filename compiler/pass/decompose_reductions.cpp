@@ -16,9 +16,11 @@ Result<Program> decompose_reductions(Program p, const Limits& limits) {
         before = l;
         break;
       }
+    if (b.tile && b.tile->instruction && is_inside(p, before, b.tile->top)) before = b.tile->top;  // a tile is one statement
     const BlockId made = decompose(p, id, before);
     p.stmts.edit(made, [&](Stmt& s) {
       s.role = p[id].role;
+      s.stage = p[id].stage;
       if (p.block(id).tile && p.block(id).tile->instruction) std::get<Block>(s.node).tile = Tile{made, Via::plain, false, made};  // an instruction adds to all of its sums
     });
   }

@@ -80,6 +80,17 @@ std::int64_t thread_weight(const Program& p, LoopId l) {
   return inside_of(p, l, group) * (group == Group::warpgroup ? 128 : group == Group::warp ? 32 : 1);
 }
 
+Check check_threads_fit(const Program& p, StmtId root) {
+  for (BlockId b : blocks_under(p, root)) {
+    const std::vector<LoopId> around = thread_loops(p, b);
+    for (std::size_t n = 1; n < around.size(); ++n) {
+      const std::int64_t has = thread_weight(p, around[n - 1]), wants = constant_extent(p, around[n]).value_or(1) * thread_weight(p, around[n]);
+      if (wants > has) return refuse(Code::threads_fit, loop_name(p, around[n]), wants, loop_name(p, around[n - 1]), has);
+    }
+  }
+  return Ok{};
+}
+
 std::optional<ThreadDigit> thread_digit(const Program& p, const Digit& d) {
   const Loop& l = p.loop(d.loop);
   if (l.retired || !is_thread_group(l.group)) return std::nullopt;

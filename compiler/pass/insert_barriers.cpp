@@ -26,28 +26,45 @@ struct Pending {
   bool operator==(const Pending&) const = default;
 };
 
-/// What no barrier has settled yet. Where copies run ahead, barriers of a later stage do not run in the loop's first rounds: they settle things for
-/// statements of their stage and later ones alone.
+/// What no barrier has settled yet, in each kind of round: the rounds of a loop with stages differ in whose statements run in them, those of the stages
+/// from `first` to `last`, and so do their barriers. Outside of such a loop there is one kind, and all run.
+struct Round {
+  std::uint32_t first = 0, last = UINT32_MAX;
+  Pending open;
+  bool runs(std::uint32_t stage) const { return first <= stage && stage <= last; }
+  bool operator==(const Round&) const = default;
+};
 struct State {
-  Pending all;
-  Pending late;                // of it, what is open for statements from `stage` on
-  std::uint32_t stage = 0;
-  const Pending& open(std::uint32_t for_stage) const { return for_stage >= stage ? late : all; }
-  void settle(std::uint32_t from_stage) {
-    late = {};
-    stage = from_stage;
-    if (stage == 0) all = {};
+  std::vector<Round> rounds{Round{}};
+  void settle(std::uint32_t stage) {
+    for (Round& r : rounds)
+      if (r.runs(stage)) r.open = {};
   }
-  void add(const Pending& more) {
-    all.merge(more);
-    late.merge(more);
+  void add(std::uint32_t stage, const Pending& more) {
+    for (Round& r : rounds)
+      if (r.runs(stage)) r.open.merge(more);
   }
   void merge(const State& o) {
-    all.merge(o.all);
-    late.merge(o.late);
-    stage = std::max(stage, o.stage);
+    for (std::size_t n = 0; n < rounds.size(); ++n) rounds[n].open.merge(o.rounds[n].open);
+  }
+  /// The same rounds, with nothing open.
+  State empty() const {
+    State out = *this;
+    for (Round& r : out.rounds) r.open = {};
+    return out;
+  }
+  Pending all() const {
+    Pending out;
+    for (const Round& r : rounds) out.merge(r.open);
+    return out;
   }
   bool operator==(const State&) const = default;
+};
+/// The kinds of rounds of a loop, from the first one, and which may follow which.
+struct Course {
+  State rounds;  // nothing is open
+  std::vector<std::pair<std::size_t, std::size_t>> next;
+  std::size_t last = 0;
 };
 
 class Inserter {
@@ -131,18 +148,77 @@ class Inserter {
     return std::any_of(handed_.begin(), handed_.end(), [&](TensorId t) { return owner_of(t) && is_inside(p_, *owner_of(t), s); });
   }
 
-  /// Barriers among the threads of one iteration of `s`, whose statements may follow those of its iteration before.
+  /// Barriers among the threads of one iteration of `s`, whose statements may follow those of its iteration before: in the same round of the loop
+  /// with stages around it, in the next one, or when that loop begins again.
   void inside(StmtId s) {
     const auto outer = std::exchange(owner_, s);
-    State state;
-    if (!runs_once(p_, s)) sequence(s, state, false);
+    std::optional<LoopId> staged;
+    bool between = false;
+    for (LoopId l : loops_around(p_, s)) {
+      if (p_.loop(l).stages) staged = l, between = false;
+      else between |= !is_thread_group(p_.loop(l).group);
+    }
+    Course course = staged ? course_of(*staged) : Course{};
+    if (!staged || between)
+      for (std::size_t n = 0; n < course.rounds.rounds.size(); ++n) course.next.push_back({n, n});
+    if (staged) course.next.push_back({course.last, 0});
+    State state = runs_once(p_, s) ? course.rounds : at_begin(s, course, staged, {});
     sequence(s, state, true);
     owner_ = outer;
   }
 
-  Pending uses_of(StmtId unit) const {
+  Course course_of(LoopId l) const {
+    const std::int64_t stages = p_.loop(l).stages, most = stages + 2;  // with further iterations the rounds in which all run repeat
+    Course out;
+    std::vector<Round>& rounds = out.rounds.rounds;
+    rounds.clear();
+    const auto run = [&](std::int64_t iterations) {
+      for (std::int64_t n = 0; n < iterations + stages; ++n) {
+        const Round round{static_cast<std::uint32_t>(std::max<std::int64_t>(n - iterations + 1, 0)), static_cast<std::uint32_t>(std::min(n, stages)), {}};
+        const auto at = static_cast<std::size_t>(std::find(rounds.begin(), rounds.end(), round) - rounds.begin());
+        if (at == rounds.size()) rounds.push_back(round);
+        if (n > 0) out.next.push_back({out.last, at});
+        out.last = at;
+      }
+    };
+    const auto extent = p_.loop(l).persistent ? std::nullopt : constant_extent(p_, l);
+    const std::int64_t longest = std::clamp<std::int64_t>(extent.value_or(most), 1, most);
+    for (std::int64_t n = extent ? longest : 1; n <= longest; ++n) run(n);
+    std::sort(out.next.begin(), out.next.end());
+    out.next.erase(std::unique(out.next.begin(), out.next.end()), out.next.end());
+    return out;
+  }
+
+  /// What may be open at the beginning of each round, if `before` is at that of the first one.
+  State at_begin(StmtId parent, const Course& course, std::optional<LoopId> l, const Pending& before) {
+    State in = course.rounds;
+    in.rounds.front().open = before;
+    while (true) {
+      State out = in, more = in;
+      sequence(parent, out, false);
+      for (const auto& [from, to] : course.next) more.rounds[to].open.merge(l ? next_iteration(out.rounds[from].open, *l) : out.rounds[from].open);
+      if (more == in) return in;
+      in = std::move(more);
+    }
+  }
+
+  /// The stage of a block among the statements around `unit`, which a loop with stages of its own inside has as a whole.
+  std::uint32_t stage_in(StmtId unit, BlockId id) const {
+    std::uint32_t stage = p_[id].stage;
+    for (LoopId l : loops_around(p_, id))
+      if (is_inside(p_, l, unit) && p_.loop(l).stages) return p_[l].stage;
+    return stage;
+  }
+  std::set<std::uint32_t> stages_of(StmtId unit) const {
+    std::set<std::uint32_t> out;
+    for (BlockId b : mine_under(unit)) out.insert(stage_in(unit, b));
+    return out;
+  }
+
+  Pending uses_of(StmtId unit, std::uint32_t stage) const {
     Pending out;
     for (BlockId id : mine_under(unit)) {
+      if (stage_in(unit, id) != stage) continue;
       const Block& b = p_.block(id);
       const auto place = [&](TensorId t) {
         const Buffer& buffer = p_[t];
@@ -158,6 +234,10 @@ class Inserter {
     return out;
   }
 
+  /// True if what is open in a round in which the stage runs is touched.
+  bool conflict(const State& state, std::uint32_t stage, const Pending& now) const {
+    return std::any_of(state.rounds.begin(), state.rounds.end(), [&](const Round& r) { return r.runs(stage) && conflict(r.open, now); });
+  }
   bool conflict(const Pending& before, const Pending& now) const {
     const auto meet = [&](const auto& first, const auto& second, bool both_write) {
       return std::any_of(first.begin(), first.end(), [&](const auto& x) {
@@ -236,7 +316,10 @@ class Inserter {
   }
 
   /// One iteration later, slots count one less.
-  State next_iteration(const State& s, LoopId l) const { return {next_iteration(s.all, l), next_iteration(s.late, l), s.stage}; }
+  State next_iteration(State s, LoopId l) const {
+    for (Round& r : s.rounds) r.open = next_iteration(r.open, l);
+    return s;
+  }
   Pending next_iteration(const Pending& s, LoopId l) const {
     Pending out;
     const auto later = [&](Place x) {
@@ -245,13 +328,6 @@ class Inserter {
     };
     for (const auto& [x, who] : s.reads) out.reads.insert({later(x), who});
     for (const auto& [x, who] : s.writes) out.writes.insert({later(x), who});
-    return out;
-  }
-
-  /// The first stage of a statement in it.
-  std::uint32_t stage_of(StmtId unit) const {
-    std::uint32_t out = UINT32_MAX;
-    for (BlockId b : mine_under(unit)) out = std::min(out, p_[b].stage);
     return out;
   }
 
@@ -291,20 +367,20 @@ class Inserter {
   }
   int pass_through(StmtId parent, State& state, bool insert) {
     int barriers = 0;
-    const auto barrier = [&](std::size_t& n, StmtId before) {
+    const auto barrier = [&](std::size_t& n, StmtId before, std::uint32_t stage) {
       ++barriers;
-      state = {};
+      state.settle(stage);
       if (!insert) return;
       tried_.clear();
       if (fences_) {
         Stmt fence{{}, {}, Sync{Sync::Op::fence_async}, p_[before].at};
         fence.role = role_;
-        fence.stage = p_[before].stage;
+        fence.stage = stage;
         add_stmt(p_, parent, n++, std::move(fence));
       }
       Stmt made{{}, {}, Barrier{owner_ ? p_.loop(*owner_).group : Group::block}, p_[before].at};
       made.role = role_;
-      made.stage = p_[before].stage;
+      made.stage = stage;
       add_stmt(p_, parent, n++, std::move(made));
     };
     for (std::size_t n = 0; n < p_[parent].children.size(); ++n) {
@@ -313,36 +389,53 @@ class Inserter {
       if (p_[s].as<Event>()) {
         if (!fences_ && meets(s)) state.settle(p_[s].stage);
       } else if (p_[s].as<Barrier>()) {
-        if (!fences_) state = {};
+        if (!fences_) state.settle(p_[s].stage);
       } else if (const auto* c = p_[s].as<Combine>()) {
-        if (needs_scratch(*c) && !fences_) state = {};  // it has barriers of its own
+        if (needs_scratch(*c) && !fences_) state.settle(p_[s].stage);  // it has barriers of its own
       } else if (is_unit(s)) {
         if (insert && has_owned(s)) inside(s);
-        const Pending now = uses_of(s);
-        if (conflict(state.open(stage_of(s)), now)) barrier(n, s);
-        state.add(now);
+        std::map<std::uint32_t, Pending> now;
+        for (const std::uint32_t stage : stages_of(s)) now[stage] = uses_of(s, stage);
+        for (const auto& [stage, uses] : now)
+          if (conflict(state, stage, uses)) barrier(n, s, stage);
+        for (const auto& [stage, uses] : now) state.add(stage, uses);
       } else if (const auto* l = p_[s].as<Loop>(); l && l->group == Group::block && !l->persistent) {
         barriers += sequence(s, state, insert);  // its iterations run in different blocks of threads
       } else {
-        const bool persistent = l->persistent, has_stages = l->stages != 0;  // the row is another one once something was inserted
         // What a round leaves pending comes in again at the top. What was pending before the loop is settled before it, where
         // that saves a barrier in every round.
-        State round;
-        sequence(s, round, false);
-        State carried = persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : State{};
-        State in = carried, alone = carried;
-        const State before = has_stages ? State{state.all, state.all, 0} : state;  // stages count from the loop that has them
-        in.merge(before);
-        State with = in;
-        if (sequence(s, with, false) > sequence(s, alone, false)) {
-          barrier(n, s);
-          in = carried;
+        const bool staged = l->stages != 0, runs = constant_extent(p_, s).value_or(0) > 0;  // the row is another one once something was inserted
+        const Course course = staged ? course_of(s) : Course{};
+        State alone;
+        if (staged) {
+          alone = at_begin(s, course, s, {});
+        } else {
+          State round = state.empty();
+          sequence(s, round, false);
+          alone = l->persistent || range_of(p_, s).high > 0 ? next_iteration(round, s) : state.empty();
+        }
+        const auto with = [&] {
+          State out = alone;
+          if (staged) out = at_begin(s, course, s, state.all());
+          else out.merge(state);
+          return out;
+        };
+        State in = with(), out = in, out_alone = alone;
+        if (sequence(s, out, false) > sequence(s, out_alone, false)) {
+          for (const std::uint32_t stage : stages_of(s)) barrier(n, s, stage);
+          in = with();
         }
         barriers += sequence(s, in, insert);
-        const bool runs = constant_extent(p_, s).value_or(0) > 0;
-        if (runs) state = std::move(in);
-        else state.merge(in);
-        if (has_stages) state = {state.all, state.all, 0};
+        if (staged) {
+          for (Round& r : state.rounds) {
+            if (runs && state.rounds.size() == 1) r.open = {};
+            r.open.merge(in.rounds[course.last].open);
+          }
+        } else if (runs) {
+          state = std::move(in);
+        } else {
+          state.merge(in);
+        }
       }
     }
     return barriers;

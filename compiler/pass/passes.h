@@ -26,7 +26,7 @@ struct Limits {
 };
 
 /// Tile statements get their instructions, the loops of a tile are cut into threads, registers and repetitions, the buffers they touch
-/// get layouts: E0416 to E0420, E0422.
+/// get layouts: E0416 to E0420, E0422; E0462.
 Result<loop::Program> choose_instructions(loop::Program p, const Limits& limits);
 /// specialize: statements get their roles. E0423.
 Result<loop::Program> assign_roles(loop::Program p, const Limits& limits);
@@ -109,6 +109,8 @@ bool is_multicast(const loop::Program& p, loop::BlockId b);
 std::vector<loop::LoopId> thread_loops(const loop::Program& p, loop::StmtId s);
 /// A thread's iteration of loop `l` is thread number / thread_weight(l) % extent.
 std::int64_t thread_weight(const loop::Program& p, loop::LoopId l);
+/// Each iteration of a loop bound to threads has the threads that the loops inside of it run through: E0462.
+Check check_threads_fit(const loop::Program& p, loop::StmtId root);
 /// The topmost such loop around or at `s`; nullopt if none.
 std::optional<loop::LoopId> thread_nest(const loop::Program& p, loop::StmtId s);
 /// How many threads the loops on the path to `s` span.

@@ -79,6 +79,9 @@ struct Cloner {
         w.value = rewrite(w.value, rename);
       }
     }
+    if (auto* combine = copy.as<Combine>())
+      for (TensorId& b : combine->buffers)
+        if (buffers.count(b)) b = buffers[b];
     const StmtId made = add_stmt(p, parent, position, std::move(copy));
     if (p[made].as<Loop>()) loops[s] = made;
     if (const auto* b = p[made].as<Block>(); b && b->tile && b->tile->top == s) p.stmts.edit(made, [&](Stmt& row) { row.as<Block>()->tile->top = made; });
@@ -101,7 +104,9 @@ Result<Program> pipeline_copies(Program p, const Limits& limits) {
       if (std::any_of(c.buffers.begin(), c.buffers.end(), [&](TensorId b) { return writes_under(p, child, b); })) stores.push_back(child);
     for (StmtId child : p[c.loop].children) {
       if (std::find(stores.begin(), stores.end(), child) != stores.end()) continue;
-      (feeds_only(p, child, stores) ? loads : rest).push_back(child);
+      const auto* combine = p[child].as<Combine>();  // goes with what it combines
+      const bool first = combine ? std::any_of(loads.begin(), loads.end(), [&](StmtId s) { return writes_under(p, s, combine->buffers[0]); }) : feeds_only(p, child, stores);
+      (first ? loads : rest).push_back(child);
     }
     std::vector<StmtId> ahead = loads;
     ahead.insert(ahead.end(), stores.begin(), stores.end());

@@ -63,6 +63,7 @@ TensorId scalar(Program& p, const std::string& name, DType type) {
 Stmt statement(const Program& p, BlockId like, std::variant<Root, Loop, Block, Barrier, Combine, Event, Sync> node) {
   Stmt s{{}, {}, std::move(node), p[like].at};
   s.role = p[like].role;
+  s.stage = p[like].stage;
   return s;
 }
 

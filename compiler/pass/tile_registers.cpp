@@ -87,6 +87,11 @@ Result<bool> TileCutter::spread(BlockId id) {
       repeats.push_back({name + "r", axis.extent / unit});
     }
   }
+  for (const auto& [v, list] : pieces) {  // what threads share along an axis, the tile has to hold: a loop outside of it runs in all of them
+    const auto shared = std::find_if(list.begin(), list.end(), [](const Piece& x) { return x.of == Piece::Of::thread && x.count > 1; });
+    if (shared != list.end() && !used.count(v))
+      return refuse(Code::tile_extent, b.name, 1, fmt::format("elements along '{}'", p_.vars[v].name), fmt::format("the registers that it uses hold them in runs of {}", shared->stride * shared->count));
+  }
   for (TensorId t : read_buffers(b))
     if (std::any_of(b.writes.begin(), b.writes.end(), [&](const Write& w) { return layouts_.count(w.buffer) > 0; })) TECC_CHECK(spread_banks(t));
   for (const Write& w : b.writes) TECC_CHECK(spread_banks(w.buffer));

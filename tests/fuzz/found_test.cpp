@@ -476,6 +476,41 @@ TEST_CASE("pipeline: a slot is free behind what waits for the products of a loop
                          "specialize([role([al, bl]), role([t, C])])"});
 }
 
+TEST_CASE("a copy into registers is a tile of one row, whose rows threads share") {
+  CHECK(test::lowering_refused({"kernel p(A: bf16[M, K], B: bf16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = bf16(x[i, j]) }", "M=16,N=8,K=16", "",
+                                "i0, i1 = split(x.i, 16)\nset_scope(x, register)\nreverse_compute_at(C, i0)\nc, cl = cache_read(x, A, register, i0)\ncache_read(x, B, register, i0)\nt = blockize(i1)\ntensorize(t, mma_sync)\nblockize(cl.1)"}) ==
+        "error E0417: the tile of 'A.register' has 1 elements along 'x0'; the registers that it uses hold them in runs of 8");
+}
+
+TEST_CASE("mma.sync: results stored by more threads than a warp has leave a part of the output unwritten") {
+  const test::Subject product{"kernel p(A: bf16[M, K], B: bf16[N, K]) -> (C) { x[i: M, j: N] = sum[k: K](f32(A[i, k]) * f32(B[j, k])) C[i: M, j: N] = bf16(x[i, j]) }", "M=16,N=32,K=16"};
+  const std::string panels = "i0, i1 = split(x.i, 16)\nj0, j1, j2 = split(x.j, [2, 16])\nreorder([i0, j0, j1, i1, j2, x.k])\nbind(j1, warp)\nset_scope(x, register)\nc, d = reverse_compute_at(C, j0)\n"
+                             "a, al = cache_read(x, A, register, j1)\nb, bl = cache_read(x, B, register, j1)\nt = blockize(i1)\ntensorize(t, mma_sync)\nc0, c1 = split(c, 16)\nd0, d1 = split(d, 16)\nreorder([c0, d0, c1, d1])\nbind(d0, ";
+  test::check_simulated(product.with(panels + "warp)"));
+  test::check_simulated(product.with(panels + "thread)"));
+  CHECK(test::lowering_refused(product.with(panels + "thread)\nbind(c0, warp)")) ==
+        "error E0462: loop 'j0_2' runs through 64 threads, and an iteration of loop 'i0_2' around it has 32; legal: warpgroups outside of warps outside of threads, no more of them than fit");
+}
+
+TEST_CASE("pipeline: what threads combine goes ahead with what it combines") {
+  test::check_simulated({"kernel p(X0: f32[K, M]) -> (s1) { s1[i: K] = f32(argmin[j: M](X0[i, j])) }", "M=2,K=2", "",
+                         "compute_at(s1.argmin, s1.i)\nr, c = cache_read(s1, s1.argmin, shared, s1.i)\ncross_thread_reduce(s1.argmin, s1.i)\npipeline(s1.i, c)\n"
+                         "j0, j1 = split(s1.argmin.j, 4)\nf = fuse(j0, j1)\nbind(f, thread)"});
+}
+
+TEST_CASE("skew: the barrier before a statement that lags is missing in the last round") {
+  test::check_simulated({"kernel r(X: f32[M, W, N]) -> (Y) { a[i: M, w: W, j: N] = X[i, w, j] * 2 Y[i: M, w: W, j: N] = a[i, w, N - 1 - j] + 1 }", "M=3,W=2,N=128", "",
+                         "_, _, j = compute_at(a, Y.w)\nset_scope(a, shared)\nbind(Y.w, warpgroup)\nbind([Y.j, j], thread)\nskew(Y.i, stage={Y: 1}, order=[Y, a])"});
+}
+
+TEST_CASE("skew: in the last round a barrier of the statements that have ended does not run") {
+  const test::Subject rows{"kernel r(X: f32[M, N]) -> (Y) { a[i: M, j: N] = X[i, N - 1 - j] * 2 Y[i: M, j: N] = a[i, N - 1 - j] + 1 }", "M=3,N=64"};
+  const std::string shared = "_, j = compute_at(a, Y.i)\nset_scope(a, shared)\nx, l = cache_read(a, X, shared, Y.i)\nbind([Y.j, j, l.1], thread)\n";
+  test::check_simulated(rows.with(shared + "skew(Y.i, stage={Y: 1}, order=[l, Y, a])"));
+  test::check_simulated({rows.text, "M=1,N=64", "", shared + "skew(Y.i, stage={Y: 1}, order=[l, Y, a])"});
+  test::check_simulated(rows.with(shared + "skew(Y.i, stage={Y: 1}, order=[Y, l, a])"));
+}
+
 TEST_CASE("raster: the ranks of a cluster between its loops stay what they are") {
   const test::Subject copy{"kernel c(X: f32[M, K]) -> (Y) { Y[i: M, j: K] = X[i, j] }", "M=4,K=4"};
   const std::string grid = "i, c = cluster(Y.i, 2)\nbind([i, Y.j], block)\ng = raster(i, Y.j, group=2)\n";

@@ -23,7 +23,7 @@ ninja -C build/release tecc_fuzz | tail -1
 bugs=$(cat <<'TABLE'
 guard reaches one too far|ir/loop/affine.cpp|if (!stays_below(p, b, i)) out.push_back(make(Binary{BinOp::less, var(i.var), i.upper}, DType::boolean));|if (!stays_below(p, b, i)) out.push_back(make(Binary{BinOp::less_equal, var(i.var), i.upper}, DType::boolean));
 stale region of two readers|schedule/primitive/common.cpp|const std::int64_t high = std::max(x.offset + a.span, y.offset + b.span);|const std::int64_t high = x.offset + a.span;
-dropped barrier|compiler/pass/insert_barriers.cpp|if (conflict(state.open(stage_of(s)), now)) barrier(n, s);|if (false && conflict(state.open(stage_of(s)), now)) barrier(n, s);
+dropped barrier|compiler/pass/insert_barriers.cpp|if (conflict(state, stage, uses)) barrier(n, s, stage);|if (false && conflict(state, stage, uses)) barrier(n, s, stage);
 wrong fill of a copy|schedule/primitive/cache_read.cpp|const Expr element = make(tecc::Read{tensor, copy.index, fill}, p[tensor].type);|const Expr element = make(tecc::Read{tensor, copy.index, fill ? loop::identity_of(Reducer::max, p[tensor].type) : fill}, p[tensor].type);
 wrong identity of max|ir/loop/decompose.cpp|case Reducer::argmax: return extreme(type, true);|case Reducer::argmax: return is_float(type) ? literal(0, type) : extreme(type, true);
 swapped operands|codegen/llvm/values.cpp|case BinOp::sub: out = b.CreateFSub(a, c); break;|case BinOp::sub: out = b.CreateFSub(c, a); break;

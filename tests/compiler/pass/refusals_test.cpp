@@ -60,6 +60,16 @@ TEST_CASE("check_groups: E0460 blocks of a grid hand to each other what they add
         "error E0460: blocks of a grid hand 'a' to each other: 'Y' uses what 'a' makes in other iterations of the loops bound to blocks; legal: a kernel of its own for 'a'");
 }
 
+TEST_CASE("choose_instructions: E0462 loops bound to threads hold more threads than an iteration around them has") {
+  const test::Operator row{test::row.text, "N=256", ""};
+  CHECK(lowering_refused({row.text, row.dims, "", "i0, i1 = split(Y.i, 64); bind(i0, warp); bind(i1, thread)"}) ==
+        "error E0462: loop 'i1' runs through 64 threads, and an iteration of loop 'i0' around it has 32; legal: warpgroups outside of warps outside of threads, no more of them than fit");
+  CHECK(lowering_refused({row.text, row.dims, "", "i0, i1 = split(Y.i, 4); bind(i0, thread); bind(i1, warp)"}) ==
+        "error E0462: loop 'i1' runs through 128 threads, and an iteration of loop 'i0' around it has 1; legal: warpgroups outside of warps outside of threads, no more of them than fit");
+  test::require(test::try_lower({row.text, row.dims, "", "i0, i1, i2, i3 = split(Y.i, [2, 2, 32]); bind(i0, warpgroup); bind([i1, i2], warp); bind(i3, thread)"}));
+  test::require(test::try_lower({row.text, row.dims, "", "i0, i1 = split(Y.i, 20); bind(i0, warp); bind(i1, thread)"}));
+}
+
 TEST_CASE("choose_instructions: E0422 one register buffer cannot be both operands, whose registers lie in other orders") {
   CHECK(lowering_refused(test::Operator{"kernel g(A: f16[M, K]) -> (C) { x[i: M, j: M] = sum[k: K](f32(A[i, k]) * f32(A[j, k])) C[i: M, j: M] = f16(x[i, j]) }", "M=32,K=16", "",
                                         "i0, i1 = split(x.i, 32)\nk0, k1 = split(x.k, 16)\nreorder(i0, k0, i1, x.j, k1)\nset_scope(x, register)\noi, oj = reverse_compute_at(C, i0)\n"
