@@ -152,9 +152,9 @@ std::vector<Expr> in_bounds(const Program& p, const Block& b, const Read& r) {
 bool varies(const Program& p, const Block& b, const Expr& e, LoopId v) {
   bool found = false;
   walk(e, [&](const Expr& x) {
-    if (const auto* var_ = x.as<Var>()) {
-      if (const Iter* i = iter_of(b, var_->id)) found |= depends_on(p, i->binding, v);
-      else found |= p.loop(v).var == var_->id;
+    if (const auto* var = x.as<Var>()) {
+      if (const Iter* i = iter_of(b, var->id)) found |= depends_on(p, i->binding, v);
+      else found |= p.loop(v).var == var->id;
     }
     return !found;
   });

@@ -10,6 +10,7 @@ namespace tecc {
 namespace {
 
 template <class... F> struct Match : F... { using F::operator()...; };
+template <class... F> Match(F...) -> Match<F...>;
 
 /// Collects the first thing wrong with a contract.
 class Verifier {

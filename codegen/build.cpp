@@ -308,7 +308,7 @@ Result<Built> build(const Workload& w, const std::vector<Plan>& plans, const Emi
       auto cuda = timed(spent, "emit", [&] { return from_cuda ? parse_cuda(*plan.from) : cuda_text(plan, *p, skeleton(w, *p)); });
       if (!cuda) return cuda.error();
       if (from_cuda) TECC_CHECK(belongs(cuda->contract, out.contract, plan.target.arch, *plan.from));
-      if (!folder.empty()) TECC_CHECK(write_file(folder + "/" + stem + ".cu", print(*cuda)));
+      if (!folder.empty()) TECC_CHECK(write_file(fmt::format("{}/{}.cu", folder, stem), print(*cuda)));
       TECC_CHECK(timed(spent, "compile", [&] { return add_cuda(w, plan, *cuda, stem, emit, out); }));
     } else {
       TECC_TRY(Variant v, timed(spent, "emit and compile", [&] { return cpu_variant(w, plan, *p, stem, emit, out); }));

@@ -11,6 +11,7 @@ namespace tecc {
 namespace {
 
 template <class... F> struct Match : F... { using F::operator()...; };
+template <class... F> Match(F...) -> Match<F...>;
 
 std::string upper(std::string text) {
   for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));

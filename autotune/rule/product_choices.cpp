@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <ranges>
 
 #include "autotune/rule/product.h"
 
@@ -39,7 +38,7 @@ Preferred preferred_tile(const Context& c, const Shape& shape, const Side& rows,
   const double once = static_cast<double>(batch * (rows.extent + columns.extent) * shape.depth_extent) * places * static_cast<double>(shape.element);  // bytes of the operands
   Preferred best;
   for (const auto& [groups, each] : {std::pair<std::int64_t, std::int64_t>{2, 64}, {1, 64}, {2, 128}})
-    for (const std::int64_t n : std::views::reverse(widths_of(columns.extent, batch * ceil_div(rows.extent, each * groups), c.target.sm_count)))
+    for (const auto widths = widths_of(columns.extent, batch * ceil_div(rows.extent, each * groups), c.target.sm_count); const std::int64_t n : std::vector(widths.rbegin(), widths.rend()))
       for (const std::int64_t parts : {1, 2, 4, 8, 16}) {
         if ((n > 16 && n / 2 >= columns.extent) || (is_promoted(shape) && n > 128)) continue;
         if (each > 64 && (n > 128 || is_promoted(shape) || !shape.pixels.empty() || rows.extent <= each * groups)) continue;

@@ -66,7 +66,7 @@ Preferred preferred_warps(const Context& c, const Shape& shape, std::int64_t bat
         if (residents < 1) continue;
         const double tiles = static_cast<double>(batch * parts * ceil_div(shape.rows.extent, rows) * ceil_div(shape.columns.extent, columns)), each = std::ceil(tiles / sms);
         const double beside = std::min(static_cast<double>(residents), each), warps = static_cast<double>(down * across) * beside;
-        const double products = static_cast<double>(rows * columns * line / shape.element) / products_a_clock;
+        const double products = static_cast<double>(rows * columns * line) / static_cast<double>(shape.element) / products_a_clock;
         const double loads = static_cast<double>((wr + wc) * down * across + rows + columns) * line / shared_a_clock, fetched = static_cast<double>((rows + columns) * line) / fetched_a_clock;
         const double hidden = std::min(1.0, warps / enough_warps);  // else products and loads of operands follow each other
         const double step = std::max({products + (1 - hidden) * loads, loads, fetched}) / std::min(1.0, warps / 4);

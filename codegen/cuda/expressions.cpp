@@ -212,7 +212,7 @@ std::string KernelEmitter::cast(const std::string& a, DType from, DType to) {
   if (to == DType::boolean) return is_narrow_float(from) ? fmt::format("(tecc_to_f32({}) != 0.0f)", a) : fmt::format("({} != 0)", a);
   if (is_float(to)) {
     if (to == DType::f64) return is_narrow_float(from) ? fmt::format("((double)tecc_to_f32({}))", a) : fmt::format("((double)({}))", a);
-    const std::string as_f32 = is_narrow_float(from) || from == DType::tf32 ? fmt::format("tecc_to_f32({})", a) : from == DType::i8 || from == DType::u8 ? fmt::format("tecc_to_f32(({})({}))", memory_type(from), a) : from == DType::f32 ? a : fmt::format("((float)({}))", a);
+    std::string as_f32 = is_narrow_float(from) || from == DType::tf32 ? fmt::format("tecc_to_f32({})", a) : from == DType::i8 || from == DType::u8 ? fmt::format("tecc_to_f32(({})({}))", memory_type(from), a) : from == DType::f32 ? a : fmt::format("((float)({}))", a);
     if (to == DType::f32) return as_f32;
     return fmt::format("{}({})", cast_function(to), as_f32);
   }

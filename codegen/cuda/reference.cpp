@@ -132,7 +132,7 @@ class StagePrinter {
     return fmt::format("x{}", t.n);
   }
   std::string let(bool real, const std::string& text) {
-    const std::string t = fresh();
+    std::string t = fresh();
     line(fmt::format("const {} {} = {};", word(real), t, text));
     return t;
   }
@@ -195,7 +195,7 @@ class StagePrinter {
   }
   template <class A, class B>
   std::string choose(bool real, const std::string& condition, A then, B otherwise) {
-    const std::string t = fresh();
+    std::string t = fresh();
     line(fmt::format("{} {};", word(real), t));
     open(fmt::format("if ({}) {{", condition));
     line(fmt::format("{} = {};", t, then()));
@@ -207,7 +207,7 @@ class StagePrinter {
   }
 
   std::string unary(const Unary& u, DType type) {
-    const std::string a = value(u.a);
+    std::string a = value(u.a);
     if (u.op == UnOp::logical_not) return let(false, fmt::format("!{}", a));
     if (!is_float(type)) {
       const std::string negative = fmt::format("(long long)(0ull - (unsigned long long){})", a);

@@ -228,7 +228,7 @@ void KernelEmitter::ring_loop(LoopId id) {
     for (StmtId c : p_[id].children) {
       if (!shows(c)) continue;
       const auto* op = p_[c].as<Sync>();
-      const bool copies = blocks_under(p_, c).size() && p_[blocks_under(p_, c)[0]].stage == 0;
+      const bool copies = !blocks_under(p_, c).empty() && p_[blocks_under(p_, c)[0]].stage == 0;
       if (!copies && !uses && !(op && op->op == Sync::Op::commit_copies)) continue;
       if (open != (copies && may_end)) {
         if (!open) line(fmt::format("if ({} < {}) {{", v, extent));

@@ -159,7 +159,7 @@ void KernelEmitter::store_matrix(BlockId id) {
   std::string lane;  // registers of the instruction in order: the innermost loop is the fastest
   std::int64_t weight = 1;
   for (std::size_t n = atom.size(); n-- > 1;) {
-    lane = loop_var(atom[n]) + (weight == 1 ? "" : fmt::format(" * {}", weight)) + (lane.empty() ? "" : " + " + lane);
+    lane = fmt::format("{}{}{}{}", loop_var(atom[n]), weight == 1 ? "" : fmt::format(" * {}", weight), lane.empty() ? "" : " + ", lane);
     weight *= *constant_extent(p_, atom[n]);
   }
   for (const Iter& i : b.iters) declare_retired(i.binding, retired);
@@ -297,7 +297,7 @@ std::string KernelEmitter::slot_of(std::uint32_t n, std::int64_t lag) const {
     return fmt::format("(tecc_slot{0} + {1} < {2} ? tecc_slot{0} + {1} : tecc_slot{0} + {1} - {2})", n, ring_starts_, c.slots);
   }
   if (c.how == Channel::How::ahead) return fmt::format("(tecc_round % {})", c.slots);
-  const std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
+  std::string now = counts(n) ? fmt::format("tecc_slot{}", n) : fmt::format("{} % {}", identifier(names_.var(p_.loop(c.loop).var)), c.slots);  // rounds are complete: counting downwards will do
   if (lag == 0) return now;
   if (lag == 1 && counts(n)) return fmt::format("({0} == 0 ? {1} : {0} - 1)", now, c.slots - 1);
   if (lag < c.slots && counts(n)) return fmt::format("({0} < {1} ? {0} + {2} : {0} - {1})", now, lag, c.slots - lag);

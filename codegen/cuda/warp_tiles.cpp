@@ -18,7 +18,7 @@ std::string KernelEmitter::swizzled(TensorId t, const Address& a) {
   const Buffer& b = p_[t];
   if (!b.swizzle) return address(a, t);
   const auto swizzle = [&](const std::string& text) { return fmt::format("{}<{}, {}>({})", call("tecc_swizzle"), memory_type(b.type), b.swizzle, text); };
-  const std::string whole = swizzle(address(a, t));
+  std::string whole = swizzle(address(a, t));
   const std::int64_t period = 8 * b.swizzle / bytes_of(b.type);
   const bool copies = b.slots > 1 || !b.storage->owners.empty();
   if (!a.symbolic.empty() || !a.general.empty() || a.linear.offset < 0 || (copies && b.storage->elements % period)) return whole;

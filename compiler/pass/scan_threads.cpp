@@ -47,7 +47,7 @@ Result<Shared> shared_scan(const Program& p, const CrossThread& c) {
           if (depends_on(p, *p.loop(d.loop).retired, l)) return wrong(fmt::format("it counts by loop '{}', which is gone; legal: splits that line up", loop_name(p, d.loop)));
   for (LoopId l : loops_around(p, c.block))  // what threads carry on is set back before the scan's outermost loop, not at the beginning of a row
     if (feeds(p, l, b, IterKind::scan) && feeds(p, l, b, IterKind::spatial)) return wrong(fmt::format("loop '{}' runs through several rows; legal: loops of the scan alone", loop_name(p, l)));
-  if (thread_loops(p, c.at).size() > 0) return wrong(fmt::format("loop '{}' runs inside of other threads; legal: rows bound to blocks", loop_name(p, c.at)));
+  if (!thread_loops(p, c.at).empty()) return wrong(fmt::format("loop '{}' runs inside of other threads; legal: rows bound to blocks", loop_name(p, c.at)));
   return out;
 }
 

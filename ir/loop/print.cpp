@@ -67,9 +67,9 @@ class Printer {
         if (const auto* l = p_[StmtId{n}].as<Loop>()) call(l->var, loop({n}));
     for (const auto& [v, name] : iters_) call(v, name);
     for (const auto& [b, name] : blocks_)
-      if (p_.block(b).name != name) to.stmts.edit(b, [&](Stmt& s) { std::get<Block>(s.node).name = name; });
+      if (p_.block(b).name != name) to.stmts.edit(b, [&name = name](Stmt& s) { std::get<Block>(s.node).name = name; });
     for (const auto& [t, name] : buffers_)
-      if (p_[t].name != name) to.buffers.edit(t, [&](Buffer& b) { b.name = name; });
+      if (p_[t].name != name) to.buffers.edit(t, [&name = name](Buffer& b) { b.name = name; });
   }
 
   std::string program() {
