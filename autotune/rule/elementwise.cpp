@@ -42,6 +42,7 @@ Check elementwise(Context& c) {
       TECC_TRY(const auto parts, c.build.add(Split{all, {chunk / width, width}}));
       TECC_CHECK(c.build.add(Parallel{{outer.empty() ? parts[0] : outer[0]}}));
       if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
+      if (!form.is_reduction) decide_once(c, b.name, {Builder::stage(s)});
       continue;
     }
     const std::int64_t threads = c.choose.choose(b.name + " threads", {64, 128, 256, 512}, 256);

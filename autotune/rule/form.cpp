@@ -1,13 +1,26 @@
 #include <algorithm>
 
 #include "autotune/rule/rules.h"
+#include "ir/loop/affine.h"
 
 namespace tecc::autotune {
 
 using namespace loop;
 
 void decide_once(Context& c, const std::string& name, const std::vector<schedule::Ref>& blocks, bool first) {
-  if (c.target.kind != codegen::Target::Kind::cuda || c.choose.choose(name + " once", {0, 1}, first) == 0) return;
+  if (c.target.kind == codegen::Target::Kind::cpu) {  // results beyond what caches keep: half of the lines that a store fetches are spared
+    constexpr double kept = 4 << 20;  // bytes
+    double bytes = 0;
+    for (const schedule::Ref& b : blocks)
+      for (const Write& w : c.program().block(*schedule::block_of(c.build.state(), b)).writes) {
+        double elements = 1;
+        for (const Expr& e : c.program()[w.buffer].shape) elements *= static_cast<double>(loop::largest(c.program(), e));
+        bytes += elements * static_cast<double>(bytes_of(c.program()[w.buffer].type));
+      }
+    if (bytes <= kept) return;
+    first = true;
+  }
+  if (c.choose.choose(name + " once", {0, 1}, first) == 0) return;
   for (const schedule::Ref& b : blocks) (void)c.build.try_add(schedule::CacheHint{{b}, loop::Hint::evict_first});
 }
 

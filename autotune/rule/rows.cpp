@@ -157,6 +157,7 @@ Check schedule_group(Context& c, const RowGroup& g) {
         (void)c.build.try_add(Vectorize{{parts[1]}});
       }
     }
+    if (!own.is_reduction) decide_once(c, name, {anchor});
     return Ok{};
   }
 

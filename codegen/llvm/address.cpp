@@ -173,12 +173,35 @@ void KernelEmitter::store(const Place& where, Value* value, Value* mask) {
       mask = nullptr;
     }
     if (mask) scoped(b_.CreateMaskedStore(value, to, align, mask), at.buffer);
+    else if (at.passes_cache) store_past_cache(at, value, to);
     else scoped(b_.CreateAlignedStore(value, to, align), at.buffer);
     return;
   }
   Value* index = v_.splat(at.uniform, lanes_);
   if (at.varying) index = b_.CreateNSWAdd(index, at.varying);
   scoped(b_.CreateMaskedScatter(value, element_pointer(at, index), align, mask), at.buffer);
+}
+
+/// Lines that are written as a whole and not read again need not be fetched before (also called: streaming, non-temporal stores). They are made of
+/// pieces of 16 bytes, which is what a pointer is a multiple of.
+constexpr std::int64_t piece_bytes = 16;
+
+bool KernelEmitter::may_pass_cache(const Block& b, TensorId t, const Address& a) const {
+  const Buffer& buffer = p_[t];
+  const std::int64_t width = piece_bytes / bytes_of(buffer.type);
+  const bool ordered = module_.getTargetTriple().compare(0, 6, "x86_64") == 0;  // by the fence behind them
+  return ordered && b.hint == Hint::evict_first && buffer.scope == Scope::global && buffer.alignment % piece_bytes == 0 && lanes_ && lanes_ % width == 0 && is_vector(p_, a, lanes_of_, width);
+}
+
+void KernelEmitter::store_past_cache(const Place& at, Value* value, Value* to) {
+  const auto width = static_cast<unsigned>(piece_bytes / bytes_of(p_[at.buffer].type));
+  for (unsigned first = 0; first < lanes_; first += width) {
+    std::vector<int> lanes;
+    for (unsigned n = 0; n < width; ++n) lanes.push_back(static_cast<int>(first + n));
+    llvm::StoreInst* made = scoped(b_.CreateAlignedStore(b_.CreateShuffleVector(value, lanes), b_.CreateConstInBoundsGEP1_64(value->getType()->getScalarType(), to, first), llvm::Align(piece_bytes)), at.buffer);
+    made->setMetadata(llvm::LLVMContext::MD_nontemporal, llvm::MDNode::get(module_.getContext(), llvm::ConstantAsMetadata::get(b_.getInt32(1))));
+  }
+  passed_cache_ = true;
 }
 
 }  // namespace tecc::codegen::cpu

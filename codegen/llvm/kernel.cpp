@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <llvm/IR/Intrinsics.h>
+#include <llvm/IR/IntrinsicsX86.h>
 
 #include <algorithm>
 
@@ -50,6 +51,7 @@ Result<Kernel> KernelEmitter::run(StmtId root, const std::string& name) {
     const auto free = module_.getOrInsertFunction("free", b_.getVoidTy(), pointer);
     b_.CreateCall(free, {memory});
   }
+  if (passed_cache_) b_.CreateIntrinsic(llvm::Intrinsic::x86_sse_sfence, {}, {});  // such stores are not ordered before what tells others that the task is done
   b_.CreateRet(b_.getInt32(0));
   if (why_) return *why_;
   return out;

@@ -75,10 +75,13 @@ class KernelEmitter {
     TensorId buffer;
     llvm::Value *uniform, *varying = nullptr;
     bool inside = false;  // surely in memory, even for instances that do not exist
+    bool passes_cache = false;  // written once, and whole pieces of it: it does not come into the cache
   };
   Place place(loop::BlockId id, TensorId t, const std::vector<Expr>& index);
   llvm::Value* load(const Place& at, llvm::Value* mask);
   void store(const Place& at, llvm::Value* value, llvm::Value* mask);
+  bool may_pass_cache(const loop::Block& b, TensorId t, const Address& a) const;
+  void store_past_cache(const Place& at, llvm::Value* value, llvm::Value* to);
   llvm::Value* element_pointer(const Place& at, llvm::Value* index);
   template <class Access>
   Access* scoped(Access* access, TensorId t);
@@ -119,6 +122,8 @@ class KernelEmitter {
   loop::BlockId block_{};
   bool in_block_ = false;
   unsigned lanes_ = 0;               // of the loop that is open as vector lanes
+  loop::LoopId lanes_of_{};          // that loop
+  bool passed_cache_ = false;        // some store did
   llvm::Value* mask_ = nullptr;      // lanes that run; null: all
   llvm::Value* exists_ = nullptr;    // lanes whose instance exists: the guards' part of mask_
   std::set<std::pair<loop::BlockId, const ExprNode*>> settled_;  // guards that are known to hold here

@@ -56,6 +56,7 @@ void KernelEmitter::loop(LoopId id) {
   }
   if (l.kind == LoopKind::vectorized && !lanes_ && can_be_lanes(id)) {
     lanes_ = static_cast<unsigned>(*extent);
+    lanes_of_ = id;
     std::vector<llvm::Constant*> lanes;
     for (unsigned n = 0; n < lanes_; ++n) lanes.push_back(b_.getInt64(n));
     loops_[id] = llvm::ConstantVector::get(lanes);
@@ -279,7 +280,12 @@ void KernelEmitter::writes(BlockId id) {
   }
   std::vector<Value*> made;
   for (const Write& w : b.writes) made.push_back(value(w.value));
-  for (std::size_t n = 0; n < b.writes.size(); ++n) store(place(id, b.writes[n].buffer, b.writes[n].index), made[n], mask_);
+  for (std::size_t n = 0; n < b.writes.size(); ++n) {
+    const Write& w = b.writes[n];
+    Place to = place(id, w.buffer, w.index);
+    to.passes_cache = may_pass_cache(b, w.buffer, address_of(p_, id, w.buffer, w.index));
+    store(to, made[n], mask_);
+  }
 }
 
 }  // namespace tecc::codegen::cpu

@@ -71,3 +71,18 @@ TEST_CASE("cpu: dims may have other places; a kernel named like a library functi
   CHECK(y[5] == Catch::Approx(std::sin(6.0f)));
   CHECK(jit.function("nothing") == nullptr);
 }
+
+TEST_CASE("cpu: results that are used once are stored past the cache, where whole pieces are, and before the task ends") {
+  const auto text = [](const std::string& dims, const std::string& steps) {
+    const test::Operator op{"kernel a(X: f32[M, N]) -> (Y) { Y[i: M, j: N] = X[i, j] * 2 }", dims, "", steps};
+    test::check_cpu(op);
+    return codegen::cpu::text(test::require(codegen::cpu::emit(test::prepare(op).lowered, {"x86_64-pc-linux-gnu", "x86-64-v3", ""})));
+  };
+  const std::string vectors = "p, q = split(Y.j, 16)\nvectorize(q)\n";
+  const std::string streamed = text("M=3,N=64", vectors + "cache_hint(Y, evict_first)\n");
+  CHECK(streamed.find("store <4 x float>") != std::string::npos);
+  CHECK(streamed.find("!nontemporal") != std::string::npos);
+  CHECK(streamed.find("sfence") < streamed.find("ret i32 0"));
+  CHECK(text("M=3,N=64", vectors).find("!nontemporal") == std::string::npos);
+  CHECK(text("M=3,N=66", vectors + "cache_hint(Y, evict_first)\n").find("!nontemporal") == std::string::npos);  // every other row begins beside a piece
+}
