@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
-#include "tests/support/te.h"
+#include <algorithm>
+
+#include "autotune/rule/rules.h"
 
 namespace tecc::test {
 
@@ -121,6 +123,22 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
       // Rows.
       {"softmax, rows ahead", all.at("softmax.te"), "M=12,N=512", "T=bf16", "sm_90a", schedule_file("softmax_rows_sm90a", small_softmax), {}, {small_block, end}},
   };
+}
+
+loop::Program lowered(const AsynchronousSchedule& s, const codegen::Workload& w) {
+  const codegen::Target target = require(codegen::find_target(s.arch));
+  if (!s.schedule.empty()) {
+    const schedule::Trace trace = require(schedule::parse({intern(s.name.c_str()), s.schedule}, w.naive));
+    return require(compiler::lower(require(schedule::replay(w.naive, trace)).program, target.limits));
+  }
+  autotune::Genome wanted;
+  for (const auto& [name, value] : s.decisions) wanted.push_back({name, {}, value});
+  const autotune::Candidate c = require(autotune::propose(w.naive, target, autotune::Chooser(wanted)));
+  for (const autotune::Choice& want : wanted) {
+    INFO(want.name << "=" << want.value);
+    CHECK(std::any_of(c.genome.begin(), c.genome.end(), [&](const autotune::Choice& made) { return made.name == want.name && made.value == want.value; }));
+  }
+  return require(compiler::lower(c.state.program, target.limits));
 }
 
 }  // namespace tecc::test

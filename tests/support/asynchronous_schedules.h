@@ -3,6 +3,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/workload.h"
+
 /// Every way in which lowering lets copies and products go on while threads do: each a schedule at the smallest sizes at which each slot is
 /// used twice.
 namespace tecc::test {
@@ -18,6 +20,9 @@ struct AsynchronousSchedule {
 };
 
 std::vector<AsynchronousSchedule> asynchronous_schedules();
+
+/// The operator, bound to its sizes, with the schedule, lowered.
+loop::Program lowered(const AsynchronousSchedule& s, const codegen::Workload& w);
 
 /// A file of examples/schedules with other numbers.
 std::string schedule_file(const std::string& name, const std::vector<std::pair<std::string, std::string>>& changes);

@@ -1,4 +1,5 @@
 #include "autotune/search/space.h"
+#include "tests/support/asynchronous_schedules.h"
 #include "tests/support/mutants.h"
 #include "tests/support/workload.h"
 
@@ -105,4 +106,20 @@ TEST_CASE("minimal barriers: what the rules of the space write") {
   CHECK(check_rules("softmax.te", "M=5,N=300", "T=bf16", 4) + check_rules("layernorm.te", "M=5,N=300", "T=bf16", 4) < 20);
   CHECK(check_rules("gemm.te", "M=72,N=80,K=48", "T=f32", 3) >= 3);
   check_rules("gemm.te", "M=136,N=72,K=64", "T=bf16", 2);
+}
+
+TEST_CASE("releases that nobody waits for are left out: a block that takes one tile gives no slot back behind its loop") {
+  const auto releases = [](const loop::Program& p) {
+    const auto under = [&](const auto& self, loop::StmtId s) -> int {
+      const auto* y = p[s].as<loop::Sync>();
+      int n = y && y->op == loop::Sync::Op::arrive_empty;
+      for (loop::StmtId c : p[s].children) n += self(self, c);
+      return n;
+    };
+    return under(under, p.kernels[0]);
+  };
+  for (const test::AsynchronousSchedule& s : test::asynchronous_schedules()) {
+    if (s.name == "gemm, results out of registers") CHECK(releases(test::lowered(s, test::workload(s.text, s.dims, s.types))) == 1);
+    if (s.name == "gemm into f32") CHECK(releases(test::lowered(s, test::workload(s.text, s.dims, s.types))) == 2);  // its blocks take tiles in turn
+  }
 }

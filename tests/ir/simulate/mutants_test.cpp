@@ -2,7 +2,6 @@
 
 #include <random>
 
-#include "autotune/search/space.h"
 #include "ir/loop/verify.h"
 #include "tests/support/asynchronous_schedules.h"
 #include "tests/support/workload.h"
@@ -14,18 +13,6 @@ using namespace tecc;
 
 namespace {
 
-loop::Program scheduled(const test::AsynchronousSchedule& s, const codegen::Workload& w, const codegen::Target& target) {
-  if (!s.schedule.empty()) return test::require(schedule::replay(w.naive, test::require(schedule::parse({intern(s.name.c_str()), s.schedule}, w.naive)))).program;
-  autotune::Genome wanted;
-  for (const auto& [name, value] : s.decisions) wanted.push_back({name, {}, value});
-  const autotune::Candidate c = test::require(autotune::propose(w.naive, target, autotune::Chooser(wanted)));
-  for (const autotune::Choice& want : wanted) {
-    INFO(want.name << "=" << want.value);
-    CHECK(std::any_of(c.genome.begin(), c.genome.end(), [&](const autotune::Choice& made) { return made.name == want.name && made.value == want.value; }));
-  }
-  return c.state.program;
-}
-
 struct Subject {
   test::AsynchronousSchedule schedule;
   codegen::Workload workload;
@@ -34,9 +21,8 @@ struct Subject {
 };
 Subject subject_of(const test::AsynchronousSchedule& s) {
   INFO(s.name);
-  const codegen::Target target = test::require(codegen::find_target(s.arch));
   Subject out{s, test::workload(s.text, s.dims, s.types), {}, {}};
-  out.lowered = test::require(compiler::lower(scheduled(s, out.workload, target), target.limits));
+  out.lowered = test::lowered(s, out.workload);
   out.mutants = test::mutants(out.lowered);
   return out;
 }
