@@ -8,6 +8,7 @@
 #include <iostream>
 #include <memory>
 #include <random>
+#include <thread>
 
 #include "autotune/pick.h"
 #include "autotune/tune.h"
@@ -57,6 +58,7 @@ Blas open_blas(int threads) {
 }
 
 double seconds_of(const std::function<void()>& work) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(60));  // OpenBLAS's threads go on looking for work for 2^26 clocks, on the cores that the next run needs
   const auto begin = std::chrono::steady_clock::now();
   work();
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();

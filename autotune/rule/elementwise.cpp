@@ -37,8 +37,9 @@ Check elementwise(Context& c) {
     for (std::int64_t w = 2; w * bytes <= c.target.vector_bytes && !form.is_reduction; w *= 2) widths.push_back(w);
     const std::int64_t width = c.choose.choose(b.name + " vector", widths, widths.back());
     if (!gpu) {
-      // Tasks of a few thousand elements, vectors inside.
-      const std::int64_t chunk = c.choose.choose(b.name + " chunk", {64, 256, 1024, 4096}, 1024);
+      // Tasks of as many elements as leave each thread some, vectors inside.
+      constexpr std::int64_t tasks_a_thread = 64;
+      const std::int64_t chunk = c.choose.choose(b.name + " chunk", {64, 256, 1024, 4096, 16384}, c.build.extent(all) / (tasks_a_thread * c.target.sm_count));
       TECC_TRY(const auto parts, c.build.add(Split{all, {chunk / width, width}}));
       TECC_CHECK(c.build.add(Parallel{{outer.empty() ? parts[0] : outer[0]}}));
       if (width > 1) (void)c.build.try_add(Vectorize{{parts[2]}});
