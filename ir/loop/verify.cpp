@@ -77,10 +77,10 @@ class Verifier {
     for (std::size_t n = 0; n < p_.kernels.size(); ++n) {
       const StmtId root = p_.kernels[n];
       if (p_[root].as<Root>()->start != Root::Start::concurrent) continue;
-      if (n == 0) return wrong_at(root, fmt::format("kernel '{}' runs beside those before it, and there are none", p_[root].as<Root>()->name));
+      if (n == 0) return wrong_at(root, "the first kernel runs beside those before it, and there are none");
       for (std::size_t m = 0; m < n; ++m) {
         const StmtId other = p_.kernels[m];
-        const std::string pair = fmt::format("kernel '{}' runs beside '{}'", p_[root].as<Root>()->name, p_[other].as<Root>()->name);
+        const std::string pair = fmt::format("kernel {} runs beside kernel {}", n, m);  // as in their names
         if (m > 0 && p_[other].as<Root>()->start != Root::Start::concurrent) return wrong_at(root, pair + ", which awaits others");
         if (share_writes(p_, root, other)) return wrong_at(root, pair + ", with which it shares what one of them writes");
       }

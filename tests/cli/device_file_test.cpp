@@ -137,7 +137,7 @@ TEST_CASE("device files: kernels after the first begin early where the device ca
   CHECK(has("/a/gemm.cu", "tecc_launch_next();"));
   // The second stage has nothing to do with the first: its kernel waits last. The third one's reads what both made.
   write(f.path + "/two.te", "kernel two(A: f32[N], B: f32[N]) -> (C) { a[i: N] = A[i] + 1 b[i: N] = B[i] + 1 C[i: N] = a[i] * b[N - 1 - i] }");
-  CHECK(tool("build " + f.path + "/two.te --dims N=1024 --schedule=naive --arch=sm_90a --out-dir " + f.path + "/c").code == 0);
+  CHECK(tool("build " + f.path + "/two.te --dims N=1024 --schedule=naive --emit=cuda --arch=sm_90a --out-dir " + f.path + "/c").code == 0);
   const std::string text = test::read_file(f.path + "/c/two.cu"), second = text.substr(text.find("two_1(")), third = second.substr(second.find("two_2("));
   CHECK(second.find("tecc_await_kernel();\n}") < second.find("two_2("));
   CHECK(third.find("{\n  tecc_await_kernel();") != std::string::npos);

@@ -58,11 +58,11 @@ TEST_CASE("verify: a program that breaks each rule") {
     for (std::size_t n : kernels) q.stmts.edit(q.kernels[n], [](Stmt& s) { std::get<Root>(s.node).start = Root::Start::concurrent; });
     return what(q);
   };
-  CHECK(beside(good, {0}) == "kernel 'x' runs beside those before it, and there are none");
-  CHECK(beside(good, {1}) == "kernel 'C' runs beside 'x', with which it shares what one of them writes");
+  CHECK(beside(good, {0}) == "the first kernel runs beside those before it, and there are none");
+  CHECK(beside(good, {1}) == "kernel 1 runs beside kernel 0, with which it shares what one of them writes");
   const Program three = naive(te::lift(test::bind("kernel p(A: f32[N]) -> (a, b, c) { a[i: N] = A[i] + 1 b[i: N] = A[i] + 2 c[i: N] = A[i] + 3 }", "N=4")));
   CHECK(beside(three, {1, 2}) == "");
-  CHECK(beside(three, {2}) == "kernel 'c' runs beside 'b', which awaits others");
+  CHECK(beside(three, {2}) == "kernel 2 runs beside kernel 1, which awaits others");
 
   Program p = good;
   p.stmts.edit(k, [](Stmt& s) { std::get<Loop>(s.node).kind = LoopKind::vectorized; });
