@@ -226,12 +226,10 @@ class Lifter {
     if (widened) body = make(Cast{DType::f32, body}, DType::f32, e->at);
     const bool indexes = op == Reducer::argmax || op == Reducer::argmin;
     const DType type = indexes ? DType::i64 : body->type;
-    bool guarded = false;
-    if (!at.conditions.empty() && !safe_everywhere(kernel_, bound_.runtime, inner.axes, body)) {
-      // The reduction leaves the place that its condition protected, so the condition goes with it.
-      body = make(Select{conjunction(at.conditions), body, literal(0, body->type)}, body->type, e->at);
-      guarded = true;
-    }
+    const std::vector<Axis> kept = used_axes(at, r.axes, body);
+    const bool guarded = !may_leave(at, kept, r.axes, body);
+    // The reduction leaves the place that its conditions protected, so the conditions go with it.
+    if (guarded) body = make(Select{conjunction(conditions_left(at, kept)), body, literal(0, body->type)}, body->type, e->at);
     Expr elements, value;
     if (is_mean) elements = count(r, at, type, e);
     if (!guarded && !indexes) value = scan(op, r, body, at, hidden_name, e);
@@ -259,6 +257,26 @@ class Lifter {
       if (used) out.insert(out.begin(), at.axes[n]);
     }
     return out;
+  }
+
+  /// What holds where `at` is evaluated and is not known over `kept` alone: that the axes left behind have iterations, and the conditions.
+  std::vector<Expr> conditions_left(const Context& at, const std::vector<Axis>& kept) const {
+    std::vector<Expr> out;
+    Prover prover(bound_.runtime);
+    for (const Axis& a : at.axes) {
+      const bool stays = std::any_of(kept.begin(), kept.end(), [&](const Axis& k) { return k.var == a.var; });
+      if (!stays && !prover.at_least(a.extent, 1)) out.push_back(make(Binary{BinOp::less, index_literal(0), a.extent}, DType::boolean));
+      prover.enter(a);
+    }
+    out.insert(out.end(), at.conditions.begin(), at.conditions.end());
+    return out;
+  }
+
+  /// The body may be evaluated over `kept` and its `own` axes, whether or not it was asked for there.
+  bool may_leave(const Context& at, std::vector<Axis> kept, const std::vector<Axis>& own, const Expr& body) const {
+    if (conditions_left(at, kept).empty()) return true;
+    kept.insert(kept.end(), own.begin(), own.end());
+    return safe_everywhere(kernel_, bound_.runtime, kept, body);
   }
 
   VarId copy_axis(VarId v) {
@@ -313,6 +331,7 @@ class Lifter {
     const std::vector<Axis> used = used_axes(at, {running}, body);
     if (std::any_of(used.begin(), used.end(), [&](const Axis& a) { return a.var == j.var; }))
       return {};  // an extent follows j
+    if (!may_leave(at, used, {running}, body)) return {};  // where j has no iterations
     Rename names;
     LiftedStage s;
     s.axes = copy_axes(used, names);

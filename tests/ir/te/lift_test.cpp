@@ -60,6 +60,19 @@ TEST_CASE("lift: a reduction that leaves its condition takes it along where it m
         "Y[i: 4]: f32 = select(0 < i, Y.sum[i], 0)\n");
 }
 
+TEST_CASE("lift: a reduction that leaves one without iterations reads nothing there") {
+  CHECK(lifted("kernel k(Z: f32[N]; M) -> (Y) { Y[i: M] = sum[k: i - 1](f32(k) + max[l: 3](Z[i + l - 2])) }", "M=5,N=6") ==
+        "Y.max[i: 5]: f32 = max[l: 3](select(0 < i - 1, Z[i + l - 2], 0.0))\n"
+        "Y[i: 5]: f32 = sum[k: i - 1](f32(k) + Y.max[i])\n");
+  CHECK(lifted("kernel k(Z: f32[N]; M) -> (Y) { Y[i: M] = sum[k: i + 1](f32(k) + max[l: 3](Z[i + l])) }", "M=4,N=6") ==
+        "Y.max[i: 4]: f32 = max[l: 3](Z[i + l])\n"
+        "Y[i: 4]: f32 = sum[k: i + 1](f32(k) + Y.max[i])\n");
+  // a scan leaves its own axis, which may have no iterations in some rows
+  CHECK(lifted("kernel k(Z: f32[N], X: f32[M, N]; c) -> (Y) { u[i: M, j: i - 1] = sum[k: j + 3](X[i, k] * Z[i - 2]) Y[i: M] = sum[j: i - 1](u[i, j]) }", "M=4,N=6,c=1") ==
+        "u[i: 4, j: i - 1]: f32 = sum[k: j + 3](X[i, k] * Z[i - 2])\n"
+        "Y[i: 4]: f32 = sum[j: i - 1](u[i, j])\n");
+}
+
 TEST_CASE("hash: names and the order of independent stages do not matter, all else does") {
   const std::string dims = "M=4,N=8", a = "kernel a(X: f32[M, N]) -> (Y) { p[i: M] = sum[j: N](X[i, j]) q[i: M] = "
                                           "max[j: N](X[i, j]) Y[i: M] = p[i] + q[i] }";
