@@ -204,10 +204,9 @@ class Inserter {
 
   /// The stage of a block among the statements around `unit`, which a loop with stages of its own inside has as a whole.
   std::uint32_t stage_in(StmtId unit, BlockId id) const {
-    std::uint32_t stage = p_[id].stage;
     for (LoopId l : loops_around(p_, id))
       if (is_inside(p_, l, unit) && p_.loop(l).stages) return p_[l].stage;
-    return stage;
+    return p_[id].stage;
   }
   std::set<std::uint32_t> stages_of(StmtId unit) const {
     std::set<std::uint32_t> out;
