@@ -178,36 +178,35 @@ Check schedule_group(Context& c, const RowGroup& g) {
 
   // The row in registers, read once: when every reading member runs along it with the same cut.
   const std::int64_t per_thread = (longest + threads * width - 1) / (threads * width) * width;
-  std::vector<Kept> kept;
+  std::vector<Kept> known, kept;
   for (const Member& m : members) {
     const auto id = block_of(c.build.state(), m.block);
     for (const Read& r : form_of(c.program(), c.program().block(*id)).reads) {
       if (m.extent != longest || r.otherwise || !c.build.tensor(r.tensor) || c.program()[r.tensor].role != loop::Role::input) continue;
       if (static_cast<int>(r.index.size()) <= g.depth && !m.reduces) continue;  // the same for all rows: vectors load it where it is used
       if (!reads_along(c, *id, r, m.row)) continue;
-      auto known = std::find_if(kept.begin(), kept.end(), [&](const Kept& k) { return k.tensor == r.tensor; });
-      if (known == kept.end()) kept.push_back({r.tensor, {m.block}, boxes_reach(c.program(), r)});
-      else if (std::find(known->readers.begin(), known->readers.end(), m.block) == known->readers.end()) known->readers.push_back(m.block);
+      auto k = std::find_if(known.begin(), known.end(), [&](const Kept& x) { return x.tensor == r.tensor; });
+      if (k == known.end()) known.push_back({r.tensor, {m.block}, boxes_reach(c.program(), r)});
+      else if (std::find(k->readers.begin(), k->readers.end(), m.block) == k->readers.end()) k->readers.push_back(m.block);
     }
   }
   std::vector<Ref> once;  // blocks that alone touch what they touch in memory
   if (!own.is_reduction) once.push_back(anchor);
-  std::erase_if(kept, [&](const Kept& k) {
+  for (const Kept& k : known) {
     const std::int64_t registers = per_thread * bytes_of(c.program()[k.tensor].type) / 4;
-    return registers > 64 || c.choose.choose(name + " keep " + c.program()[k.tensor].name, {0, 1}, 1) == 0;
-  });
+    if (registers <= 64 && c.choose.choose(name + " keep " + c.program()[k.tensor].name, {0, 1}, 1) == 1) kept.push_back(k);
+  }
   const std::int64_t slots = decide_ahead(c, name, kept, longest);
   std::vector<Ref> ahead, bulk;  // shared memory that rows come to, and the copies that bring them
   for (const Kept& k : kept) {
-    Ref source = *c.build.tensor(k.tensor);
-    if (slots > 1 && k.whole_rows) {
-      TECC_TRY(const auto row, c.build.add(CacheRead{k.readers, source, Scope::shared, row_loop}));
+    const bool comes_ahead = slots > 1 && k.whole_rows;
+    if (comes_ahead) {
+      TECC_TRY(const auto row, c.build.add(CacheRead{k.readers, *c.build.tensor(k.tensor), Scope::shared, row_loop}));
       ahead.push_back(row[0]), bulk.push_back(row[1]);
-      source = row[0];
     }
-    auto copy = c.build.add(CacheRead{k.readers, source, Scope::local, row_loop});
+    auto copy = c.build.add(CacheRead{k.readers, comes_ahead ? ahead.back() : *c.build.tensor(k.tensor), Scope::local, row_loop});
     if (!copy) continue;
-    once.push_back(ahead.empty() || source != ahead.back() ? (*copy)[1] : bulk.back());
+    once.push_back(comes_ahead ? bulk.back() : (*copy)[1]);
     if (const auto all = c.build.fuse_all(Builder::axes((*copy)[1], c.program()[k.tensor].shape.size()), "along")) members.push_back({(*copy)[1], *all, false, c.build.extent(*all)});
   }
 
