@@ -209,7 +209,7 @@ class Header {
   void fits_function(std::size_t v) {
     const Variant::When& w = c_.variants[v].when;
     std::string all;
-    const auto both = [&](std::string one) { all += (all.empty() ? "" : " && ") + one; };
+    const auto both = [&](const std::string& one) { all += (all.empty() ? "" : " && ") + one; };
     const auto dim = [&](const std::string& name) { return expression(name); };
     for (const auto& [name, n] : w.multiple_of) both(fmt::format("{} % {} == 0", dim(name), c_literal(n)));
     for (const auto& [name, n] : w.min) both(fmt::format("{} >= {}", dim(name), c_literal(n)));

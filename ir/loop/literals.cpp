@@ -12,7 +12,7 @@ Expr OddLiterals::settle(const Read& x, std::optional<DType> type) {
   return rewrite(x.e, [&](const Expr& e) {
     const auto* l = e.as<Literal>();
     if (!l || e->type == DType::boolean || e->type == found || odd_.count(&*e)) return e;
-    const Expr own = make(*l, e->type, e->at);
+    Expr own = make(*l, e->type, e->at);
     odd_.insert(&*own);
     kept_.push_back(own);
     return own;

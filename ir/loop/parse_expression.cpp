@@ -38,7 +38,7 @@ std::optional<BinOp> binary_function(std::string_view name) {
 
 Result<Expr> ExpressionReader::read(DType type) {
   TECC_TRY(const Value v, binary(0));
-  const Expr e = v.open == Openness::none ? v.e : settle(v, type);
+  Expr e = v.open == Openness::none ? v.e : settle(v, type);
   if (e->type != type) return misfit({e, Openness::none, v.from}, type);
   depth_ = v.depth;
   return e;

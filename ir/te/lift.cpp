@@ -325,7 +325,7 @@ class Lifter {
     if (!prefix || uses(body, prefix->axis)) return {};
     const Axis& j = *std::find_if(at.axes.begin(), at.axes.end(), [&](const Axis& a) { return a.var == prefix->axis; });
     const Expr shift = prefix->plus - 1, length = j.extent + shift;
-    const Expr empty = neutral(op, body->type);
+    Expr empty = neutral(op, body->type);
     if (const auto n = constant_of(length); n && *n <= 0) return empty;
     const Axis running{r.axes[0].var, length, r.axes[0].at};
     const std::vector<Axis> used = used_axes(at, {running}, body);

@@ -93,7 +93,7 @@ std::optional<Affine> Prover::new_form(const Expr& e) {
   if (const auto* s = e.as<Select>()) {
     const auto x = form(s->then), y = form(s->otherwise);
     if (!x || !y) return std::nullopt;
-    const Affine t = affine_variable(fresh_);
+    Affine t = affine_variable(fresh_);
     Split split{fresh_++, {}};
     facts_of(s->condition, true, split.cases[0]);
     facts_of(s->condition, false, split.cases[1]);
@@ -122,7 +122,7 @@ std::optional<Affine> Prover::new_form(const Expr& e) {
     }
     case BinOp::min:
     case BinOp::max: {
-      const Affine t = affine_variable(fresh_);
+      Affine t = affine_variable(fresh_);
       Split split{fresh_++, {}};
       const std::int64_t sign = b->op == BinOp::min ? 1 : -1;
       add_equal(split.cases[0], t, *x);

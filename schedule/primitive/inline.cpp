@@ -15,7 +15,7 @@ Expr value_at(const Block& b, const tecc::Read& r, DType type) {
       if (b.writes[0].index[d].as<Var>()->id == v) return r.index[d];
     return Expr();
   };
-  const Expr inside = substitute(b.writes[0].value, at);
+  Expr inside = substitute(b.writes[0].value, at);
   if (!r.otherwise) return inside;
   Expr in_domain;
   for (std::size_t d = 0; d < r.index.size(); ++d) {
