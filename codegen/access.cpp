@@ -136,9 +136,9 @@ Address address_of(const Program& p, BlockId id, TensorId buffer, const std::vec
   return out;
 }
 
-std::vector<Expr> in_bounds(const Program& p, const Block& b, const Read& r) {
+std::vector<Expr> in_bounds(const Program& p, const Block& b, const Read& r, bool lazy) {
   std::vector<Expr> out;
-  if (!r.otherwise) return out;
+  if (!r.otherwise && !lazy) return out;
   for (std::size_t d = 0; d < r.index.size(); ++d) {
     const auto range = range_of(p, &b, r.index[d]);
     const Expr& extent = p[r.tensor].shape[d];
@@ -201,16 +201,17 @@ bool is_uniform(const Program& p, const Block& b, const Address& a, LoopId v) {
 
 bool guard_is_uniform(const Program& p, const Block& b, const Expr& guard, LoopId v, std::int64_t width) {
   if (!varies(p, b, guard, v)) return true;
-  const auto* less = guard.as<Binary>();
-  if (!less || less->op != BinOp::less) return false;
-  const auto bound = constant_of(less->b);
-  const auto affine = affine_of(less->a);
+  const auto* compared = guard.as<Binary>();
+  if (!compared || (compared->op != BinOp::less && compared->op != BinOp::less_equal)) return false;
+  const bool below = compared->op == BinOp::less;  // x < limit, or limit <= x: they part at the same place
+  const Expr &limit = below ? compared->b : compared->a, &x = below ? compared->a : compared->b;
+  const auto affine = affine_of(x);
   const auto binding = affine ? binding_of(b, *affine) : std::nullopt;
-  std::int64_t divisor = 0;
-  if (bound) divisor = *bound;
-  else if (const auto* x = less->b.as<Var>(); x && p.dims.count(x->id)) divisor = p.dims.at(x->id).multiple_of;
+  std::int64_t divisor = 1;
+  if (const auto bound = constant_of(limit)) divisor = *bound;
+  else if (const auto* dim = limit.as<Var>(); dim && p.dims.count(dim->id)) divisor = p.dims.at(dim->id).multiple_of;
   if (!binding) return false;
-  bool counts = false, multiple = divisor != 0 && divisor % width == 0 && binding->offset % width == 0;
+  bool counts = false, multiple = divisor % width == 0 && binding->offset % width == 0;
   for (const Digit& d : normal(p, *binding).digits) {
     const Along how = along(p, d, v, width);
     if (how == Along::otherwise || (how == Along::counts && (d.stride != 1 || counts))) return false;

@@ -33,8 +33,9 @@ Address address_of(const loop::Program& p, loop::BlockId block, TensorId buffer,
 /// The binding with these loops, and what follows from them, at zero.
 loop::Binding at_zero(const loop::Program& p, loop::Binding b, const std::vector<loop::LoopId>& loops);
 
-/// Of a read with a fill: the conditions under which the element exists, without those that always hold.
-std::vector<Expr> in_bounds(const loop::Program& p, const loop::Block& b, const Read& r);
+/// Of a read with a fill, or of any that a condition around it may leave out (`lazy`): the conditions under which the element exists, without those
+/// that always hold.
+std::vector<Expr> in_bounds(const loop::Program& p, const loop::Block& b, const Read& r, bool lazy = false);
 
 /// True if `width` neighbouring iterations of loop `v` touch neighbouring elements that start at a multiple of `width`.
 bool is_vector(const loop::Program& p, const Address& a, loop::LoopId v, std::int64_t width);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
+#include <utility>
 
 #include "codegen/access.h"
 #include "codegen/cuda/words.h"
@@ -71,17 +73,22 @@ bool KernelEmitter::vector_loop(LoopId v) {
     std::vector<Expr> exists;  // the same for all elements of an access; those that do not exist are not read
   };
   std::vector<Load> loads;
-  walk(w.value, [&](const Expr& e) {
+  const std::function<void(const Expr&, bool)> collect = [&](const Expr& e, bool lazy) {
+    const auto* chosen = e.as<Select>();
+    const auto* binary = e.as<Binary>();
+    const bool second_is_lazy = binary && (binary->op == BinOp::logical_and || binary->op == BinOp::logical_or);
+    bool first = true;
+    for_each_child(e, [&](const Expr& child) { collect(child, lazy || (!std::exchange(first, false) && (chosen || second_is_lazy))); });
     const auto* r = e.as<Read>();
-    if (!r) return true;
+    if (!r) return;
     auto word = wide(r->tensor, r->index);
-    const std::vector<Expr> exists = in_bounds(p_, b, *r);
+    const std::vector<Expr> exists = in_bounds(p_, b, *r, lazy);
     const std::int64_t element = bytes_of(p_[r->tensor].type);
     const auto whole = [&] { return std::all_of(exists.begin(), exists.end(), [&](const Expr& c) { return guard_is_uniform(p_, b, c, v, *word / element); }); };
     while (word && !whole()) word = *word > 2 * element ? std::optional(*word / 2) : std::nullopt;
     if (word) loads.push_back({&*e, r->tensor, r->index, *word, exists});
-    return true;
-  });
+  };
+  collect(w.value, false);
   const auto wide_store = wide(w.buffer, w.index);
   const bool zeros = fills(b);
   if (!wide_store && (loads.empty() || (zeros && loads[0].node != &*w.value))) return false;

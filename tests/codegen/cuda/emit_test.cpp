@@ -98,6 +98,18 @@ TEST_CASE("cuda: rows at odd places are copied in words, and stored in vectors w
   test::check_simulated(op, 2);
 }
 
+TEST_CASE("cuda: vectors are not loaded where a condition leaves their elements out") {
+  const auto text = [](const std::string& value) {
+    const test::Operator op{"kernel k(X: f32[N]) -> (Y) { Y[i: N] = " + value + " }", "N=64", "", "a, b, c = split(Y.i, [8, 4])\nbind(a, block)\nbind(b, thread)\nvectorize(c)\n"};
+    test::check_simulated(op, 1);
+    return test::require(codegen::cuda::emit(test::require(test::try_lower(op)))).source;
+  };
+  CHECK(text("select(i >= 4, X[i - 4], 0)").find("if ((0 <= (v_i - 4))) tecc_put(tecc_r0, tecc_lane, tecc_load<float, 4>(&X[") != std::string::npos);
+  CHECK(text("select(i >= 2, X[i - 2], 0)").find("if ((0 <= (v_i - 2))) tecc_put(tecc_r0, tecc_lane, tecc_load<float, 2>(&X[") != std::string::npos);
+  CHECK(text("select(i >= 1, X[i - 1], 0)").find("tecc_r0") == std::string::npos);          // element by element
+  CHECK(text("select(i >= 4, X[i], 0)").find("= tecc_load<float, 4>(&X[") != std::string::npos);  // they are there all the same
+}
+
 TEST_CASE("cuda: products of two fragments in registers run to and fro") {
   const auto text = [](std::int64_t rows, std::int64_t columns) {
     const test::Operator op{"kernel p(A: f32[M, K], B: f32[N, K]) -> (C) { C[i: M, j: N] = sum[k: K](A[i, k] * B[j, k]) }", "M=48,N=48,K=8", "",
