@@ -435,10 +435,20 @@ Result<Storage> storage_of(const Program& p, TensorId id, bool gpu) {
   return st;
 }
 
+/// Slots that bulk copies fill or empty begin at multiples of what these take.
+std::int64_t slot_elements(const Program& p, TensorId id, std::int64_t elements) {
+  constexpr std::int64_t bulk_bytes = 16;
+  const auto copied = [&](const std::vector<BlockId>& blocks) { return std::any_of(blocks.begin(), blocks.end(), [&](BlockId b) { return is_bulk(via_of(p.block(b))); }); };
+  if (p[id].slots < 2 || (!copied(writers_of(p, id)) && !copied(readers_of(p, id)))) return elements;
+  const std::int64_t step = bulk_bytes / bytes_of(p[id].type);
+  return (elements + step - 1) / step * step;
+}
+
 Result<Program> place_buffers(Program p, const Limits& limits) {
   for (std::uint32_t n = 0; n < p.buffers.size(); ++n)
     if (p.buffers.has({n}) && p[TensorId{n}].scope != Scope::global && p[TensorId{n}].role == Role::workspace) {
       TECC_TRY(Storage st, storage_of(p, {n}, limits.gpu));
+      st.elements = slot_elements(p, {n}, st.elements);
       if (st.elements > 0) p.buffers.edit({n}, [&](Buffer& b) { b.storage = std::move(st); });
     }
   if (!limits.gpu) return p;

@@ -50,7 +50,10 @@ Check check(const State& state, const Bind& step) {
   return Ok{};
 }
 Applied apply(const State& state, const Bind& step) {
-  Applied out = change_loops(state, step.loops, [&](Loop& l) { l.group = step.group; });
+  Applied out = change_loops(state, step.loops, [&](Loop& l) {
+    l.group = step.group;
+    l.persistent &= step.group == Group::block;
+  });
   Program& p = out.program;
   for (LoopId l : *loops_of(state, step.loops)) {  // a grid is rectangular: no extent follows another loop
     const Expr extent = loop::relaxed(p, p.loop(l).extent, [](LoopId) { return true; });

@@ -524,3 +524,10 @@ TEST_CASE("cache_read: a copy of a copy beyond what was copied, where rfactor le
   CHECK(rows.refused(parts + "cache_read(Y, a, local, v)").find("E0321") != std::string::npos);
   test::replayed(rows.with(parts), false);
 }
+
+TEST_CASE("bind: a loop that is bound to blocks no longer is no longer persistent, either") {
+  const test::Subject row{"kernel p(X: f32[M, N]) -> (Y) { t[i: M] = max[j: N](X[i, j]) Y[i: M, j: N] = X[i, j] - t[i] }", "M=4,N=4"};
+  const std::string ring = "compute_at(t, Y.i)\nxs, xl = cache_read([t, Y], X, shared, Y.i)\npersist(Y.i)\ncopy_with(xl, bulk)\npipeline(Y.i, xs, slots=3)\n";
+  CHECK(test::lowering_refused(row.with(ring + "bind(Y.i, none)")).find("error E0421: the pipeline of 'X.shared' cannot be carried out: bulk copies and their users are the same threads") == 0);
+  test::check_simulated(row.with(ring + "set_layout(xs, pad=2)"));  // slots of 24 bytes begin at multiples of 16
+}
