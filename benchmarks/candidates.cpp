@@ -68,7 +68,7 @@ Result<Candidate> draw(const codegen::Workload& workload, const codegen::Target&
   std::vector<schedule::Ref> loops;
   for (std::uint32_t n = 0; n < c.state.results.size(); ++n)
     for (std::uint32_t k = 0; k < c.state.results[n].size(); ++k)
-      if (const schedule::Ref r{schedule::Ref::Base::step, n, k, {}}; schedule::loop_of(c.state, r)) loops.push_back(r);
+      if (const schedule::Ref r{schedule::Ref::Base::step, n, k, {}}; schedule::present_loop(c.state, r)) loops.push_back(r);
   std::shuffle(loops.begin(), loops.end(), rng);
   loops.resize(std::min<std::size_t>(loops.size(), 2 + rng() % 3));
   for (const schedule::Ref& l : loops) {

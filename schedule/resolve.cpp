@@ -61,17 +61,24 @@ Result<Handle> resolve(const State& s, const Ref& r) {
   return Handle{LoopHandle{block.axes[*r.axis]}};
 }
 
+bool is_present(const Program& p, LoopId l) { return p.stmts.has(l) && !p.loop(l).retired && !p[l].children.empty(); }
+
 }  // namespace
+
+std::optional<LoopId> present_loop(const State& s, const Ref& r) {
+  const Result<Handle> h = resolve(s, r);
+  const auto* l = h ? std::get_if<LoopHandle>(&*h) : nullptr;
+  return l && is_present(s.program, l->id) ? std::optional(l->id) : std::nullopt;
+}
 
 Result<LoopId> loop_of(const State& s, const Ref& r) {
   TECC_TRY(const Handle h, resolve(s, r));
   const auto* l = std::get_if<LoopHandle>(&h);
   if (!l) return refuse(Code::wrong_kind, say_ref(s, r), kind_of(h), "a loop");
   const Program& p = s.program;
-  if (!p.stmts.has(l->id)) return refuse(Code::loop_gone, "?", "part of a nest that was moved");
-  if (p.loop(l->id).retired) return refuse(Code::loop_gone, say(p, l->id), successors(p, l->id));
-  if (p[l->id].children.empty()) return refuse(Code::loop_gone, say(p, l->id), "part of a nest that was moved");
-  return l->id;
+  if (is_present(p, l->id)) return l->id;
+  const bool known = p.stmts.has(l->id), retired = known && p.loop(l->id).retired;
+  return refuse(Code::loop_gone, known ? say(p, l->id) : "?", retired ? successors(p, l->id) : "part of a nest that was moved");
 }
 
 Result<BlockId> block_of(const State& s, const Ref& r) {

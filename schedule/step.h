@@ -302,6 +302,7 @@ struct Applied {
 
 /// Resolving (resolve.cpp): E0301 loop gone (names what replaced it), E0302 block gone, E0303 absent result, E0304 wrong kind.
 Result<loop::LoopId> loop_of(const State& s, const Ref& r);
+std::optional<loop::LoopId> present_loop(const State& s, const Ref& r);  // loop_of without the words of a refusal, for who asks often
 Result<loop::BlockId> block_of(const State& s, const Ref& r);
 Result<TensorId> buffer_of(const State& s, const Ref& r);
 Result<std::vector<loop::LoopId>> loops_of(const State& s, const std::vector<Ref>& r);

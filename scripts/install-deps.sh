@@ -13,6 +13,7 @@ packages=(
   libfmt-dev nlohmann-json3-dev libcli11-dev
   libsqlite3-dev                           # tuning records
   libxgboost-dev                           # the cost model
+  libmimalloc-dev                          # the allocator of the programs
   catch2                                   # the tests
   libisl-dev                               # the tests: judges the legality of steps
 )

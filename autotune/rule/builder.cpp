@@ -51,7 +51,7 @@ std::optional<Ref> Builder::fuse_all(const std::vector<Ref>& loops, const std::s
   return all;
 }
 
-bool Builder::present(const Ref& r) const { return static_cast<bool>(schedule::loop_of(state_, r)); }
+bool Builder::present(const Ref& r) const { return schedule::present_loop(state_, r).has_value(); }
 
 std::optional<Ref> Builder::tensor(TensorId t) const {
   const loop::Program& p = program();
@@ -66,7 +66,7 @@ std::optional<Ref> Builder::tensor(TensorId t) const {
 }
 
 std::int64_t Builder::extent(const Ref& r) const {
-  const auto l = schedule::loop_of(state_, r);
+  const auto l = schedule::present_loop(state_, r);
   return l ? loop::largest(program(), program().loop(*l).extent) : 1;
 }
 

@@ -88,7 +88,7 @@ std::optional<RowGroup> group_of(const Context& c, std::uint32_t anchor) {
 
 /// True if the iteration counts along the row.
 bool runs_along(const Context& c, BlockId block, VarId v, const Ref& row) {
-  const auto l = schedule::loop_of(c.build.state(), row);
+  const auto l = schedule::present_loop(c.build.state(), row);
   return l && loop::depends_on(c.program(), loop::iter_of(c.program().block(block), v)->binding, *l);
 }
 

@@ -38,6 +38,7 @@ std::vector<LoopId> alternating_loops(const Program& p, const Channel& c) {
   std::vector<LoopId> out;
   if (p.roles.empty() || !p.stmts.has(c.loop)) return out;
   for (LoopId l : loops_around(p, c.loop)) {
+    if (p.loop(l).group != Group::warpgroup) continue;  // no role takes it in turn
     const auto in_turn = [&](BlockId b) { return takes_in_turn(p, p[b].role, l); };
     const bool any = std::any_of(c.buffers.begin(), c.buffers.end(), [&](TensorId t) {
       const auto writers = writers_of(p, t), readers = readers_of(p, t);
