@@ -19,13 +19,13 @@ bool contiguous(const Program& p, std::vector<Digit> digits) {
 }
 
 bool distinct(const Program& p, std::vector<Digit> digits) {
-  std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return a.stride < b.stride; });
-  __int128 below = 0;  // largest sum of the faster digits
+  std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return std::abs(a.stride) < std::abs(b.stride); });
+  __int128 below = 0;  // how far apart sums of the faster digits may lie
   for (const Digit& d : digits) {
     const Interval reach = range_of(p, d);
-    if (reach == Interval{0, 0}) continue;
-    if (d.stride <= below || reach.low < 0) return false;
-    below += reach.high;
+    if (reach.low == reach.high) continue;
+    if (std::abs(d.stride) <= below) return false;
+    below += static_cast<__int128>(reach.high) - reach.low;
   }
   return true;
 }

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include "ir/loop/digits.h"
+
 namespace tecc::schedule {
 
 std::string say_list(const std::vector<std::string>& names) {
@@ -208,6 +210,22 @@ bool has_rim(const Program& p, BlockId id) {
 std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b) {
   for (LoopId l : loop::loops_around(p, b))
     if (loop::feeds(p, l, p.block(b), IterKind::reduce) || loop::feeds(p, l, p.block(b), IterKind::scan)) return l;
+  return std::nullopt;
+}
+
+std::optional<LoopId> counted_again(const Program& p, BlockId sum, const std::vector<LoopId>& inside) {
+  const Block& b = p.block(sum);
+  if (!b.combiner || b.init == loop::Init::apart || loop::is_scan(b)) return std::nullopt;
+  if (*b.combiner != Reducer::sum && *b.combiner != Reducer::prod && *b.combiner != Reducer::mean) return std::nullopt;
+  std::vector<Digit> told;  // what the iterations tell of the loops
+  for (const Iter& i : b.iters) {
+    std::vector<Digit> varying;
+    for (const Digit& d : i.binding.digits)
+      if (std::any_of(inside.begin(), inside.end(), [&](LoopId l) { return loop::depends_on(p, Binding{{d}}, l); })) varying.push_back(d);
+    if (loop::distinct(p, varying)) told.insert(told.end(), varying.begin(), varying.end());
+  }
+  for (LoopId l : inside)
+    if (loop::range_of(p, l).high > 0 && !loop::tell(p, told, l)) return l;
   return std::nullopt;
 }
 

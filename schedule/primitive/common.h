@@ -87,6 +87,10 @@ void rewrite_block(Block& b, const std::function<Expr(const Expr&)>& f);
 /// The outermost loop around `b` (inside `within`, if given) that feeds one of its reduce or scan iterations.
 std::optional<LoopId> outermost_reduction_loop(const Program& p, BlockId b);
 
+/// Of a sum that begins anew whenever its outermost reduction loop does: one of the loops `inside`, which lie or come to lie inside of that one,
+/// whose iterations run instances of it again, so that they would count several times. Largest and smallest values stay what they are.
+std::optional<LoopId> counted_again(const Program& p, BlockId sum, const std::vector<LoopId>& inside);
+
 /// Everything under the loops of `b` that is not `b`: the loops up to the first one that also holds something else.
 /// nullopt if the whole nest up to its root holds only `b`.
 std::optional<StmtId> company_of(const Program& p, BlockId b);

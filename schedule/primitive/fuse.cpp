@@ -3,7 +3,8 @@
 ///     for b in 0..B: S(a,b)        S(f / B, f % B)
 /// Results  the fused loop.
 /// Keeps    every instance, once, in the same order.
-/// Refuses  E0308 something else stands between the loops; E0309 B is no constant.
+/// Refuses  E0308 something else stands between the loops; E0309 B is no constant; E0315 `inner` runs through a sum that each iteration of
+///          `outer` begins anew.
 #include <fmt/format.h>
 
 #include "schedule/primitive/common.h"
@@ -19,6 +20,13 @@ Check check(const State& state, const Fuse& step) {
     if (const auto other = loop::raster_partner(p, l)) return refuse(Code::rastered, say(p, l), say(p, *other));
   if (p[b].parent != a || p[a].children.size() != 1) return refuse(Code::not_nested, say(p, a), say(p, b));
   if (!loop::constant_extent(p, b)) return refuse(Code::ragged_fuse, say(p, b), print(p.loop(b).extent, loop::names_of(p)));
+  for (BlockId id : loop::blocks_under(p, b)) {
+    if (outermost_reduction_loop(p, id) != b) continue;
+    std::vector<LoopId> inside = loop::loops_around(p, id);
+    inside.erase(inside.begin(), std::find(inside.begin(), inside.end(), a));
+    if (const auto again = counted_again(p, id, inside))
+      return refuse(Code::carries, say(p, *again), "one run after the other", say_block(p, id), "part of the reduction; legal: to leave the loops of the reduction inside of it");
+  }
   return Ok{};
 }
 

@@ -52,7 +52,10 @@ Check check(const State& state, const DecomposeReduction& step) {
   const LoopId first = *outermost_reduction_loop(p, id);
   if (!loop::is_inside(p, id, l) || !loop::is_inside(p, first, l))
     return refuse(Code::not_its_loop, say_block(p, id), say(p, l), "the whole reduction", "a loop at or around '" + say(p, first) + "'");
-  // Where each of these iterations computes the block anew for a reader beside it, the identity must be stored anew, too.
+  // Where each of these iterations computes the block anew, the identity must be stored anew, too.
+  std::vector<LoopId> inside = loop::loops_around(p, id);
+  inside.erase(inside.begin(), std::find(inside.begin(), inside.end(), l));
+  if (l != first && counted_again(p, id, inside)) return refuse(Code::not_its_loop, say_block(p, id), say(p, l), "the one and only run", "'" + say(p, first) + "'");
   for (BlockId r : l == first ? std::vector<BlockId>{} : loop::readers_of(p, p.block(id).writes[0].buffer))
     if (r != id && loop::is_inside(p, r, l)) return refuse(Code::not_its_loop, say_block(p, id), say(p, l), "the one and only run", "'" + say(p, first) + "'");
   return Ok{};

@@ -3,7 +3,8 @@
 /// Keeps    every instance, once; reductions may be re-associated.
 /// A loop whose extent follows one that is now inside of it (a triangle) runs to the largest extent; what does not exist is
 /// left out by the blocks' guards.
-/// Refuses  E0341 the loops are not on one chain without other statements; E0315 the loops of a scan would change their order.
+/// Refuses  E0341 the loops are not on one chain without other statements; E0315 the loops of a scan would change their order, or a loop that
+///          begins a sum anew in each iteration would come inside of it.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -48,6 +49,16 @@ Check check(const State& state, const Reorder& step) {
         if (loop::feeds(p, x, p.block(b), IterKind::scan) && loop::feeds(p, y, p.block(b), IterKind::scan))
           return refuse(Code::carries, say(p, x), "a scan", say_block(p, b), "moved outside of another of its loops; legal: to keep their order");
     }
+  for (BlockId id : loop::blocks_under(p, places.back())) {
+    const auto reduces = [&](LoopId l) { return loop::feeds(p, l, p.block(id), IterKind::reduce); };
+    const auto was = std::find_if(before.begin(), before.end(), reduces), is = std::find_if(after.begin(), after.end(), reduces);
+    if (was == before.end() || outermost_reduction_loop(p, id) != *was || is - after.begin() >= was - before.begin()) continue;  // no loop comes inside
+    std::vector<LoopId> inside(is, after.end());
+    for (LoopId l : loop::loops_around(p, id))
+      if (l != places.back() && loop::is_inside(p, l, places.back())) inside.push_back(l);
+    if (const auto again = counted_again(p, id, inside))
+      return refuse(Code::carries, say(p, *again), "one run after the other", say_block(p, id), "part of the reduction; legal: to leave the loops of the reduction inside of it");
+  }
   return Ok{};
 }
 

@@ -206,6 +206,19 @@ std::string Oracle::fault(const Program& p, const std::set<BlockId>& again, Runs
       const Map twice = own.then(own.reversed()).minus(Map(ctx, fmt::format("{{ {0} -> {0} }}", t.execution(b))));
       if (!twice.empty()) return fmt::format("block '{}' runs twice what it runs in {}", p.block(b).name, twice.sample());
     }
+    if (in_->sums.count(b) && again.count(b)) {
+      std::vector<std::string> now, then, same;
+      bool begun = false;
+      for (LoopId l : loops_around(p, b)) {
+        begun |= feeds(p, l, p.block(b), IterKind::reduce);
+        now.push_back(fmt::format("x{}", l.n));
+        then.push_back(fmt::format("y{}", l.n));
+        if (!begun) same.push_back(fmt::format("x{0} = y{0}", l.n));
+      }
+      const Map one_run(ctx, fmt::format("{{ T{0}[{1}] -> T{0}[{2}]{3} }}", b.n, joined(now, ", "), joined(then, ", "), same.empty() ? "" : " : " + joined(same, " and ")));
+      const Map twice = own.then(own.reversed()).cut(one_run).minus(Map(ctx, fmt::format("{{ {0} -> {0} }}", t.execution(b))));
+      if (!twice.empty()) return fmt::format("block '{}' adds twice in one run what it runs in {}", p.block(b).name, twice.sample());
+    }
   }
   // Who can rely on whom: what ran before, in the same iteration of every parallel loop around both.
   for (BlockId x : blocks)

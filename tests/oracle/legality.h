@@ -21,6 +21,7 @@ class Oracle {
   /// What is wrong with a program that steps made of it; "" if nothing is:
   ///   an instance that does not run, or (of a sum or scan that is not in `again`: those that were moved to where they are used) runs twice;
 ///   other blocks may, as they store the same again, unless everything is to run once;
+  ///   an instance of a sum in `again` that runs twice inside of the outermost loop of its reduction, where the sum begins;
   ///   an instance that runs before one that it depends on, or at the same time, in another iteration of a loop that is parallel;
   ///   steps of one sum in several iterations of such a loop. Loops bound to threads may share out a sum, as a later step combines them.
   /// The text has the instances.

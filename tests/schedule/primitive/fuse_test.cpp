@@ -31,3 +31,13 @@ TEST_CASE("fuse: refusals") {
   CHECK(test::epilogue.refused("_, j = reverse_compute_at(C, x.i)\nf = fuse(x.i, x.j)") ==
         "s:2:5: error E0308: loop 'x.j' is not directly inside loop 'x.i'; legal: loops with nothing between them");
 }
+
+TEST_CASE("fuse: a sum that each iteration of the outer loop begins anew is added up") {
+  const test::Subject rows{"kernel r(X: f32[M, K]) -> (Y) { l[i: M] = sum[k: K](X[i, k]) Y[i: M, j: 3] = l[i] + f32(j) }", "M=2,K=4"};
+  const std::string left = "a, b = split(Y.j, 3); cache_write(Y, Y, local, Y.i); _, k = compute_at(l, b); inline(Y); ";  // no reader is left in b
+  replayed(rows.with(left + "unroll(b)"), false);
+  CHECK(rows.refused(left + "fuse(b, k)") == "s:1:90: error E0315: loop 'j1' carries one run after the other of block 'l' and cannot be part of the reduction; legal: to leave the loops of the reduction inside of it");
+  replayed(rows.with(left + "c, d = split(k, 2); fuse(c, d)"), false);
+  // The largest value stays what it is, however often it is looked for.
+  replayed({"kernel r(X: f32[M, K]) -> (Y) { l[i: M] = max[k: K](X[i, k]) Y[i: M, j: 3] = l[i] + f32(j) }", "M=2,K=4", "", left + "fuse(b, k)"}, false);
+}

@@ -56,6 +56,13 @@ TEST_CASE("cross_thread_reduce: in series, nothing changes") {
     replayed(epilogue.with(s));
 }
 
+TEST_CASE("decompose_reduction: a sum that each iteration of a loop begins anew is added up from one identity") {
+  const test::Subject rows{"kernel r(X: f32[M, K]) -> (Y) { l[i: M] = sum[k: K](X[i, k]) Y[i: M, j: 3] = l[i] + f32(j) }", "M=2,K=4"};
+  const std::string left = "a, b = split(Y.j, 3); cache_write(Y, Y, local, Y.i); _, k = compute_at(l, b); inline(Y); ";
+  CHECK(rows.refused(left + "decompose_reduction(l, b)") == "s:1:90: error E0326: loop 'j1' does not cut the one and only run of block 'l'; legal: 'l.k'");
+  replayed(rows.with(left + "z = decompose_reduction(l, k)"), false);
+}
+
 TEST_CASE("rfactor, decompose_reduction: refusals") {
   CHECK(test::chain.refused("r = rfactor(a, a.i)") == "s:1:5: error E0325: block 'a' is no reduction");
   CHECK(test::refused("kernel t(X: f32[N]) -> (Y) { Y[i: N] = sum[j: i + 1](X[j] * X[i]) }", "N=6", "r = rfactor(Y, Y.j)") == "s:1:5: error E0353: the extent i + 1 of loop 'Y.j' follows other loops; legal: rfactor over a loop of constant extent, such as the inner one of a split");
