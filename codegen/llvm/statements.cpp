@@ -13,8 +13,8 @@ using llvm::Value;
 namespace {
 
 constexpr std::int64_t most_lanes = 64;            // as legal for `vectorize`
-constexpr std::int64_t most_unrolled = 1024;       // instances under loops that are unrolled unasked, to reach registers
-
+constexpr std::int64_t most_unrolled = 1024;       // instances under loops that are unrolled whole, asked or to reach registers
+constexpr std::int64_t most_copied = 4096;         // .. under loops that LLVM unrolls as far as it likes: of more it makes one function for minutes
 
 llvm::MDNode* loop_metadata(llvm::LLVMContext& context, std::string_view property) {
   llvm::Metadata* hint = llvm::MDNode::get(context, {llvm::MDString::get(context, {property.data(), property.size()})});
@@ -23,11 +23,12 @@ llvm::MDNode* loop_metadata(llvm::LLVMContext& context, std::string_view propert
   return self;
 }
 
-std::int64_t instances_under(const Program& p, StmtId s) {
+/// `open`: iterations of a loop whose extent is not known.
+std::int64_t instances_under(const Program& p, StmtId s, std::int64_t open) {
   std::int64_t sum = p[s].as<Loop>() ? 0 : 1;
-  for (StmtId c : p[s].children) sum += instances_under(p, c);
-  if (p[s].as<Loop>()) sum *= std::min<std::int64_t>(constant_extent(p, s).value_or(most_unrolled), most_unrolled);
-  return std::min(sum, most_unrolled + 1);
+  for (StmtId c : p[s].children) sum += instances_under(p, c, open);
+  if (p[s].as<Loop>()) sum *= std::min<std::int64_t>(constant_extent(p, s).value_or(open), most_copied);
+  return std::min(sum, most_copied + 1);
 }
 
 }  // namespace
@@ -97,9 +98,9 @@ void KernelEmitter::counted(LoopId id, Value* count, const std::function<void()>
   Value* next = b_.CreateAdd(i, v_.index(1), "", true, true);
   i->addIncoming(next, b_.GetInsertBlock());
   auto* back = b_.CreateCondBr(b_.CreateICmpSLT(next, count), top, done);
-  const bool small = constant_extent(p_, id) && instances_under(p_, id) <= most_unrolled;
+  const bool small = constant_extent(p_, id) && instances_under(p_, id, most_unrolled) <= most_unrolled;
   if (small && (l.kind == LoopKind::unrolled || indexes_registers(id))) back->setMetadata(llvm::LLVMContext::MD_loop, loop_metadata(context, "llvm.loop.unroll.full"));
-  else if (l.kind == LoopKind::unrolled) back->setMetadata(llvm::LLVMContext::MD_loop, loop_metadata(context, "llvm.loop.unroll.enable"));
+  else if (l.kind == LoopKind::unrolled && instances_under(p_, id, 1) <= most_copied) back->setMetadata(llvm::LLVMContext::MD_loop, loop_metadata(context, "llvm.loop.unroll.enable"));
   b_.SetInsertPoint(done);
 }
 

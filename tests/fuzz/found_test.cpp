@@ -531,3 +531,10 @@ TEST_CASE("bind: a loop that is bound to blocks no longer is no longer persisten
   CHECK(test::lowering_refused(row.with(ring + "bind(Y.i, none)")).find("error E0421: the pipeline of 'X.shared' cannot be carried out: bulk copies and their users are the same threads") == 0);
   test::check_simulated(row.with(ring + "set_layout(xs, pad=2)"));  // slots of 24 bytes begin at multiples of 16
 }
+
+TEST_CASE("LLVM takes minutes for loops that are to be unrolled into more than ten thousand guarded instances") {
+  test::check_cpu({"kernel s(X: f32[N, N]) -> (Y) { Y[i: N, j: N] = sum[k: j + 1](X[i, k]) }", "N=3", "",
+                   "a, b = split(Y.i, 4); c, d = split(a, 4); e, f = split(c, 2); bind(d, thread); unroll(f); w, s = cache_write(Y, Y, global, f); g = fuse(s.0, s.1); h, l = split(f, 1); "
+                   "m, n = split(h, 4); o, q = split(b, 1); r, t = split(m, 4); u, v = split(l, 5); unroll(o); x, y = split(t, 2); z, k = split(y, 3); cs, ct = cache_write(s, s, shared, z); "
+                   "cf = fuse(ct.0, ct.1); bind(cf, thread); bind(g, thread)"});
+}
