@@ -1,6 +1,7 @@
 #include "tests/fuzz/schedules.h"
 
 #include <algorithm>
+#include <array>
 
 #include "autotune/rule/rules.h"
 
@@ -180,6 +181,37 @@ class Drawer {
     return out;
   }
 
+  /// A tile that a block takes from shared memory or leaves there, with two loops on either side: each side makes them one loop over threads, mostly in
+  /// another order than the other. What its threads touch is told by quotients and remainders of their numbers.
+  std::vector<Step> trade() {
+    std::vector<std::array<Ref, 3>> places;  // a block and two loops around it, the one directly inside of the other
+    const auto free = [&](loop::LoopId l) {
+      return loop::constant_extent(p_, l).value_or(2) > 1 && !shares_reduction(l) && loop_group(l) == loop::Group::none && !loop::raster_partner(p_, l);
+    };
+    for (const auto& [ref, id] : l_.blocks) {
+      const auto around = loop::loops_around(p_, id);
+      for (std::size_t n = 1; n < around.size(); ++n)
+        if (const auto both = refs_of({around[n - 1], around[n]}); both.size() == 2 && free(around[n - 1]) && free(around[n])) places.push_back({ref, both[0], both[1]});
+    }
+    if (places.empty()) return {};
+    const auto [b, cut, inner] = one_of(r_, places);
+    std::vector<Step> out{Split{cut, {2 + below(r_, 3)}}};
+    if (one_in(r_, 2)) out.push_back(CacheWrite{b, b, loop::Scope::shared, made(0, 0)});
+    else out.push_back(CacheRead{{b}, read_by(b), loop::Scope::shared, made(0, 0)});
+    const auto threads = [&](Ref slow, Ref fast, bool swapped) {
+      if (swapped) {
+        std::swap(slow, fast);
+        out.push_back(Reorder{{slow, fast}});
+      }
+      out.push_back(Fuse{slow, fast});
+      out.push_back(Bind{{made(out.size() - 1, 0)}, loop::Group::thread});
+    };
+    const bool swapped = one_in(r_, 2);
+    threads(made(0, 1), inner, swapped);
+    threads(made(1, 1, 0), made(1, 1, 1), swapped == one_in(r_, 4));
+    return out;
+  }
+
   /// What a block reads or makes, held by threads in tiles that need not divide anything: guards, and zeros from beyond the tensor.
   std::vector<Step> hold() {
     const Ref b = block();
@@ -348,7 +380,7 @@ Step random_step(const State& s, const loop::Program& naive, Random& r) { return
 Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
   Drawn out;
   State state{naive, {}};
-  const std::int64_t last = below(r, 4);
+  const std::int64_t last = below(r, 5);
   if (last > 1 && one_in(r, 2)) length = 2;  // what was done before often stands in the way of what follows
   for (std::size_t tries = 0; tries < 12 * length && out.trace.size() < length && out.fault.empty(); ++tries) take(state, out, random_step(state, naive, r));
   if (last == 0) return out;
@@ -367,7 +399,7 @@ Drawn random_steps(const loop::Program& naive, Random& r, std::size_t length) {
     return out;
   }
   bool staged = false;
-  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries) staged = all_of(Drawer(state, naive, r).stage());
+  for (std::size_t tries = 0; tries < 4 && !staged && out.fault.empty(); ++tries) staged = all_of(last == 4 ? Drawer(state, naive, r).trade() : Drawer(state, naive, r).stage());
   for (std::size_t tries = 0; tries < 8 * naive.stages.size() + 8 && out.fault.empty(); ++tries)
     if (const auto step = Drawer(state, naive, r).share_out()) take(state, out, *step);
   return out;
