@@ -189,14 +189,8 @@ void KernelEmitter::declare_storage() {
     for (StmtId child : p_[s].children) scratch(child);
   };
   scratch(root_);
-  std::int64_t shared = 0;
-  for (const auto& [t, name] : buffer_names_)
-    if (const Buffer& b = p_[t]; b.scope == Scope::shared)
-      shared = std::max(shared, b.storage->offset_bytes + b.storage->elements * b.slots * compiler::copies_of(p_, b) * bytes_of(b.type));
-  for (const Channel& c : p_.channels)
-    if ((c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) && root_of(p_, c.loop) == root_) shared = std::max(shared, c.offset_bytes + 16 * c.slots * c.owners);
-  kernel_.shared_bytes = shared;
-  if (shared) line("extern __shared__ __align__(1024) unsigned char tecc_shared[];");
+  kernel_.shared_bytes = compiler::shared_bytes(p_, root_);
+  if (kernel_.shared_bytes) line("extern __shared__ __align__(1024) unsigned char tecc_shared[];");
   for (const auto& [t, name] : buffer_names_) {
     const Buffer& b = p_[t];
     if (b.scope == Scope::shared) {

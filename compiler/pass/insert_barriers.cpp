@@ -75,7 +75,10 @@ class Inserter {
       for (const Write& w : p.block(b).writes)
         if (p[w.buffer].channel) continue;  // events order it
         else if (p[w.buffer].scope == Scope::shared || (p[w.buffer].scope == Scope::global && (readable(w.buffer, root) || rewritten(w.buffer, root)))) handed_.insert(w.buffer);
-    if (handed_.empty()) return;
+    const std::set<TensorId> shared = shared_in(root);
+    for (TensorId t : shared)
+      if (std::any_of(shared.begin(), shared.end(), [&](TensorId other) { return share_bytes(p, t, other); })) sharing_.insert(t);
+    if (handed_.empty() && sharing_.empty()) return;
     fences_ = crosses_proxies(root);
     State start;
     sequence(root, start, true);
@@ -85,6 +88,7 @@ class Inserter {
   Program& p_;
   std::uint32_t role_;
   std::set<TensorId> handed_;  // what threads hand to each other through memory
+  std::set<TensorId> sharing_;  // what lies where another buffer lies at other times
   bool fences_ = false;  // barriers come with a fence before them
   std::map<StmtId, bool> matters_;  // what is known of statements: a barrier changes none
   /// How many barriers a sequence would get, and what it leaves, until one is inserted: each loop asks that of its body several times, so that
@@ -100,6 +104,16 @@ class Inserter {
   std::vector<BlockId> mine_under(StmtId s) const {
     std::vector<BlockId> out = blocks_under(p_, s);
     std::erase_if(out, [&](BlockId b) { return p_[b].role != role_; });
+    return out;
+  }
+
+  std::set<TensorId> shared_in(StmtId root) const {
+    std::set<TensorId> out;
+    for (BlockId b : mine_under(root)) {
+      for (const Write& w : p_.block(b).writes) out.insert(w.buffer);
+      for (TensorId t : read_buffers(p_.block(b))) out.insert(t);
+    }
+    std::erase_if(out, [&](TensorId t) { return p_[t].scope != Scope::shared; });
     return out;
   }
 
@@ -224,7 +238,8 @@ class Inserter {
         const bool in_loop = buffer.slots > 1 && is_inside(p_, id, buffer.slot_loop);
         return Place{t, in_loop && b.ahead ? b.ahead->by : 0};
       };
-      const auto here = [&](TensorId t) { return handed_.count(t) && owner_of(t) == owner_; };
+      // Buffers that share bytes do so where all threads of the role meet, whoever owns them.
+      const auto here = [&](TensorId t) { return (handed_.count(t) && owner_of(t) == owner_) || (!owner_ && sharing_.count(t)); };
       for (const Write& w : b.writes)
         if (here(w.buffer)) out.writes.insert({place(w.buffer), id});
       for (TensorId t : read_buffers(b))
@@ -240,11 +255,17 @@ class Inserter {
   bool conflict(const Pending& before, const Pending& now) const {
     const auto meet = [&](const auto& first, const auto& second, bool both_write) {
       return std::any_of(first.begin(), first.end(), [&](const auto& x) {
-        return std::any_of(second.begin(), second.end(), [&](const auto& y) { return x.first == y.first && !(both_write && x.second == y.second) && !same_thread(x.first.first, x.second, y.second); });
+        return std::any_of(second.begin(), second.end(), [&](const auto& y) {
+          if (x.first.first != y.first.first) return sharing_.count(x.first.first) && sharing_.count(y.first.first) && share_bytes(p_, x.first.first, y.first.first);
+          return is_handed(x.first.first) && x.first == y.first && !(both_write && x.second == y.second) && !same_thread(x.first.first, x.second, y.second);
+        });
       });
     };
     return meet(before.writes, now.reads, false) || meet(before.writes, now.writes, true) || meet(before.reads, now.writes, false);
   }
+
+  /// False for what is in the sets on account of the bytes that it shares alone.
+  bool is_handed(TensorId t) const { return handed_.count(t) && owner_of(t) == owner_; }
 
   /// True if one thread alone touches each element of the buffer in both blocks, the same in both.
   bool same_thread(TensorId t, BlockId a, BlockId b) const {
@@ -344,8 +365,8 @@ class Inserter {
     if (const auto known = matters_.find(s); known != matters_.end()) return known->second;
     bool yes = p_[s].as<Barrier>() || p_[s].as<Combine>() || meets(s);
     if (const auto* b = p_[s].as<Block>(); b && p_[s].role == role_) {
-      yes = std::any_of(b->writes.begin(), b->writes.end(), [&](const Write& w) { return handed_.count(w.buffer) > 0; });
-      for (TensorId t : read_buffers(*b)) yes |= handed_.count(t) > 0;
+      yes = std::any_of(b->writes.begin(), b->writes.end(), [&](const Write& w) { return handed_.count(w.buffer) + sharing_.count(w.buffer) > 0; });
+      for (TensorId t : read_buffers(*b)) yes |= handed_.count(t) + sharing_.count(t) > 0;
     }
     for (StmtId c : p_[s].children) yes |= matters(c);
     return matters_[s] = yes;

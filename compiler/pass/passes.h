@@ -60,6 +60,13 @@ Result<loop::Program> pipeline_copies(loop::Program p, const Limits& limits);
 /// Buffers that are not global get their smallest rectangular storage. E0401 a private buffer that other threads read;
 /// E0405 shared memory, E0406 registers exceeded.
 Result<loop::Program> place_buffers(loop::Program p, const Limits& limits);
+/// The bytes of shared memory that a block of the kernel takes, barriers of channels included: what place_buffers compares with the device's
+/// limit, emitters ask for, and a search may count on. Of a program as place_buffers leaves it.
+std::int64_t shared_bytes(const loop::Program& p, loop::StmtId root);
+/// The bytes that a shared buffer takes, all slots and copies.
+std::int64_t shared_bytes(const loop::Program& p, const loop::Buffer& b);
+/// True if the two take bytes of shared memory of which some are the same, without a step `reuse` that says so. Of one kernel.
+bool share_bytes(const loop::Program& p, TensorId a, TensorId b);
 /// The storage that place_buffers would give the buffer now.
 Result<loop::Storage> storage_of(const loop::Program& p, TensorId buffer, bool gpu);
 /// Guards that must be tested at run time become part of the blocks.

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "compiler/pass/passes.h"
+#include "compiler/pass/place_shared.h"
 #include "ir/loop/affine.h"
 #include "ir/loop/roles.h"
 #include "ir/loop/digits.h"
@@ -453,9 +454,9 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
     }
   if (!limits.gpu) return p;
   for (StmtId root : p.kernels) {
-    std::int64_t shared = 0, registers = 0, largest_shared = -1, largest_private = -1;
+    std::int64_t registers = 0, largest_shared = -1, largest_private = -1;
     std::string shared_name, private_name;
-    std::vector<TensorId> seen, reusing;
+    std::vector<TensorId> seen, reusing, shared_buffers;
     const auto take = [&](TensorId t) {
       if (std::find(seen.begin(), seen.end(), t) != seen.end() || p[t].scope == Scope::global) return;
       seen.push_back(t);
@@ -471,10 +472,7 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
       if (b.scope == Scope::shared && b.reuses) {
         reusing.push_back(t);
       } else if (b.scope == Scope::shared) {
-        const std::int64_t align = b.swizzle ? 8 * b.swizzle : rotates(b) ? 128 : 16;  // a swizzle repeats after 8 rows
-        shared = (shared + align - 1) / align * align;
-        b.storage->offset_bytes = shared;
-        shared += bytes;
+        shared_buffers.push_back(t);
         if (bytes > largest_shared) largest_shared = bytes, shared_name = b.name;
       } else {
         registers += (bytes + 3) / 4;
@@ -491,13 +489,8 @@ Result<Program> place_buffers(Program p, const Limits& limits) {
       for (StmtId child : p[s].children) visit(child);
     };
     visit(root);
+    const std::int64_t shared = place_shared(p, root, shared_buffers, registers, limits);
     for (TensorId t : reusing) p.buffers.edit(t, [&](Buffer& b) { b.storage->offset_bytes = p[*b.reuses].storage->offset_bytes; });
-    for (Channel& c : p.channels)
-      if ((c.how == Channel::How::mbarrier || c.how == Channel::How::ahead) && root_of(p, c.loop) == root) {
-        shared = (shared + 7) / 8 * 8;
-        c.offset_bytes = shared;
-        shared += 16 * c.slots * c.owners;
-      }
     const std::string& name = p[root].as<Root>()->name;
     if (shared > limits.shared_bytes) return refuse(Code::shared_exceeded, name, shared, limits.shared_bytes, shared_name);
     // What is indexed by loops that run serially would go to slow local memory: beyond a few times the register file it is a mistake.

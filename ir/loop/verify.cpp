@@ -27,6 +27,7 @@ class Verifier {
     }
     TECC_CHECK(concurrent());
     for (BlockId b : blocks_) TECC_CHECK(block(b));
+    for (StmtId root : p_.kernels) TECC_CHECK(apart(root));
     for (TensorId t : p_.outputs)
       if (!writers_.count(t)) return wrong(fmt::format("no block writes the output '{}'", p_[t].name));
     for (const CrossThread& c : p_.cross_threads)
@@ -86,6 +87,53 @@ class Verifier {
       }
     }
     return Ok{};
+  }
+
+  /// What lies in the same bytes of shared memory is used one after the other: a block of threads comes to the one when it is done with the
+  /// other, and never back. But for `reuse`, which says what it does.
+  Check apart(StmtId root) {
+    if (level_ < Level::threaded) return Ok{};
+    std::map<TensorId, std::vector<BlockId>> users;
+    for (BlockId id : blocks_under(p_, root)) {
+      std::vector<TensorId> used = read_buffers(p_.block(id));
+      for (const Write& w : p_.block(id).writes) used.push_back(w.buffer);
+      for (TensorId t : used)
+        if (p_[t].scope == Scope::shared && p_[t].storage) users[p_[t].reuses.value_or(t)].push_back(id);
+    }
+    for (const auto& [a, uses] : users)
+      for (const auto& [b, others] : users)
+        if (a < b && overlap(a, b) && !one_after_the_other(uses, others)) return wrong_at(root, fmt::format("'{}' and '{}' share bytes of shared memory while both are in use", p_[a].name, p_[b].name));
+    return Ok{};
+  }
+  bool overlap(TensorId a, TensorId b) const {
+    const auto end = [&](TensorId t) {
+      const Storage& st = *p_[t].storage;
+      std::int64_t bytes = st.elements * p_[t].slots * bytes_of(p_[t].type);
+      for (LoopId l : st.owners) bytes *= constant_extent(p_, l).value_or(1);
+      return st.offset_bytes + bytes;
+    };
+    return p_[a].storage && p_[b].storage && p_[a].storage->offset_bytes < end(b) && p_[b].storage->offset_bytes < end(a);
+  }
+  bool one_after_the_other(const std::vector<BlockId>& a, const std::vector<BlockId>& b) const {
+    StmtId all = a[0];
+    for (const auto* list : {&a, &b})
+      for (BlockId s : *list) all = common_ancestor(p_, all, s);
+    if (p_[all].as<Block>()) return false;
+    for (StmtId s = all; !p_[s].as<Root>(); s = p_[s].parent) {
+      const Loop& l = p_.loop(s);
+      const bool grid = l.group == Group::block || l.group == Group::cluster;
+      if (l.persistent || (!grid && range_of(p_, s).high > 0)) return false;
+    }
+    const auto reach = [&](const std::vector<BlockId>& list) {
+      std::pair<std::size_t, std::size_t> out{SIZE_MAX, 0};
+      for (BlockId s : list) {
+        const std::size_t n = position_in_parent(p_, child_towards(p_, all, s));
+        out = {std::min(out.first, n), std::max(out.second, n)};
+      }
+      return out;
+    };
+    const auto x = reach(a), y = reach(b);
+    return x.second < y.first || y.second < x.first;
   }
 
   std::string name(StmtId s) const {

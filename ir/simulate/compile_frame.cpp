@@ -181,10 +181,10 @@ Check Compiler::buffers() {
     const std::int64_t end = st.offset_bytes + st.elements * b.slots * copies * info.bytes;
     k_.shared_bytes = std::max(k_.shared_bytes, end);
     k_.granule = std::gcd(k_.granule, info.bytes);
-    // Slots of a channel are in use all the time. What else shares memory is seen when it is used.
+    // Slots of a channel are in use while its loop runs. What else shares memory is seen when it is used.
     for (const auto& [other, o] : placed)
-      if (st.offset_bytes < other.last && other.first < end && (b.channel || p_[o].channel) && b.reuses != o && p_[o].reuses != t)
-        return wrong(k_.root, fmt::format("'{}' overlaps '{}' in shared memory, and slots of a channel are in use all the time", b.name, other.name));
+      if (st.offset_bytes < other.last && other.first < end && b.reuses != o && p_[o].reuses != t && (in_use_with(t, o) || in_use_with(o, t)))
+        return wrong(k_.root, fmt::format("'{}' overlaps '{}' in shared memory, and slots of a channel are in use all the time that its loop runs", b.name, other.name));
     placed.push_back({{st.offset_bytes, end, b.name}, t});
     for (const Range& r : barriers)
       if (st.offset_bytes < r.last && r.first < end) return wrong(k_.root, fmt::format("'{}' overlaps the barriers of channel {} in shared memory", b.name, r.name));
@@ -194,6 +194,22 @@ Check Compiler::buffers() {
       if (barriers[m].first < barriers[n].last && barriers[n].first < barriers[m].last) return wrong(k_.root, fmt::format("the barriers of channels {} and {} overlap in shared memory", barriers[m].name, barriers[n].name));
   if (k_.shared_bytes > shared_limit_) return wrong(k_.root, fmt::format("it needs {} bytes of shared memory > {}", k_.shared_bytes, shared_limit_));
   return Ok{};
+}
+
+/// True if the buffer's slots pass through a channel while the other one is in use.
+bool Compiler::in_use_with(TensorId slots, TensorId other) const {
+  if (!p_[slots].channel) return false;
+  const LoopId own = p_.channels[*p_[slots].channel].loop;
+  if (!p_.stmts.has(own)) return true;
+  std::vector<LoopId> loops = loops_around(p_, own);
+  loops.push_back(own);
+  for (LoopId l : loops) {  // the outermost one that a block of threads comes back to
+    const Group g = p_.loop(l).group;
+    if (!p_.loop(l).persistent && (g == Group::block || g == Group::cluster || constant_extent(p_, l) == 1)) continue;
+    const std::vector<BlockId> inside = blocks_under(p_, l);
+    return std::any_of(inside.begin(), inside.end(), [&](BlockId b) { return reads(p_.block(b), other) || writes(p_.block(b), other); });
+  }
+  return false;
 }
 
 bool Compiler::has_barriers(const Channel& c) const {

@@ -45,6 +45,7 @@ class Compiler {
   bool follows_threads(LoopId l) const;
   Check buffers();
   bool has_barriers(const Channel& c) const;
+  bool in_use_with(TensorId slots, TensorId other) const;
   Check channels();
   Check roles();
   std::int64_t threads_at(BlockId b) const;

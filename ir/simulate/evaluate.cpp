@@ -164,7 +164,8 @@ bool Machine::note_read(const Place& p, const Address& a, const Actor& who) {
   if (!first.buffer) return unwritten("nobody has written by then");
   for (std::size_t n = 0; n < granules; ++n)
     if (const auto before = shared_.read(a.at + n, who)) return fail_race(p, a, who, false, *before, true), false;
-  if (first.buffer != p.buffer.n + 1) return unwritten(fmt::format("{} wrote as '{}'", said(first.write.site), (*k_.p)[TensorId{first.buffer - 1}].name));
+  for (std::size_t n = 0; n < granules; ++n)  // another buffer that shares bytes may have got some of them
+    if (const Cell& c = shared_[a.at + n]; c.buffer != p.buffer.n + 1) return unwritten(fmt::format("{} wrote as '{}'", said(c.write.site), (*k_.p)[TensorId{c.buffer - 1}].name));
   if (first.tag != a.tag) return unwritten(fmt::format("{} wrote as another element", said(first.write.site)));
   if (first.generation != a.generation) return unwritten(fmt::format("{} wrote for another iteration", said(first.write.site)));
   if (unfenced(first)) return no_fence(first);

@@ -218,6 +218,7 @@ struct Machine {
   }
   bool failed() const { return failed_.has_value(); }
   void fail_form(StmtId s, const std::string& what);
+  std::optional<TensorId> touched_as(const Place& p, const Address& a, const Access& before) const;
   void fail_race(const Place& p, const Address& a, const Actor& now, bool writes, const Access& before, bool before_wrote);
   std::string said(std::uint32_t site) const;                  // block 'al' (gemm.te:3)
   std::string missing(const Access& before, const Actor& now, bool before_wrote, bool writes) const;

@@ -41,8 +41,28 @@ std::string Machine::missing(const Access& before, const Actor& now, bool before
   return before.agent == now.self.agent ? "a barrier between the threads of the warp" : "a barrier, or an arrival that is awaited";
 }
 
+/// The buffer as which the statement touched the bytes, where it is another one that shares them.
+std::optional<TensorId> Machine::touched_as(const Place& p, const Address& a, const Access& before) const {
+  const auto* b = k_.p->stmts[StmtId{before.site}].as<Block>();
+  const Buffer& now = (*k_.p)[p.buffer];
+  if (!b || now.scope != Scope::shared || reads(*b, p.buffer) || writes(*b, p.buffer)) return std::nullopt;
+  std::vector<TensorId> touched = read_buffers(*b);
+  for (const Write& w : b->writes) touched.push_back(w.buffer);
+  const std::int64_t byte = static_cast<std::int64_t>(a.at % granules_) * k_.granule;
+  for (TensorId t : touched) {
+    const BufferInfo& info = k_.buffers[t.n];
+    if ((*k_.p)[t].scope != Scope::shared || !info.row->storage) continue;
+    std::int64_t bytes = info.elements * info.row->slots * info.bytes;
+    for (const std::int64_t n : info.owner_extents) bytes *= n;
+    const std::int64_t from = info.row->storage->offset_bytes;
+    if (byte + k_.buffers[p.buffer.n].bytes > from && byte < from + bytes) return t;
+  }
+  return std::nullopt;
+}
+
 void Machine::fail_race(const Place& p, const Address& a, const Actor& now, bool writes, const Access& before, bool before_wrote) {
-  const std::string other = before.block != id_ ? " in another block of threads" : "";
+  std::string other = before.block != id_ ? " in another block of threads" : "";
+  if (const auto as = touched_as(p, a, before)) other += fmt::format(" as '{}'", (*k_.p)[*as].name);
   const std::string words = fmt::format("{} {}s it{}, then {} {}s it", said(before.site), before_wrote ? "write" : "read", other, said(now.self.site), writes ? "write" : "read");
   fail(at(k_.p->stmts[StmtId{now.self.site}].at, refuse(Code::sim_race, k_.name, element(p, a), words, missing(before, now, before_wrote, writes))));
 }

@@ -128,14 +128,10 @@ struct Judge {
     out.llvm = true;
     return false;
   }
-  bool simulator(const loop::Program& scheduled, const schedule::Trace& trace, bool large) {
-    const auto lowered = compiler::lower(scheduled, compiler::Limits{});
-    if (!lowered) {
-      out.refused = number(lowered.error().code);
-      return out.refused[0] == 'B' && fails("lowered for a GPU", render(lowered.error()));
-    }
-    if (fails("lowered for a GPU", test::text_fault(*lowered))) return true;
-    const loop::Program read_back = *loop::parse({intern("p.ir"), print(*lowered)});
+  /// nullopt: what the simulator does not know.
+  std::optional<bool> simulated(const loop::Program& lowered, const schedule::Trace& trace, bool large, const std::string& what) {
+    if (fails("lowered for a GPU" + what, test::text_fault(lowered))) return true;
+    const loop::Program read_back = *loop::parse({intern("p.ir"), print(lowered)});
     std::vector<SimulateOptions> all(3);
     all[1].order = SimulateOptions::Order::first, all[1].landing = SimulateOptions::Landing::late;
     all[2].order = SimulateOptions::Order::last, all[2].landing = SimulateOptions::Landing::early;
@@ -144,9 +140,30 @@ struct Judge {
     else all.erase(all.begin() + 1 + static_cast<std::ptrdiff_t>(either % 2));
     for (const SimulateOptions& o : all) {
       const auto run = simulate(read_back, {}, c.inputs, o);
-      if (!run && number(run.error().code) == "E0412") return false;  // what the simulator does not know
-      const std::string how = fmt::format("simulated, order {}", static_cast<int>(o.order));
+      if (!run && number(run.error().code) == "E0412") return std::nullopt;
+      const std::string how = fmt::format("simulated{}, order {}", what, static_cast<int>(o.order));
       if (!run ? fails(how, render(run.error())) : fails(how, compare(run->outputs, c.want))) return true;
+    }
+    return false;
+  }
+  bool simulator(const loop::Program& scheduled, const schedule::Trace& trace, bool large) {
+    const auto lowered = compiler::lower(scheduled, compiler::Limits{});
+    if (!lowered) {
+      out.refused = number(lowered.error().code);
+      return out.refused[0] == 'B' && fails("lowered for a GPU", render(lowered.error()));
+    }
+    const auto wrong = simulated(*lowered, trace, large, "");
+    if (!wrong || *wrong) return wrong.value_or(false);
+    // With a byte less than that, buffers share what they can.
+    compiler::Limits tight;
+    tight.shared_bytes = 0;
+    for (loop::StmtId root : lowered->kernels) tight.shared_bytes = std::max(tight.shared_bytes, compiler::shared_bytes(*lowered, root) - 1);
+    if (tight.shared_bytes <= 0) {
+      // there is nothing to share
+    } else if (const auto shared = compiler::lower(scheduled, tight)) {
+      if (simulated(*shared, trace, large, ", buffers sharing bytes").value_or(false)) return true;
+    } else if (number(shared.error().code)[0] == 'B') {
+      return fails("lowered for a GPU, buffers sharing bytes", render(shared.error()));
     }
     out.simulator = true;
     return false;

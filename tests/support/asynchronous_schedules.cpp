@@ -96,6 +96,7 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
       {"gemm, rows copied by threads", gemm, "M=128,N=32,K=100", "T=bf16", "sm_90a", "", wgmma({{"pad A", 1}, {"pad B", 0}, {"panel", 16}, {"panel slots", 1}, {"slots", 4}}), with({first, end}, "Rings in step", {"wait_empty c1 behind the next statement", "await_mma behind the next statement", "arrive_empty c1 before the statement before", "await_mma behind the next statement (2)", "arrive_empty c1 before the statement before (2)"})},
       {"gemm, results stored by threads", gemm, "M=128,N=33,K=128", "T=bf16", "sm_90a", "", wgmma({{"panel", 16}}), with({first}, "A barrier between tiles", {"barrier warpgroup behind the next statement"})},
       {"gemm, results out of registers", gemm, "M=64,N=16,K=128", "T=bf16", "sm_90a", "", wgmma({{"panel", 0}, {"persist", 0}}), {first}},
+      {"gemm, panels where tiles were", gemm, "M=128,N=32,K=96", "T=bf16", "sm_90a", "", wgmma({{"warpgroups", 2}, {"columns", 32}, {"persist", 0}, {"panel", 16}, {"panel slots", 1}}), {first, end, spare("C.shared")}, 22000},
       {"gemm into f32", f32_out, "M=128,N=64,K=128", "", "sm_90a", "", wgmma({{"panel", 16}, {"panel slots", 2}}, "C"), {first, end}},
       {"gemm, sums promoted", all.at("gemm_e4m3.te"), "M=128,N=32,K=512", "", "sm_90a", "", wgmma({{"depth", 128}, {"panel", 16}, {"panel slots", 2}}), {end, shorter("c0")}},
       {"gemm, weights made in registers", all.at("gemm_dequant.te"), "M=16,N=128,K=256", "T=bf16", "sm_90a", "", wgmma({{"on the way", 1}, {"depth", 64}, {"panel", 16}, {"panel slots", 1}}), with({end, shorter("c0")}, "A barrier and a wait", {"await_mma behind the next statement", "barrier warpgroup before the statement before"})},
@@ -112,6 +113,7 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
       // Warps multiply by mma.sync what they copied by cp.async.
       {"gemm by warps", gemm, "M=64,N=16,K=192", "T=bf16", "sm_80", schedule_file("gemm_mma", small_tiles), {}, {small_block, spare("B.shared")}},
       {"gemm by warps, persistent, through panels", gemm, "M=128,N=32,K=96", "T=bf16", "sm_90", "", mma({{"warp rows", 32}, {"persist", 1}, {"panel", 1}}), {small_block}},
+      {"gemm by warps, panels where tiles were", gemm, "M=64,N=32,K=112", "T=bf16", "sm_90", "", mma({{"warp rows", 32}, {"panel", 1}}), {small_block, {"barrier of the warpgroup only (2)", small_block.second}, spare("B.shared")}, 8000},
       {"gemm by warps, reduction split", gemm, "M=64,N=16,K=192", "T=bf16", "sm_80", "", mma({{"parts", 2}}), {small_block}},
       {"gemm by warps, sums promoted", all.at("gemm_e4m3.te"), "M=64,N=16,K=512", "", "sm_89", "", mma({{"depth", 128}, {"panel", 0}, {"slots", 2}}), {small_block, spare("B.shared")}},
       {"gemm by warps, weights made in registers", all.at("gemm_dequant.te"), "M=64,N=16,K=128", "T=bf16", "sm_80", "", mma({{"on the way", 1}, {"panel", 0}}), {small_block, spare("W.shared")}},
@@ -125,20 +127,27 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
   };
 }
 
-loop::Program lowered(const AsynchronousSchedule& s, const codegen::Workload& w) {
-  const codegen::Target target = require(codegen::find_target(s.arch));
+loop::Program scheduled(const AsynchronousSchedule& s, const codegen::Workload& w) {
   if (!s.schedule.empty()) {
     const schedule::Trace trace = require(schedule::parse({intern(s.name.c_str()), s.schedule}, w.naive));
-    return require(compiler::lower(require(schedule::replay(w.naive, trace)).program, target.limits));
+    return require(schedule::replay(w.naive, trace)).program;
   }
   autotune::Genome wanted;
   for (const auto& [name, value] : s.decisions) wanted.push_back({name, {}, value});
-  const autotune::Candidate c = require(autotune::propose(w.naive, target, autotune::Chooser(wanted)));
+  const autotune::Candidate c = require(autotune::propose(w.naive, require(codegen::find_target(s.arch)), autotune::Chooser(wanted)));
   for (const autotune::Choice& want : wanted) {
     INFO(want.name << "=" << want.value);
     CHECK(std::any_of(c.genome.begin(), c.genome.end(), [&](const autotune::Choice& made) { return made.name == want.name && made.value == want.value; }));
   }
-  return require(compiler::lower(c.state.program, target.limits));
+  return c.state.program;
 }
+
+compiler::Limits limits_of(const AsynchronousSchedule& s) {
+  compiler::Limits limits = require(codegen::find_target(s.arch)).limits;
+  if (s.shared_bytes) limits.shared_bytes = s.shared_bytes;
+  return limits;
+}
+
+loop::Program lowered(const AsynchronousSchedule& s, const codegen::Workload& w) { return require(compiler::lower(scheduled(s, w), limits_of(s))); }
 
 }  // namespace tecc::test

@@ -88,7 +88,8 @@ TEST_CASE("docs/mutants.md counts the mutants of every asynchronous schedule, an
     const std::string row = fmt::format("| {} | {} | {} |", each.name, s.mutants.size(), each.equivalent.size());
     INFO(row);
     CHECK(page.find(row) != std::string::npos);
-    for (const test::Mutant& m : s.mutants) CHECK(loop::verify(m.program, loop::Level::threaded));  // it is the simulator that has to see it
+    for (const test::Mutant& m : s.mutants)  // it is the simulator that has to see it; a buffer that grows over its neighbour, the verifier sees as well
+      if (!m.name.ends_with("' slots one more")) CHECK(loop::verify(m.program, loop::Level::threaded));
     for (const auto& [mutant, proof] : each.equivalent) {
       INFO(mutant << ": " << proof);
       CHECK(std::any_of(s.mutants.begin(), s.mutants.end(), [&](const test::Mutant& m) { return m.name == mutant; }));
