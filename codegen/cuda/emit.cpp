@@ -32,7 +32,7 @@ KernelEmitter::KernelEmitter(const Program& p, StmtId root, std::string name) : 
   for (std::uint32_t r : kernel_roles_) kernel_.threads += 128 * p.roles[r].warpgroups;
   kernel_.residents = residents();
   threads_ = kernel_.threads;
-  kernel_.cluster = compiler::cluster_of(p, root);
+  kernel_.cluster = blocks_of(ranks_of(p, root));
   for (BlockId b : blocks_under(p, root))
     if (by_instruction(p.block(b))) tops_[p.block(b).tile->via == Via::cp_async ? p.block(b).tile->atom : p.block(b).tile->top] = b;  // its threads stand around
 }
@@ -367,8 +367,7 @@ void KernelEmitter::decode_grid(const std::string& bid) {
     faster += fmt::format("{}{} * {}", faster.empty() ? "" : " * ", rows, columns);
     while (*l != outer) ++l;
   }
-  for (LoopId l : loops)
-    if (p_.loop(l).group == Group::cluster) let(loop_var(l), fmt::format("blockIdx.x % {}", kernel_.cluster));
+  for (const RankLoop& r : ranks_of(p_, root_)) let(loop_var(r.loop), rank_digit(r));
 }
 
 /// Rounds of alternating channels that belong to as many other iterations of `l`.

@@ -8,6 +8,7 @@
 #include "codegen/access.h"
 #include "codegen/cuda/emit.h"
 #include "ir/loop/affine.h"
+#include "ir/loop/cluster.h"
 #include "ir/loop/roles.h"
 
 /// One kernel as text: a walk over its statements. Of a kernel with roles the walk is made once a role. Internal to codegen/cuda.
@@ -135,6 +136,8 @@ class KernelEmitter {
   Address at_atom(BlockId id, TensorId t, const std::vector<Expr>& index);
   std::string shared_bytes(TensorId t, const Address& a);
   std::string descriptor(BlockId id, const Read& r, VarId depth, bool& transposed);
+  static std::string rank_digit(const loop::RankLoop& r);
+  std::string at_sender(std::uint32_t channel) const;
   std::optional<std::size_t> shared_dim(BlockId id) const;
   std::string map_of(BlockId id, TensorId global, TensorId shared);
   std::string call(const std::string& function) {

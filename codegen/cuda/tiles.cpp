@@ -192,9 +192,8 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
         if (depends_on(p_, iter_of(b, v->id)->binding, l)) extent *= *constant_extent(p_, l);
     map.box.push_back(extent);
   }
-  if (compiler::is_multicast(p_, id)) {
+  if (const std::int64_t blocks = blocks_of(compiler::sharers_of(p_, id)); blocks > 1) {
     const auto cut = shared_dim(id);
-    const std::int64_t blocks = kernel_.cluster;
     std::int64_t& extent = map.box[map.box.size() - 1 - cut.value_or(0)];
     if (!cut || extent % (8 * blocks)) why_ = refuse(Code::copy_form, p_[shared].name, "bulk_tensor", fmt::format("{} blocks of a cluster cannot share out its {} rows; legal: multiples of {}", blocks, extent, 8 * blocks));
     extent /= blocks;
@@ -210,6 +209,26 @@ std::string KernelEmitter::map_of(BlockId id, TensorId global, TensorId shared) 
   maps_.push_back(name);
   call("tecc_tensor_map");
   return name;
+}
+
+/// The iteration of a loop that is bound to the blocks of a cluster. Blocks of one have neighbouring numbers.
+std::string KernelEmitter::rank_digit(const RankLoop& r) {
+  return r.stride == 1 ? fmt::format("blockIdx.x % {}", r.extent) : fmt::format("blockIdx.x / {} % {}", r.stride, r.extent);
+}
+
+/// Of a warpgroup's threads one for each block that takes part in copies into this one, the thread of that block's rank.
+std::string KernelEmitter::at_sender(std::uint32_t channel) const {
+  std::string out = fmt::format("tid % 128 < {}", kernel_.cluster), any;
+  const std::vector<RankLoop> ranks = ranks_of(p_, root_);
+  for (const std::vector<RankLoop>& sharers : compiler::sharings_of(p_, p_.channels[channel])) {
+    std::string same;  // what the copy follows: there the two ranks agree
+    for (const RankLoop& r : ranks)
+      if (std::none_of(sharers.begin(), sharers.end(), [&](const RankLoop& s) { return s.loop == r.loop; }))
+        same += fmt::format("{}tid / {} % {} == {}", same.empty() ? "" : " && ", r.stride, r.extent, rank_digit(r));
+    if (same.empty()) return out;  // all blocks of the cluster share it
+    any += fmt::format("{}{}", any.empty() ? "" : " || ", same);
+  }
+  return out + fmt::format(" && ({})", any);
 }
 
 /// The dimension whose rows the blocks of a cluster share out: the one next to the contiguous one that is more than one element long.
@@ -243,8 +262,8 @@ void KernelEmitter::bulk_copy(BlockId id) {
     else line(fmt::format("{}{}({}, {}, {});", alone, call("tecc_bulk_store"), far, place, bytes));
     return;
   }
-  const bool multicast = load && compiler::is_multicast(p_, id);
-  const auto cut = multicast ? shared_dim(id) : std::nullopt;
+  const std::vector<RankLoop> sharers = load ? compiler::sharers_of(p_, id) : std::vector<RankLoop>{};
+  const auto cut = sharers.empty() ? std::nullopt : shared_dim(id);
   std::string coordinates, part;
   for (std::size_t d = index.size(); d-- > 0;) {
     const auto affine = affine_of(index[d]);
@@ -258,9 +277,12 @@ void KernelEmitter::bulk_copy(BlockId id) {
       std::int64_t rows = 1;
       for (LoopId l : atom_loops(id))
         if (depends_on(p_, iter_of(b, index[d].as<Var>()->id)->binding, l)) rows *= *constant_extent(p_, l);
-      rows /= kernel_.cluster;
-      coordinates += fmt::format(" + (int)(blockIdx.x % {}) * {}", kernel_.cluster, rows);
-      part = fmt::format(" + blockIdx.x % {} * {}", kernel_.cluster, rows * p_[shared].storage->dims[d].cuts.back().place * bytes_of(p_[shared].type));
+      const std::int64_t row_bytes = p_[shared].storage->dims[d].cuts.back().place * bytes_of(p_[shared].type);
+      for (const RankLoop& r : sharers) {
+        rows /= r.extent;
+        coordinates += fmt::format(" + (int)({}) * {}", rank_digit(r), rows);
+        part += fmt::format(" + {} * {}", rank_digit(r), rows * row_bytes);
+      }
     }
   }
   const std::string map = map_of(id, global, shared);
@@ -270,8 +292,15 @@ void KernelEmitter::bulk_copy(BlockId id) {
     line(fmt::format("{}{}(&{}, {}{});", alone, function(TensorCopy::store), map, place, coordinates));
     return;
   }
-  if (multicast) {
-    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, function(TensorCopy::share), place, part, map, barrier_of(*p_[shared].channel, true, 0), (1 << kernel_.cluster) - 1, coordinates));
+  if (!sharers.empty()) {
+    std::int64_t mask = 0;
+    for (std::int64_t rank : ranks_beside(0, sharers)) mask |= std::int64_t{1} << rank;
+    std::string to = std::to_string(mask), first;  // the first of them: the ranks of the loops that the copy follows
+    for (const RankLoop& r : ranks_of(p_, root_))
+      if (std::none_of(sharers.begin(), sharers.end(), [&](const RankLoop& s) { return s.loop == r.loop; }))
+        first += fmt::format("{}{} * {}", first.empty() ? "" : " + ", rank_digit(r), r.stride);
+    if (!first.empty()) to += fmt::format(" << ({})", first);
+    line(fmt::format("{}{}({}{}, &{}, {}, {}{});", alone, function(TensorCopy::share), place, part, map, barrier_of(*p_[shared].channel, true, 0), to, coordinates));
     return;
   }
   line(fmt::format("{}{}({}, &{}, {}{});", alone, function(TensorCopy::load), place, map, barrier_of(*p_[shared].channel, true, 0), coordinates));
@@ -341,7 +370,7 @@ void KernelEmitter::sync(StmtId s, const Sync& op) {
     case Sync::Op::expect: line(fmt::format("{}{}({}, {});", one_thread(op.group), call("tecc_expect"), barrier_of(op.channel, true, lag), op.count)); break;
     case Sync::Op::arrive_full: line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, true, lag))); break;
     case Sync::Op::arrive_empty:
-      if (op.count > 1) line(fmt::format("{}if (tid % 128 < {}) {}({}, tid % 128);", first, op.count, call("tecc_arrive_cluster"), barrier_of(op.channel, false, lag)));
+      if (op.count > 1) line(fmt::format("{}if ({}) {}({}, tid % 128);", first, at_sender(op.channel), call("tecc_arrive_cluster"), barrier_of(op.channel, false, lag)));
       else line(fmt::format("{}{}{}({});", first, one_thread(op.group), call("tecc_arrive"), barrier_of(op.channel, false, lag)));
       break;
     case Sync::Op::fence_async: line(call("tecc_fence_async") + "();"); break;

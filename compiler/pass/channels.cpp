@@ -97,8 +97,7 @@ class Realiser {
       if (c.slots <= late) return refuse(Code::channel_form, name, fmt::format("{} slots, and {} of them at a time {} handed on an iteration later; legal: {} slots or more", c.slots, late, late > 1 ? "are" : "is", late + 1));
       c.full_arrivals = 1;
       c.empty_arrivals = 0;
-      for (BlockId w : writers_)
-        if (is_multicast(p_, w)) c.cluster = cluster_of(p_, root_of(p_, w));
+      c.cluster = static_cast<std::int64_t>(senders_to(0, sharings_of(p_, c)).size());
       for (std::uint32_t r : roles_of(readers_)) {
         std::int64_t warpgroups = r == Stmt::every_role || c.owner == Group::warpgroup ? 1 : p_.roles[r].warpgroups;
         for (LoopId l : alternating)

@@ -28,11 +28,11 @@ std::vector<Need> needs_of(const Program& p) {
     const std::string user = fmt::format("'{}'", b.name);
     if (b.tile && b.tile->instruction) out.push_back({user, b.tile->instruction->name, p[id].at});
     else if (b.tile && b.tile->via > Via::vector && b.tile->via < Via::mma_sync) out.push_back({user, words::of(words::vias, b.tile->via), p[id].at});
-    if (is_multicast(p, id)) out.push_back({user, "multicast", p[id].at});
+    if (!sharers_of(p, id).empty()) out.push_back({user, "multicast", p[id].at});
   }
   for (StmtId root : p.kernels) {
     const std::string kernel = fmt::format("kernel '{}'", p[root].as<Root>()->name);
-    if (cluster_of(p, root) > 1) out.push_back({kernel, "cluster", p[root].at});
+    if (blocks_of(ranks_of(p, root)) > 1) out.push_back({kernel, "cluster", p[root].at});
     if (const auto start = p[root].as<Root>()->start; start != Root::Start::ordered) out.push_back({fmt::format("{} that is {}", kernel, words::of(words::starts, start)), "griddepcontrol", p[root].at});
   }
   for (const Channel& c : p.channels)

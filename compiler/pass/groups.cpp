@@ -17,22 +17,20 @@ std::vector<LoopId> bound_loops(const Program& p, StmtId s, Group group) {
   return out;
 }
 
-std::int64_t cluster_of(const Program& p, StmtId root) {
-  std::int64_t size = 1;
-  for (LoopId l : grid_of(p, root))
-    if (p.loop(l).group == Group::cluster) size *= constant_extent(p, l).value_or(1);
-  return size;
+std::vector<RankLoop> sharers_of(const Program& p, BlockId id) {
+  const Block& b = p.block(id);
+  if (!b.tile || b.tile->via != Via::bulk_tensor || p[b.writes[0].buffer].scope != Scope::shared) return {};
+  std::vector<RankLoop> out = ranks_of(p, root_of(p, id));
+  std::erase_if(out, [&](const RankLoop& r) { return r.extent == 1 || std::any_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return depends_on(p, i.binding, r.loop); }); });
+  return out;
 }
 
-bool is_multicast(const Program& p, BlockId id) {
-  const Block& b = p.block(id);
-  if (!b.tile || b.tile->via != Via::bulk_tensor || p[b.writes[0].buffer].scope != Scope::shared) return false;
-  if (cluster_of(p, root_of(p, id)) == 1) return false;
-  for (LoopId l : grid_of(p, root_of(p, id)))
-    if (p.loop(l).group == Group::cluster)
-      for (const Iter& i : b.iters)
-        if (depends_on(p, i.binding, l)) return false;
-  return true;
+std::vector<std::vector<RankLoop>> sharings_of(const Program& p, const Channel& c) {
+  std::vector<std::vector<RankLoop>> out;
+  for (TensorId t : c.buffers)
+    for (BlockId w : writers_of(p, t))
+      if (auto sharers = sharers_of(p, w); !sharers.empty()) out.push_back(std::move(sharers));
+  return out;
 }
 
 std::vector<LoopId> thread_loops(const Program& p, StmtId s) {

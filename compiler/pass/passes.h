@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ir/base/result.h"
+#include "ir/loop/cluster.h"
 #include "ir/loop/program.h"
 #include "ir/loop/verify.h"
 
@@ -109,10 +110,10 @@ TensorId add_scratch(loop::Program& p, const std::string& name, const loop::Comb
 // ---- questions about a kernel that passes and emitters share ----------------------------------------------------------
 /// Loops bound to a group on the path to `s`, outermost first.
 std::vector<loop::LoopId> bound_loops(const loop::Program& p, loop::StmtId s, loop::Group group);
-/// Blocks of a cluster.
-std::int64_t cluster_of(const loop::Program& p, loop::StmtId root);
-/// True if a bulk load fetches the same for every block of the cluster: each fetches a part of it for all.
-bool is_multicast(const loop::Program& p, loop::BlockId b);
+/// The loops over blocks of a cluster for whose iterations a bulk load fetches the same: each block fetches a part of it for all (multicast).
+std::vector<loop::RankLoop> sharers_of(const loop::Program& p, loop::BlockId b);
+/// Those of the copies into a channel's slots, where there are any.
+std::vector<std::vector<loop::RankLoop>> sharings_of(const loop::Program& p, const loop::Channel& c);
 std::vector<loop::LoopId> thread_loops(const loop::Program& p, loop::StmtId s);
 /// A thread's iteration of loop `l` is thread number / thread_weight(l) % extent.
 std::int64_t thread_weight(const loop::Program& p, loop::LoopId l);

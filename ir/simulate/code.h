@@ -1,10 +1,12 @@
 #pragma once
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "ir/instruction/instruction.h"
 #include "ir/interpret/scalar.h"
+#include "ir/loop/cluster.h"
 #include "ir/loop/program.h"
 
 /// A kernel made ready to run: statements as flat code a role, expressions as nodes, addresses as sums.
@@ -88,7 +90,9 @@ struct Statement {
   enum class Who : std::uint8_t { all, one, one_of_warpgroup } who = Who::all;
   Via via = Via::plain;
   std::vector<LoopId> tile;              // its loops, outermost first
-  /// A bulk load that blocks of a cluster share out: the dimension that they cut, and how many rows of a box each brings to all of them.
+  /// A bulk load that blocks of a cluster share out: who they are, the dimension that they cut, and how many rows of a box each brings to all of
+  /// them.
+  std::vector<loop::RankLoop> sharers;
   std::optional<std::size_t> shared_dim;
   std::int64_t shared_rows = 0;
   std::vector<bool> in_atom;
@@ -137,7 +141,7 @@ struct Kernel {
   std::vector<std::int64_t> grid_extents;
   std::uint32_t grid_stages = 0;            // a block's copies run so many of its rounds ahead
   bool persistent = false;
-  std::vector<LoopId> ranks;                // the loop bound to the blocks of a cluster
+  std::vector<loop::RankLoop> ranks;        // loops bound to the blocks of a cluster
   std::int64_t cluster = 1;
   std::vector<RoleCode> roles;
   std::int64_t warps = 0;                   // of a block
@@ -148,6 +152,7 @@ struct Kernel {
   std::vector<LoopInfo> loops;        // by row
   std::vector<BufferInfo> buffers;    // by TensorId; row is null where the kernel does not use it
   std::vector<ChannelInfo> channels;
+  std::map<std::uint32_t, std::vector<std::vector<loop::RankLoop>>> sharings;  // of a channel whose copies blocks of a cluster share out
   std::size_t barriers = 0;
   std::int64_t registers = 0;         // a thread
   std::int64_t shared_bytes = 0, granule = 16;

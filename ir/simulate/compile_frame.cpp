@@ -30,12 +30,13 @@ Check Compiler::tops(BlockId id) {
 }
 
 Check Compiler::grid() {
-  for (LoopId l : grid_of(p_, k_.root)) (p_.loop(l).group == Group::cluster ? k_.ranks : k_.grid).push_back(l);
-  if (k_.ranks.size() > 1) return unknown(k_.ranks[1], "two loops bound to the blocks of a cluster");
-  if (!k_.ranks.empty()) {
-    const auto size = constant_extent(p_, k_.ranks[0]);
-    if (!size || *size < 1 || *size > 16) return wrong(k_.ranks[0], fmt::format("loop '{}' is bound to the blocks of a cluster but its extent is no constant from 1 to 16", name(k_.ranks[0])));
-    k_.cluster = *size;
+  for (LoopId l : grid_of(p_, k_.root)) 
+    if (p_.loop(l).group != Group::cluster) k_.grid.push_back(l);
+  k_.ranks = ranks_of(p_, k_.root);
+  for (const RankLoop& r : k_.ranks) {
+    const auto size = constant_extent(p_, r.loop);
+    if (!size || *size < 1 || *size * k_.cluster > 16) return wrong(r.loop, fmt::format("loop '{}' is bound to the blocks of a cluster but its extent is no constant from 1 to {}", name(r.loop), 16 / k_.cluster));
+    k_.cluster *= *size;
   }
   for (LoopId l : k_.grid) {
     bool constant = true;
@@ -86,7 +87,7 @@ Check Compiler::loops(StmtId s) {
   for (StmtId c : p_[s].children) {
     if (const auto* l = p_[c].as<Loop>()) {
       LoopInfo& info = k_.loops[c.n];
-      if (l->group == Group::cluster && std::find(k_.ranks.begin(), k_.ranks.end(), c) == k_.ranks.end())
+      if (l->group == Group::cluster && std::none_of(k_.ranks.begin(), k_.ranks.end(), [&](const RankLoop& r) { return r.loop == c; }))
         return wrong(c, fmt::format("loop '{}' is bound to the blocks of a cluster inside of other statements", name(c)));
       if (l->group == Group::block && std::find(k_.grid.begin(), k_.grid.end(), c) == k_.grid.end())
         return wrong(c, fmt::format("loop '{}' is bound to blocks inside of other statements", name(c)));

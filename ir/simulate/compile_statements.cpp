@@ -130,8 +130,11 @@ Result<std::size_t> Compiler::compiled(BlockId id) {
 
 Check Compiler::share(BlockId id, Statement& st) {
   const Block& b = *st.block;
-  for (const Iter& i : b.iters)
-    if (depends_on(p_, i.binding, k_.ranks[0])) return Ok{};
+  for (const RankLoop& r : k_.ranks)
+    if (std::none_of(b.iters.begin(), b.iters.end(), [&](const Iter& i) { return depends_on(p_, i.binding, r.loop); })) st.sharers.push_back(r);
+  const std::int64_t blocks = blocks_of(st.sharers);
+  if (blocks == 1) return st.sharers.clear(), Ok{};
+  if (const auto channel = p_[b.writes[0].buffer].channel) k_.sharings[*channel].push_back(st.sharers);
   const auto rows_of = [&](std::size_t d) {
     std::int64_t rows = 0;
     if (const auto* v = b.writes[0].index[d].as<Var>())
@@ -141,12 +144,12 @@ Check Compiler::share(BlockId id, Statement& st) {
   };
   for (std::size_t d = b.writes[0].index.size() - 1; d-- > 0;)
     if (const std::int64_t rows = rows_of(d)) {
-      if (rows % k_.cluster) return wrong(id, fmt::format("{} blocks of a cluster cannot share out the {} rows of '{}'", k_.cluster, rows, b.name));
+      if (rows % blocks) return wrong(id, fmt::format("{} blocks of a cluster cannot share out the {} rows of '{}'", blocks, rows, b.name));
       st.shared_dim = d;
-      st.shared_rows = rows / k_.cluster;
+      st.shared_rows = rows / blocks;
       return Ok{};
     }
-  return wrong(id, fmt::format("{} blocks of a cluster bring '{}', which has no rows to share out", k_.cluster, b.name));
+  return wrong(id, fmt::format("{} blocks of a cluster bring '{}', which has no rows to share out", blocks, b.name));
 }
 
 Check Compiler::form(BlockId id, Statement& st) {

@@ -174,7 +174,7 @@ bool Machine::next_tile(Warp& w) {
     w.tile = number_ + round * blocks_;
     w.passing = !stages ? ~0u : w.pass ? 1u << stages : 1u;
     decode_grid(k_, w.tile, w.frame);
-    for (LoopId l : k_.ranks) w.frame.counters[l.n] = w.frame.counts[l.n] = static_cast<std::int64_t>(w.rank);
+    for (const RankLoop& r : k_.ranks) w.frame.counters[r.loop.n] = w.frame.counts[r.loop.n] = static_cast<std::int64_t>(w.rank) / r.stride % r.extent;
     for (LoopId g : k_.grid) {
       w.frame.counts[g.n] = round;
       begin(w, g, 0, stages ? std::optional(g) : std::nullopt);

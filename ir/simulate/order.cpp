@@ -233,8 +233,11 @@ bool Machine::sync(Warp& w, StmtId s, const Sync& op) {
       if (!mine) return true;
       if (op.count > k_.cluster) return fail_form(s, fmt::format("{} arrives in {} blocks of a cluster of {}", said(s.n), op.count, k_.cluster)), true;
       const std::size_t own = barrier % k_.barriers;
-      for (std::int64_t rank = 0; rank < std::max<std::int64_t>(op.count, 1); ++rank) {  // its own, or that of every block of the cluster
-        const std::size_t there = op.count > 1 ? static_cast<std::size_t>(rank) * k_.barriers + own : barrier;
+      std::vector<std::int64_t> at{static_cast<std::int64_t>(w.rank)};  // its own barrier, or those of all whose copies land here
+      if (const auto sharings = k_.sharings.find(op.channel); op.count > 1 && sharings != k_.sharings.end()) at = senders_to(at[0], sharings->second);
+      if (op.count > 1 && op.count != static_cast<std::int64_t>(at.size())) return fail_form(s, fmt::format("{} arrives in {} blocks of a cluster; copies of {} land here", said(s.n), op.count, at.size())), true;
+      for (std::int64_t rank : at) {
+        const std::size_t there = static_cast<std::size_t>(rank) * k_.barriers + own;
         for (int n = op.group == Group::thread ? std::popcount(w.exists) : 1; n > 0 && !failed_; --n) arrive(w, s, (full ? full_ : empty_)[there], round, barrier_name(there, full));
       }
       return true;

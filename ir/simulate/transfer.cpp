@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "ir/simulate/machine.h"
 
 /// Copies that go on while threads do: bulk copies of one thread, and cp.async of every thread.
@@ -91,11 +93,12 @@ void Machine::bulk(Warp& w, const Statement& st) {
 
   std::vector<std::pair<std::size_t, std::size_t>> elements;
   // What the blocks of a cluster share out: this block brings its rows to all of them.
-  const std::size_t ranks = st.shared_dim ? static_cast<std::size_t>(k_.cluster) : 1;
-  std::vector<std::size_t> barriers;
+  std::vector<std::size_t> ranks, barriers;
+  for (std::int64_t rank : ranks_beside(static_cast<std::int64_t>(w.rank), st.sharers)) ranks.push_back(static_cast<std::size_t>(rank));
+  const std::int64_t own_part = std::find(ranks.begin(), ranks.end(), w.rank) - ranks.begin();
   std::vector<Actor> writers;
-  for (std::size_t rank = 0; rank < ranks; ++rank) {
-    barriers.push_back(st.shared_dim ? rank * k_.barriers + barrier % k_.barriers : barrier);
+  for (std::size_t rank : ranks) {
+    barriers.push_back(load ? rank * k_.barriers + barrier % k_.barriers : barrier);
     writers.push_back(writing);
     if (load) writers.back().self = {agents_.loads(barriers.back()), 0, true, full_[barriers.back()].phases, st.id.n, id_};
   }
@@ -117,7 +120,7 @@ void Machine::bulk(Warp& w, const Statement& st) {
     if (st.shared_dim) {
       const std::int64_t row = target->coordinates[*st.shared_dim];
       if (!first_row) first_row = row;
-      if ((row - *first_row) % (st.shared_rows * k_.cluster) / st.shared_rows != static_cast<std::int64_t>(w.rank)) return;
+      if ((row - *first_row) % (st.shared_rows * static_cast<std::int64_t>(ranks.size())) / st.shared_rows != own_part) return;
     }
     ++count;
     const bool inside = load ? source->inside : target->inside;
@@ -137,10 +140,10 @@ void Machine::bulk(Warp& w, const Statement& st) {
     last_global = in_global;
     if (load) {
       if (source->inside && !note_read(from, *source, reading)) return;
-      for (std::size_t rank = 0; rank < ranks; ++rank) {
+      for (std::size_t n = 0; n < ranks.size(); ++n) {
         Address there = *target;
-        if (st.shared_dim) there.at = in_shared % granules_ + rank * granules_;
-        if (!note_write(to, there, writers[rank], 0)) return;
+        there.at = in_shared % granules_ + ranks[n] * granules_;
+        if (!note_write(to, there, writers[n], 0)) return;
       }
       elements.push_back({source->inside ? in_global : nowhere, in_shared});
     } else if (target->inside) {
@@ -154,17 +157,16 @@ void Machine::bulk(Warp& w, const Statement& st) {
   if (failed_) return;
   counts_.instances += count;
   if (load) {
-    for (std::size_t rank = 0; rank < ranks && !failed_; ++rank) {
+    for (std::size_t n = 0; n < ranks.size() && !failed_; ++n) {
       auto op = std::make_unique<BulkLoad>();
       op->site = st.id;
       op->global = from.buffer;
       op->elements = elements;
-      if (st.shared_dim)
-        for (auto& [source, target] : op->elements) target = target % granules_ + rank * granules_;
-      op->barrier = barriers[rank];
+      for (auto& [source, target] : op->elements) target = target % granules_ + ranks[n] * granules_;
+      op->barrier = barriers[n];
       op->bytes = count * shared.bytes;
       op->issued = w.clock;
-      Counter& c = full_[barriers[rank]];
+      Counter& c = full_[barriers[n]];
       ++c.loads;
       c.used = std::max(c.used, c.phases + 1);
       start(std::move(op));

@@ -48,7 +48,14 @@ Applied apply(const State& state, const Raster& step) {
 
 Check check(const State& state, const Cluster& step) {
   TECC_TRY(const LoopId l, loop_of(state, step.loop));
-  if (step.size < 2 || step.size > 8 || (step.size & (step.size - 1))) return refuse(Code::cluster_size, step.size);
+  std::int64_t blocks = step.size;  // along two loops a cluster has as many as both make together
+  for (BlockId b : loop::blocks_under(state.program, l)) {
+    std::int64_t others = 1;
+    for (LoopId around : loop::loops_around(state.program, b))
+      if (state.program.loop(around).group == Group::cluster) others *= loop::constant_extent(state.program, around).value_or(1);
+    blocks = std::max(blocks, others * step.size);
+  }
+  if (step.size < 2 || blocks > 8 || (blocks & (blocks - 1))) return refuse(Code::cluster_size, blocks);
   TECC_CHECK(unordered(state.program, l, "shared out to a cluster"));
   return check(state, Split{step.loop, {step.size}});
 }

@@ -84,6 +84,12 @@ TEST_CASE("simulator: rows in registers, and in a ring of bulk copies that take 
 TEST_CASE("simulator: clusters") {
   test::check_simulated({product(), "M=512,N=64,K=64", "T=bf16", clustered({128, 32, 16, 16, 3, 2})}, 8);
   test::check_simulated({product(), "M=400,N=40,K=56", "T=bf16", clustered({128, 32, 16, 16, 2, 2})}, 4);
+  // Four blocks in a square: a tile of rows is shared by the two of a row, one of columns by the two of a column.
+  std::string square = tiled({128, 32, 16, 16, 3, 2});
+  const std::string from = "g = raster(i0, j0, group=8)";
+  square.replace(square.find(from), from.size(), "ic, ci = cluster(i0, 2); jc, cj = cluster(j0, 2); g = raster(ic, jc, group=4)");
+  test::check_simulated({product(), "M=512,N=128,K=64", "T=bf16", square}, 8);
+  test::check_simulated({product(), "M=400,N=72,K=56", "T=bf16", square}, 4);
 }
 
 TEST_CASE("simulator: tiles of products and element by element") {

@@ -74,8 +74,14 @@ TEST_CASE("simulator says: threads that part") {
         "k.ir:10:9: error B0905: kernel 'k' waits for ever: 2 warps at a barrier (k.ir:10) for a barrier: 2 of 8 warps have arrived");
   CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for t: 128 thread {\n      for c: 2 cluster {\n        block Y(i: 256 = c * 128 + t) {\n          Y[i] = X[i]\n        }\n      }\n    }\n  }\n}\n") ==
         "k.ir:4:7: error B0910: kernel 'k': loop 'c' is bound to the blocks of a cluster inside of other statements");
-  CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for b: 2 block {\n      for c: 2 cluster {\n        for d: 2 cluster {\n          for t: 32 thread {\n            block Y(i: 256 = b * 128 + c * 64 + d * 32 + t) {\n"
-             "              Y[i] = X[i]\n            }\n          }\n        }\n      }\n    }\n  }\n}\n") == "k.ir:5:9: error E0412: the simulator back end cannot express two loops bound to the blocks of a cluster");
+  const auto two = [&](int size) {
+    return said(fmt::format("program k(X: f32[{0}]) -> (Y: f32[{0}]) {{\n  kernel k {{\n    for b: 2 block {{\n      for c: 2 cluster {{\n        for d: {1} cluster {{\n          for t: 32 thread {{\n            block Y(i: {0} = b * {2} + c * {3} + d * 32 + t) {{\n"
+                            "              Y[i] = X[i]\n            }}\n          }}\n        }}\n      }}\n    }}\n  }}\n}}\n", 128 * size, size, 64 * size, 32 * size));
+  };
+  CHECK(two(2) == "");
+  CHECK(said("program k(X: f32[256]) -> (Y: f32[256]) {\n  kernel k {\n    for b: 2 block {\n      for c: b + 1 block {\n        for t: 32 thread {\n          block Y(i: 256 = b * 64 + c * 32 + t) {\n            Y[i] = X[i]\n          }\n        }\n      }\n    }\n  }\n}\n") ==
+        "k.ir:4:7: error E0412: the simulator back end cannot express a grid whose extent 'b + 1' follows other loops");
+  CHECK(two(16) == "k.ir:5:9: error B0910: kernel 'k': loop 'd' is bound to the blocks of a cluster but its extent is no constant from 1 to 8");
 }
 
 TEST_CASE("simulator says: barriers in shared memory, copies and products on their way") {

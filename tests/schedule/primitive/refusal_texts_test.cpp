@@ -15,4 +15,5 @@ TEST_CASE("refusals of steps: E0365 and E0370 of a product") {
   CHECK(tecc::test::product.refused("online([C], loop=C.k, at=C.j)") == "s:1:1: error E0365: the chain C cannot run in one loop: it has one member");
   for (const int size : {1, 3, 16})
     CHECK(tecc::test::product.refused("i, c = cluster(C.i, " + std::to_string(size) + ")") == "s:1:8: error E0370: a cluster of " + std::to_string(size) + " blocks; legal: 2, 4 or 8");
+  CHECK(tecc::test::product.refused("i, c = cluster(C.i, 4); j, d = cluster(C.j, 4)") == "s:1:32: error E0370: a cluster of 16 blocks; legal: 2, 4 or 8");
 }
