@@ -60,6 +60,17 @@ struct Reorder {
   bool operator==(const Reorder&) const = default;
   TECC_STEP("reorder", Field{"loops", &Reorder::loops})
 };
+struct TileLoops {
+  std::vector<Ref> loops;
+  std::vector<std::int64_t> factors;
+  bool operator==(const TileLoops&) const = default;
+  TECC_STEP("tile", Field{"loops", &TileLoops::loops}, Field{"factors", &TileLoops::factors})
+};
+struct FuseKernels {
+  Ref first, second;
+  bool operator==(const FuseKernels&) const = default;
+  TECC_STEP("fuse_kernels", Field{"first", &FuseKernels::first}, Field{"second", &FuseKernels::second})
+};
 struct Bind {
   std::vector<Ref> loops;
   loop::Group group = loop::Group::none;
@@ -85,6 +96,11 @@ struct Inline {
   std::vector<Ref> blocks;
   bool operator==(const Inline&) const = default;
   TECC_STEP("inline", Field{"blocks", &Inline::blocks})
+};
+struct ReverseInline {
+  Ref block;
+  bool operator==(const ReverseInline&) const = default;
+  TECC_STEP("reverse_inline", Field{"block", &ReverseInline::block})
 };
 struct ComputeAt {
   Ref block, loop;
@@ -275,7 +291,7 @@ struct Cluster {
 using Step = std::variant<Split, Fuse, Reorder, Bind, Parallel, Vectorize, Unroll, Inline, ComputeAt, ReverseComputeAt,
                           CacheRead, CacheWrite, SetScope, SetLayout, DecomposeReduction, Rfactor, CrossThreadReduce, Pipeline,
                           Blockize, Tensorize, CopyWith, Raster, Persist, Specialize, Online, Skew, TakeTurns, Reuse, Reverse, Partition, Cluster,
-                          SplitReduction, Pad, Scan, CacheHint>;
+                          SplitReduction, Pad, Scan, CacheHint, ReverseInline, TileLoops, FuseKernels>;
 struct Traced {
   Step step;
   std::vector<std::string> names;  // what the user called the results; for printing
@@ -348,6 +364,9 @@ TECC_PRIMITIVE(SplitReduction)
 TECC_PRIMITIVE(Pad)
 TECC_PRIMITIVE(Scan)
 TECC_PRIMITIVE(CacheHint)
+TECC_PRIMITIVE(ReverseInline)
+TECC_PRIMITIVE(TileLoops)
+TECC_PRIMITIVE(FuseKernels)
 #undef TECC_PRIMITIVE
 
 /// Applies one step; a refusal leaves the state as it was.

@@ -52,7 +52,7 @@ class Drawer {
       }
       case 4: case 5: {
         const auto chain = path();
-        if (chain.size() < 2) return Fuse{loop(), loop()};
+        if (chain.size() < 2) return one_in(r_, 2) ? Step{FuseKernels{loop(), loop()}} : Step{Fuse{loop(), loop()}};
         const auto at = static_cast<std::size_t>(below(r_, chain.size() - 1));
         return Fuse{chain[at], chain[at + 1]};
       }
@@ -65,7 +65,7 @@ class Drawer {
       case 9: case 10: return bind();
       case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
       case 12: return Unroll{some_loops()};
-      case 13: return Inline{{block()}};
+      case 13: return one_in(r_, 3) ? Step{ReverseInline{block()}} : Step{Inline{{block()}}};
       case 14: case 15: case 16: {
         const Ref b = block();
         return ComputeAt{b, loop_around(users(b, true))};

@@ -71,10 +71,10 @@ TEST_CASE("schedule text: refusals") {
   CHECK(row.refused("split(Y.i, 99999999999999999999)") == "s:1:12: error E0330: expected a number that fits 64 bits, found '9'");
   CHECK(row.refused("unroll(Y.i) unroll(Y.i)") == "s:1:13: error E0330: expected the end of the step, found 'u'");
   CHECK(row.refused("unroll(" + std::string(100, '[') + "Y.i" + std::string(100, ']') + ")") == "s:1:72: error E0330: expected fewer brackets, found '['");
-  CHECK(row.refused("tile(Y.i, 4)") ==
-        "s:1:1: error E0331: no step is called 'tile'; steps are split, fuse, reorder, bind, parallel, vectorize, unroll, inline, compute_at, reverse_compute_at, "
+  CHECK(row.refused("peel(Y.i, 4)") ==
+        "s:1:1: error E0331: no step is called 'peel'; steps are split, fuse, reorder, bind, parallel, vectorize, unroll, inline, compute_at, reverse_compute_at, "
         "cache_read, cache_write, set_scope, set_layout, decompose_reduction, rfactor, cross_thread_reduce, pipeline, blockize, "
-        "tensorize, copy_with, raster, persist, specialize, online, skew, take_turns, reuse, reverse, partition, cluster, split_reduction, pad, scan, cache_hint");
+        "tensorize, copy_with, raster, persist, specialize, online, skew, take_turns, reuse, reverse, partition, cluster, split_reduction, pad, scan, cache_hint, reverse_inline, tile, fuse_kernels");
   CHECK(row.refused("unroll(Y.j)") == "s:1:8: error E0332: no stage, input or result is called 'Y.j'; there are Y, X");
   CHECK(row.refused("a, b = split(Y.i, 4)\nunroll(c)") == "s:2:8: error E0332: no stage, input or result is called 'c'; there are Y, X, a, b");
   CHECK(row.refused("unroll(Y.i.0)") == "s:1:8: error E0332: no stage, input or result is called 'Y.i.0'; there are Y, X");
