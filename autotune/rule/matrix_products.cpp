@@ -91,8 +91,10 @@ Check store_by_threads(Context& c, const Ref& store, std::size_t rank) {
   const auto all = c.build.fuse_all(Builder::axes(store, rank), "f");
   if (!all) return Ok{};
   constexpr std::int64_t threads = 128;  // of a warpgroup
-  TECC_TRY(const auto parts, c.build.add(Split{*all, {threads}}));
-  TECC_CHECK(c.build.add(Bind{{parts[1]}, Group::thread}));
+  constexpr std::int64_t in_flight = 8;  // loads of a thread from the panel before the first store waits for one
+  TECC_TRY(const auto parts, c.build.add(Split{*all, {in_flight, threads}}));
+  TECC_CHECK(c.build.add(Unroll{{parts[1]}}));
+  TECC_CHECK(c.build.add(Bind{{parts[2]}, Group::thread}));
   return Ok{};
 }
 
@@ -157,6 +159,10 @@ Check schedule_product(Context& c, std::uint32_t s, const Shape& shape) {
   if (d.cluster != 1) {
     TECC_TRY(const auto parts, c.build.add(schedule::Cluster{d.cluster > 0 ? i0 : j0, std::abs(d.cluster)}, {"ranks", "rank"}));
     (d.cluster > 0 ? i0 : j0) = parts[0];
+  }
+  if (d.both_ways) {
+    TECC_TRY(const auto parts, c.build.add(schedule::Cluster{d.cluster > 0 ? j0 : i0, 2}, {"others", "other"}));
+    (d.cluster > 0 ? j0 : i0) = parts[0];
   }
   TECC_CHECK(bind_grid(c, n, i0, j0, d.band, d.persist));
   const Share share = share_of(d.groups, d.residents, shape.by_threads[0] || shape.by_threads[1]);

@@ -84,7 +84,8 @@ struct Decisions {
   std::int64_t rows, columns, depth;       // of a block's tile, or of the tiles of warpgroups that alternate
   std::int64_t slots, panel, panel_slots;  // panel 0: results go to memory from registers
   std::vector<std::int64_t> box;           // pixels of a tile, axis by axis
-  std::int64_t cluster;                    // 1; 2 neighbours along rows, -2 along columns
+  std::int64_t cluster;                    // 1; n neighbours along rows, -n along columns
+  bool both_ways;                          // and two along the other side
   std::int64_t band;
   bool persist;
   bool once[3];                            // what leaves L2 first: tiles of rows, of columns, results

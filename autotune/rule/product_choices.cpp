@@ -122,9 +122,11 @@ Decisions decide(Context& c, const std::string& name, const Shape& shape, std::i
   constexpr std::int64_t rest = 2048;  // barriers, alignment
   d.slots = c.choose.choose(name + " slots", those({2, 3, 4, 5, 6, 7, 8}, [&](std::int64_t n) { return d.residents * (n * stage + panels + rest) <= c.target.limits.shared_bytes; }), is_short(shape) ? 2 : 8);
   const bool clusters = c.target.limits.has("cluster") && c.target.limits.has("multicast") && !shape.by_threads[0] && !shape.by_threads[1];
-  d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2}, [&](std::int64_t n) {  // blocks share out a box by its rows, of which one of pixels has few
-                                return n == 1 || (clusters && (n > 0 ? ceil_div(rows.extent, d.rows) >= n : shape.pixels.empty() && ceil_div(columns.extent, d.columns) >= -n));
-                              }), 1);
+  // Blocks share out a box by its rows, 8 at least to each; one of pixels has few.
+  const auto neighbours = [](const Side& side, std::int64_t tile, std::int64_t shared_rows, std::int64_t n) { return ceil_div(side.extent, tile) >= n && shared_rows % (8 * n) == 0; };
+  d.cluster = c.choose.choose(name + " cluster", those({1, 2, -2, 4, -4}, [&](std::int64_t n) { return n == 1 || (clusters && (n > 0 ? neighbours(rows, d.rows, d.columns, n) : shape.pixels.empty() && neighbours(columns, d.columns, d.rows, -n))); }), 1);
+  d.both_ways = std::abs(d.cluster) > 1 && shape.pixels.empty() && (d.cluster > 0 ? neighbours(columns, d.columns, d.rows, 2) : neighbours(rows, d.rows, d.columns, 2)) &&
+                c.choose.choose(name + " cluster both ways", {0, 1}, 0) == 1;
   d.band = c.choose.choose(name + " band", {1, 2, 4, 8, 16, 32}, 8);
   d.persist = c.choose.choose(name + " persist", {1, 0}, 1) == 1;
   // Tiles that one block alone reads, and results, need no place in L2.

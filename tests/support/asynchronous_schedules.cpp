@@ -90,6 +90,7 @@ std::vector<AsynchronousSchedule> asynchronous_schedules() {
        schedule_file("gemm_alternating_sm90a", {{"split(C.sum.i, 256)", "split(C.sum.i, 128)"}, {"split(i1, 128)", "split(i1, 64)"}, {"split(C.sum.j, 128)", "split(C.sum.j, 32)"}, {"split(C.sum.k, 64)", "split(C.sum.k, 16)"}, {"split(oj, 64)", "split(oj, 16)"}, {"slots=6", "slots=3"}}), {}, {first, end, shorter("c0")}},
       {"gemm, multicast along rows", gemm, "M=256,N=32,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", 2}, {"panel", 16}, {"panel slots", 2}}), {first, end}},
       {"gemm, multicast along columns", gemm, "M=128,N=64,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", -2}, {"panel", 16}, {"panel slots", 2}}), {first, end}},
+      {"gemm, multicast both ways", gemm, "M=256,N=64,K=128", "T=bf16", "sm_90a", "", wgmma({{"cluster", 2}, {"cluster both ways", 1}, {"panel", 16}, {"panel slots", 2}}), {first, end}},
       {"gemm, operands swapped", gemm, "M=16,N=256,K=128", "T=bf16", "sm_90a", "", wgmma({{"swap", 1}, {"panel", 16}, {"panel slots", 1}}), {first, end}},
       {"gemm, reduction split", gemm, "M=64,N=32,K=256", "T=bf16", "sm_90a", "", wgmma({{"parts", 2}}), {first}},
       {"gemm, operands padded", gemm, "M=128,N=32,K=100", "T=bf16", "sm_90a", "", wgmma({{"pad A", 1}, {"pad B", 1}, {"panel", 16}, {"panel slots", 1}}), {first, end}},
