@@ -49,6 +49,7 @@ class Realiser {
     if (all(writers_, is_bulk)) {
       const auto& loop = p_.loop(c.loop);
       if (same_role && (p_[writers_[0]].role != Stmt::every_role || !loop.persistent || loop.stages)) return refuse(Code::channel_form, name, "bulk copies and their users are the same threads; legal: to specialize them into two roles, or one pipeline at a persistent loop");
+      if (same_role && c.slots == 1) return refuse(Code::channel_form, name, "1 slot holds nothing ahead of what is being used; legal: 2 slots or more");
       c.how = same_role ? Channel::How::ahead : Channel::How::mbarrier;
     } else if (!same_role && one_role(writers_) && (all(writers_, is_cp_async) || all(writers_, is_plain))) {
       if (p_.loop(c.loop).stages) return refuse(Code::channel_form, name, "threads of another role fill it in a skewed loop");

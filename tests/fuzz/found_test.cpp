@@ -529,6 +529,9 @@ TEST_CASE("bind: a loop that is bound to blocks no longer is no longer persisten
   const test::Subject row{"kernel p(X: f32[M, N]) -> (Y) { t[i: M] = max[j: N](X[i, j]) Y[i: M, j: N] = X[i, j] - t[i] }", "M=4,N=4"};
   const std::string ring = "compute_at(t, Y.i)\nxs, xl = cache_read([t, Y], X, shared, Y.i)\npersist(Y.i)\ncopy_with(xl, bulk)\npipeline(Y.i, xs, slots=3)\n";
   CHECK(test::lowering_refused(row.with(ring + "bind(Y.i, none)")).find("error E0421: the pipeline of 'X.shared' cannot be carried out: bulk copies and their users are the same threads") == 0);
+  std::string one = ring;
+  one.replace(one.find("slots=3"), 7, "slots=1");  // its text named what only rings of two or more have
+  CHECK(test::lowering_refused(row.with(one)).find("error E0421: the pipeline of 'X.shared' cannot be carried out: 1 slot holds nothing ahead of what is being used; legal: 2 slots or more") == 0);
   test::check_simulated(row.with(ring + "set_layout(xs, pad=2)"));  // slots of 24 bytes begin at multiples of 16
 }
 
