@@ -39,7 +39,8 @@ Check notes_hold(const loop::Program& before, const loop::Program& p) {
     for (loop::BlockId b : loop::blocks_under(p, loop::root_of(p, run[0])))
       if (std::find(run.begin(), run.end(), b) == run.end()) return refuse(Code::role_missing, p.block(b).name);
   for (const loop::Skewing& k : p.skews) {
-    if (!p.stmts.has(k.loop) || p.loop(k.loop).retired) return refuse(Code::parts_note, loop::loop_name(before, k.loop), "skew");
+    // Statements that lag need the iteration before in the same threads.
+    if (!p.stmts.has(k.loop) || p.loop(k.loop).retired || p.loop(k.loop).group != Group::none) return refuse(Code::parts_note, loop::loop_name(before, k.loop), "skew");
     std::optional<loop::StmtId> sequence;
     for (const auto& e : k.order) {
       if (!p.stmts.has(e.block) || !loop::is_inside(p, e.block, k.loop)) return refuse(Code::parts_note, called(e.block), "skew");

@@ -535,6 +535,13 @@ TEST_CASE("bind: a loop that is bound to blocks no longer is no longer persisten
   test::check_simulated(row.with(ring + "set_layout(xs, pad=2)"));  // slots of 24 bytes begin at multiples of 16
 }
 
+TEST_CASE("bind: blocks take the iterations of a skewed loop apart") {
+  const test::Subject two{"kernel k(X: f32[N, N]) -> (s, t) { s[i: N] = max[j: N](X[i, j]) t[i: N, j: N] = X[i, j] * 2 }", "N=4"};
+  const std::string skewed = "fuse_kernels(s.i, t.i)\nskew(s.i, stage={t: 1}, order=[s, t])\n";
+  test::replayed(two.with(skewed));
+  CHECK(two.refused(skewed + "bind(s.i, block)") == "s:3:1: error E0375: the step would take away or add to what skew names: 's.i'; legal: the step before skew");
+}
+
 TEST_CASE("LLVM takes minutes for loops that are to be unrolled into more than ten thousand guarded instances") {
   test::check_cpu({"kernel s(X: f32[N, N]) -> (Y) { Y[i: N, j: N] = sum[k: j + 1](X[i, k]) }", "N=3", "",
                    "a, b = split(Y.i, 4); c, d = split(a, 4); e, f = split(c, 2); bind(d, thread); unroll(f); w, s = cache_write(Y, Y, global, f); g = fuse(s.0, s.1); h, l = split(f, 1); "
