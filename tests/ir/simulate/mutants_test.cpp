@@ -92,7 +92,7 @@ TEST_CASE("docs/mutants.md counts the mutants of every asynchronous schedule, an
       if (!m.name.ends_with("' slots one more")) CHECK(loop::verify(m.program, loop::Level::threaded));
     for (const auto& [mutant, proof] : each.equivalent) {
       INFO(mutant << ": " << proof);
-      CHECK(std::any_of(s.mutants.begin(), s.mutants.end(), [&](const test::Mutant& m) { return m.name == mutant; }));
+      CHECK(std::any_of(s.mutants.begin(), s.mutants.end(), [&name = mutant](const test::Mutant& m) { return m.name == name; }));
       CHECK(page.find("**" + proof + ".**") != std::string::npos);
     }
     mutants += s.mutants.size(), equivalent += each.equivalent.size();
