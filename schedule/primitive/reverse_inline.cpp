@@ -6,8 +6,7 @@
 /// Refuses  E0398 with the reason.
 #include <fmt/format.h>
 
-#include <map>
-
+#include "ir/loop/digits.h"
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
@@ -31,38 +30,13 @@ std::optional<std::vector<VarId>> plain_index(const Block& b, const std::vector<
   return out.size() == b.iters.size() ? std::optional(out) : std::nullopt;
 }
 
-/// True if no two iterations of the loops around the block are the same instance: each loop is one mixed radix of digits, each iteration one sum of
-/// digits that do not overlap. False where that cannot be told.
+/// True if it is known that no two iterations of the loops around the block are the same instance.
 bool runs_each_once(const Program& p, BlockId id) {
-  std::map<LoopId, std::vector<Digit>> parts;
-  const auto values = [&](const Digit& d) {
-    const auto extent = loop::constant_extent(p, d.loop);
-    return d.mod ? std::optional(d.mod) : extent ? std::optional((*extent + d.div - 1) / d.div) : std::nullopt;
-  };
-  for (const Iter& i : p.block(id).iters) {
-    std::vector<Digit> digits = i.binding.digits;
-    std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return a.stride < b.stride; });
-    for (std::size_t n = 0; n < digits.size(); ++n) {
-      if (p.loop(digits[n].loop).retired || digits[n].stride < 1) return false;
-      parts[digits[n].loop].push_back(digits[n]);
-      if (n + 1 == digits.size()) break;
-      const auto count = values(digits[n]);
-      if (!count || digits[n + 1].stride < digits[n].stride * *count) return false;
-    }
-  }
-  for (LoopId l : loop::loops_around(p, id)) {
-    if (loop::constant_extent(p, l) == 1) continue;
-    std::vector<Digit>& digits = parts[l];
-    std::sort(digits.begin(), digits.end(), [](const Digit& a, const Digit& b) { return a.div < b.div; });
-    std::int64_t next = 1;
-    for (const Digit& d : digits) {
-      if (d.div != next) return false;
-      next = d.mod ? d.div * d.mod : 0;  // 0: all that is left
-    }
-    const auto extent = loop::constant_extent(p, l);
-    if (digits.empty() || (next && (!extent || next < *extent))) return false;
-  }
-  return true;
+  std::vector<Digit> told;
+  for (const Iter& i : p.block(id).iters)
+    if (loop::distinct(p, i.binding.digits)) told.insert(told.end(), i.binding.digits.begin(), i.binding.digits.end());
+  const std::vector<LoopId> around = loop::loops_around(p, id);
+  return std::all_of(around.begin(), around.end(), [&](LoopId l) { return loop::range_of(p, l).high <= 0 || loop::tell(p, told, l); });
 }
 
 Result<Maker> maker_of(const Program& p, BlockId id) {
