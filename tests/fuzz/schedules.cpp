@@ -52,7 +52,7 @@ class Drawer {
       }
       case 4: case 5: {
         const auto chain = path();
-        if (chain.size() < 2) return one_in(r_, 2) ? Step{FuseKernels{loop(), loop()}} : Step{Fuse{loop(), loop()}};
+        if (chain.size() < 2) return Fuse{loop(), loop()};
         const auto at = static_cast<std::size_t>(below(r_, chain.size() - 1));
         return Fuse{chain[at], chain[at + 1]};
       }
@@ -64,7 +64,7 @@ class Drawer {
       }
       case 9: case 10: return bind();
       case 11: return one_in(r_, 2) ? Step{Parallel{some_loops()}} : Step{Vectorize{{loop()}}};
-      case 12: return Unroll{some_loops()};
+      case 12: return one_in(r_, 3) ? fuse_kernels() : one_in(r_, 3) ? tile() : Step{Unroll{some_loops()}};
       case 13: return one_in(r_, 3) ? Step{ReverseInline{block()}} : Step{Inline{{block()}}};
       case 14: case 15: case 16: {
         const Ref b = block();
@@ -322,6 +322,23 @@ class Drawer {
     return id ? refs_of(loop::loops_around(p_, *id)) : std::vector<Ref>{};
   }
   std::vector<Ref> path() { return path_to(block()); }
+  /// Two loops that stand in one sequence: the outermost ones of two kernels, or what one loop holds.
+  Step fuse_kernels() {
+    std::vector<loop::LoopId> row;
+    for (loop::StmtId k : p_.kernels) row.push_back(p_[k].children[0]);
+    if (const auto around = path(); !around.empty() && one_in(r_, 3)) row = p_[*loop_of(s_, one_of(r_, around))].children;
+    const auto loops = refs_of(row);
+    if (loops.size() < 2) return FuseKernels{loop(), loop()};
+    const std::int64_t first = below(r_, loops.size() - 1), second = first + 1 + below(r_, static_cast<std::int64_t>(loops.size()) - first - 1);
+    return FuseKernels{loops[static_cast<std::size_t>(first)], loops[static_cast<std::size_t>(second)]};
+  }
+  Step tile() {
+    std::vector<Ref> loops = path();
+    loops.resize(std::min<std::size_t>(loops.size(), 1 + static_cast<std::size_t>(below(r_, 3))));
+    std::vector<std::int64_t> factors;
+    for (std::size_t n = 0; n < loops.size(); ++n) factors.push_back(1 + below(r_, 5));
+    return TileLoops{loops, factors};
+  }
   /// Blocks that read what the block writes, or that write what it reads.
   std::vector<loop::BlockId> users(const Ref& of, bool readers) const {
     std::vector<loop::BlockId> out;
