@@ -8,7 +8,7 @@
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
-#include <unordered_set>
+#include <vector>
 
 #include "autotune/feature/feature.h"
 #include "autotune/search/space.h"
@@ -110,12 +110,9 @@ int main(int argc, char** argv) {
   const ScheduleSpace space(workload, target);
 
   constexpr std::size_t remembered = 1 << 20;  // traces kept for the share of distinct ones: that table is made before memory is watched
-  std::unordered_set<std::uint64_t> seen;
-  seen.reserve(remembered);
-  for (std::uint64_t n = 0; n < remembered; ++n) seen.insert(n);  // its nodes come from the allocator's free list from now on
-  seen.clear();
+  std::vector<std::uint64_t> seen(remembered);
   std::vector<std::pair<std::uint64_t, std::vector<float>>> again;  // index and features, for the replay
-  std::uint64_t checksum = 0xcbf29ce484222325u, distinct = 0, compared = 0, candidates = 0, draws = 0, steps = 0;
+  std::uint64_t checksum = 0xcbf29ce484222325u, compared = 0, candidates = 0, draws = 0, steps = 0;
   std::map<std::string, std::uint64_t> refused;
   std::int64_t early_kb = 0;
   const double begin = thread_seconds();
@@ -134,7 +131,7 @@ int main(int argc, char** argv) {
     ++candidates;
     steps += point->trace.size();
     const std::uint64_t h = schedule::hash(point->trace);
-    if (compared < remembered) ++compared, distinct += seen.insert(h).second;
+    if (compared < remembered) seen[compared++] = h;
     mix(checksum, &h, sizeof h);
     mix(checksum, point->features.data(), point->features.size() * sizeof(float));
     if (std::max(done, (now - begin) / seconds) >= next_sample && again.size() < 10) {
@@ -145,6 +142,9 @@ int main(int argc, char** argv) {
   const double spent = now - begin;
   const double wall = std::chrono::duration<double>(std::chrono::steady_clock::now() - wall_begin).count();
   const std::int64_t late_kb = resident_kb();
+  seen.resize(compared);
+  std::sort(seen.begin(), seen.end());
+  const auto distinct = std::unique(seen.begin(), seen.end()) - seen.begin();
   if (candidates == 0) {
     std::cerr << "error: no candidate in " << draws << " draws\n";
     return 1;

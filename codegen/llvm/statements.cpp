@@ -251,9 +251,9 @@ void KernelEmitter::writes(BlockId id) {
     }
     better = either(better, both(tie, is(BinOp::less, new_position, old_position, DType::i64)));
     better = either(better, is(BinOp::less, old_position, v_.index(0), DType::i64));
-    Value *chosen = v_.select(better, new_value, old_value), *position = v_.select(better, new_position, old_position);
+    Value *chosen = v_.select(better, new_value, old_value), *chosen_position = v_.select(better, new_position, old_position);
     store(best_at, chosen, mask_);
-    store(position_at, position, mask_);
+    store(position_at, chosen_position, mask_);
     return;
   }
   if (b.combiner) {
