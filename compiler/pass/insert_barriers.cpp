@@ -440,7 +440,8 @@ class Inserter {
           else out.merge(state);
           return out;
         };
-        State in = with(), out = in, out_alone = alone;
+        State in = with();
+        State out = in, out_alone = alone;
         if (sequence(s, out, false) > sequence(s, out_alone, false)) {
           for (const std::uint32_t stage : stages_of(s)) barrier(n, s, stage);
           in = with();

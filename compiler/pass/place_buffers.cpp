@@ -116,7 +116,7 @@ Part part_of(const Program& p, const Block& b, const Expr& e, const std::functio
 
 /// Mixed radix digits that hold all parts: strides that continue each other share a cut, gaps between them are left out.
 std::vector<Storage::Cut> cuts_of(const std::vector<Part>& parts, std::int64_t low, std::int64_t high) {
-  const std::vector<Storage::Cut> plain{{1, high - low + 1, 1}};
+  std::vector<Storage::Cut> plain{{1, high - low + 1, 1}};
   std::vector<std::pair<std::int64_t, std::int64_t>> digits;
   for (const Part& part : parts) {
     if (!part.exact || part.low != low) return plain;

@@ -32,14 +32,17 @@ class Clock {
 struct Agents {
   std::uint16_t warps = 0, barriers = 0;  // barriers: full ones, of all channels, owners and slots
 
-  Agent fences(std::size_t warp) const { return static_cast<Agent>(warps + warp); }            // periods end with fence_async
-  Agent copies(std::size_t warp) const { return static_cast<Agent>(2 * warps + warp); }        // cp.async on its way: nobody has seen it
-  Agent store_reads(std::size_t warp) const { return static_cast<Agent>(3 * warps + warp); }   // bulk stores: their reads, a period a group
-  Agent store_writes(std::size_t warp) const { return static_cast<Agent>(4 * warps + warp); }  // their writes
-  Agent products(std::size_t warpgroup) const { return static_cast<Agent>(5 * warps + warpgroup); }  // wgmma, a period a group
-  Agent loads(std::size_t barrier) const { return static_cast<Agent>(6 * warps + barrier); }   // bulk loads: a period a phase
-  Agent releases(std::size_t barrier) const { return static_cast<Agent>(6 * warps + barriers + barrier); }  // empty ones: a period a phase
-  std::size_t count() const { return 6u * warps + 2u * barriers; }
+  Agent fences(std::size_t warp) const { return at(1, warp); }               // periods end with fence_async
+  Agent copies(std::size_t warp) const { return at(2, warp); }               // cp.async on its way: nobody has seen it
+  Agent store_reads(std::size_t warp) const { return at(3, warp); }          // bulk stores: their reads, a period a group
+  Agent store_writes(std::size_t warp) const { return at(4, warp); }         // their writes
+  Agent products(std::size_t warpgroup) const { return at(5, warpgroup); }   // wgmma, a period a group
+  Agent loads(std::size_t barrier) const { return at(6, barrier); }          // bulk loads: a period a phase
+  Agent releases(std::size_t barrier) const { return at(6, barriers + barrier); }  // empty ones: a period a phase
+  std::size_t count() const { return std::size_t{6} * warps + std::size_t{2} * barriers; }
+
+ private:
+  Agent at(std::size_t kind, std::size_t number) const { return static_cast<Agent>(kind * warps + number); }
 };
 
 }  // namespace tecc::simulator

@@ -1,4 +1,5 @@
 #pragma once
+#include <array>
 #include <map>
 #include <optional>
 #include <string>
@@ -66,7 +67,8 @@ struct BufferInfo {
 struct ProductPlan {
   std::size_t factor[2];           // places of the rows' (0) and of the columns' (1) operand
   NodeId value[2];                 // the casts around the reads: what is multiplied
-  std::vector<std::size_t> iters[2], depth;  // block iterations that address them
+  std::array<std::vector<std::size_t>, 2> iters;  // block iterations that address them
+  std::vector<std::size_t> depth;
   std::vector<LoopId> spatial_loops, reduce_loops;  // of the tile, in order
   std::vector<bool> in_order;      // of all tile loops: true for reduce
   bool separable = false;          // each loop feeds either rows and columns or the depth
