@@ -194,7 +194,7 @@ void Machine::arrive(Warp& w, StmtId s, Counter& c, std::int64_t round, const st
 void Machine::bytes_arrive(std::size_t barrier, std::int64_t bytes, StmtId s, const Clock& issued) {
   Counter& c = full_[barrier];
   // A copy ends after it began: whoever sees its end knows of the phases that its issuer knew of. That says nothing of memory.
-  for (Agent a = agents_.loads(0); a < agents_.count(); ++a) c.arriving[a] = std::max(c.arriving[a], issued[a]);
+  for (std::size_t a = agents_.loads(0); a < agents_.count(); ++a) c.arriving[a] = std::max(c.arriving[a], issued[a]);
   c.bytes -= bytes;
   --c.loads;
   complete(c, s, barrier_name(barrier, true));
