@@ -37,7 +37,8 @@ std::vector<std::int64_t> ranks_beside(std::int64_t rank, const std::vector<Rank
 
 std::vector<std::int64_t> senders_to(std::int64_t rank, const std::vector<std::vector<RankLoop>>& sharings) {
   std::set<std::int64_t> out{rank};
-  for (const std::vector<RankLoop>& s : sharings) out.merge([&] { const auto ranks = ranks_beside(rank, s); return std::set(ranks.begin(), ranks.end()); }());
+  for (const std::vector<RankLoop>& along : sharings)
+    for (std::int64_t other : ranks_beside(rank, along)) out.insert(other);
   return {out.begin(), out.end()};
 }
 

@@ -8,7 +8,8 @@
 ///   order=longest_first: `inner` counts downwards, so that the longest iterations of a triangle come first
 /// Results  raster: the loop that carries both; cluster: the two loops; persist: none.
 /// Keeps    every instance; iterations run in any order.
-/// Refuses  E0308 the loops are not nested directly; E0315 a reduction or scan needs the order; E0364 the group; E0359 a raster already.
+/// Refuses  E0308 the loops are not nested directly; E0315 a reduction or scan needs the order; E0364 the group; E0359 a raster already;
+///          E0370 more than 8 blocks in a cluster.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {

@@ -17,6 +17,15 @@ struct Maker {
   BlockId block;
   TensorId between;
   std::vector<std::pair<VarId, VarId>> same;  // the reader's, the maker's
+
+  /// An expression of the reader in the maker's iterations.
+  Expr as_made(const Expr& e) const {
+    return substitute(e, [&](VarId v) -> Expr {
+      for (const auto& [own, other] : same)
+        if (own == v) return make(Var{other}, DType::i64);
+      return Expr();
+    });
+  }
 };
 
 /// `n` distinct iteration variables, the block's own and all of them; else nothing.
@@ -71,13 +80,8 @@ Result<Maker> maker_of(const Program& p, BlockId id) {
   });
   if (!plain || !read) return no(fmt::format("it does not read '{}' at its own iteration variables, each once", between));
   for (std::size_t d = 0; d < read->size(); ++d) found->same.emplace_back((*read)[d], (*made)[d]);
-  const auto as_made = [&](VarId v) -> Expr {
-    for (const auto& [own, other] : found->same)
-      if (own == v) return make(Var{other}, DType::i64);
-    return Expr();
-  };
   for (const auto& [own, other] : found->same)
-    if (!same_value(substitute(loop::iter_of(b, own)->upper, as_made), loop::iter_of(maker, other)->upper)) return no(fmt::format("it does not use all of '{}', or '{}' does not make all of it", between, maker.name));
+    if (!same_value(found->as_made(loop::iter_of(b, own)->upper), loop::iter_of(maker, other)->upper)) return no(fmt::format("it does not use all of '{}', or '{}' does not make all of it", between, maker.name));
   for (TensorId t : loop::read_buffers(b))
     for (BlockId w : t == found->between ? std::vector<BlockId>{} : loop::writers_of(p, t))
       if (loop::root_of(p, w) == loop::root_of(p, found->block) && !p[loop::common_ancestor(p, w, found->block)].as<Root>())
@@ -101,14 +105,9 @@ Applied apply(const State& state, const ReverseInline& step) {
   const Maker maker = *maker_of(p, id);
   const Block b = p.block(id);
   const Expr inner = p.block(maker.block).writes[0].value;
-  const auto as_made = [&](VarId v) -> Expr {
-    for (const auto& [own, other] : maker.same)
-      if (own == v) return make(Var{other}, DType::i64);
-    return Expr();
-  };
   Write w = b.writes[0];
-  for (Expr& i : w.index) i = substitute(i, as_made);
-  w.value = rewrite(substitute(w.value, as_made), [&](const Expr& e) {
+  for (Expr& i : w.index) i = maker.as_made(i);
+  w.value = rewrite(maker.as_made(w.value), [&](const Expr& e) {
     const auto* r = e.as<tecc::Read>();
     return r && r->tensor == maker.between ? inner : e;
   });

@@ -2,7 +2,7 @@
 ///   for i: for j: S   ->   for i0: for j0: for i1 in 0..f1: for j1 in 0..f2: S
 /// Results  the outer loops, then the inner ones.
 /// Keeps    what split and reorder keep; it is those steps in a row.
-/// Refuses  E0305 as many factors as loops; what split and reorder refuse.
+/// Refuses  E0371 not as many factors as loops; what split and reorder refuse.
 #include "schedule/primitive/common.h"
 
 namespace tecc::schedule {
